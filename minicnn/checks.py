@@ -1,0 +1,114 @@
+"""What a caller passes, checked in one place: before any kernel runs, in one sentence.
+
+Every message reads *who: rule. Got what. What to do.* `who` is the layer with its name in the model
+(`Conv2d "0"`), the loss or the function. A check returns None or raises; `as_*` converts and raises
+where it cannot.
+"""
+
+from __future__ import annotations
+
+import operator
+
+import numpy as np
+
+FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+
+
+def as_float_array(who: str, what: str, value) -> np.ndarray:
+    """Return `value` as it is if it is a native float32 or float64 array; nothing is cast silently.
+
+    Raises
+    ------
+    TypeError
+        If `value` is no array, or holds another dtype or another byte order.
+
+    Examples
+    --------
+    >>> as_float_array("ReLU", "input", np.float32([1, -2]))
+    array([ 1., -2.], dtype=float32)
+    >>> as_float_array("ReLU", "input", np.array([1, -2]))
+    Traceback (most recent call last):
+    TypeError: ReLU: input must be float32 or float64. Got int64. Convert it with .astype(np.float32).
+    """
+    if not isinstance(value, np.ndarray):
+        raise TypeError(
+            f"{who}: {what} must be a NumPy array. Got {type(value).__name__}. Convert it with np.asarray."
+        )
+    if value.dtype not in FLOATS:
+        raise TypeError(
+            f"{who}: {what} must be float32 or float64. Got {value.dtype}. "
+            "Convert it with .astype(np.float32)."
+        )
+    return value
+
+
+def as_float_dtype(who: str, dtype) -> np.dtype:
+    """Return float32 or float64 as a NumPy dtype.
+
+    >>> as_float_dtype("Linear", np.float64)
+    dtype('float64')
+    >>> as_float_dtype("Linear", np.float16)
+    Traceback (most recent call last):
+    TypeError: Linear: dtype must be float32 or float64. Got float16. Pass np.float32 or np.float64.
+    """
+    dtype = np.dtype(dtype)
+    if dtype not in FLOATS:
+        raise TypeError(
+            f"{who}: dtype must be float32 or float64. Got {dtype}. Pass np.float32 or np.float64."
+        )
+    return dtype
+
+
+def check_same_dtype(who: str, what: str, array: np.ndarray, dtype: np.dtype) -> None:
+    """Raise TypeError unless `array` has the layer's dtype.
+
+    >>> check_same_dtype("Linear", "input", np.zeros(2), np.dtype(np.float32))
+    Traceback (most recent call last):
+    TypeError: Linear: input must be float32, as the layer's parameters are. Got float64. Convert the input \
+with .astype(np.float32), or the model with model.astype(np.float64).
+    """
+    if array.dtype != dtype:
+        raise TypeError(
+            f"{who}: {what} must be {dtype}, as the layer's parameters are. Got {array.dtype}. Convert the "
+            f"{what} with .astype(np.{dtype}), or the model with model.astype(np.{array.dtype})."
+        )
+
+
+def as_int(who: str, what: str, value, minimum: int) -> int:
+    """Return `value` as an int of at least `minimum`.
+
+    >>> as_int("Conv2d", "groups", 0, minimum=1)
+    Traceback (most recent call last):
+    ValueError: Conv2d: groups must be at least 1. Got 0. Pass a larger number.
+    """
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(
+            f"{who}: {what} must be an integer. Got {value!r} ({type(value).__name__}). Pass an int."
+        ) from None
+    if number < minimum:
+        raise ValueError(f"{who}: {what} must be at least {minimum}. Got {number}. Pass a larger number.")
+    return number
+
+
+def as_pair(who: str, what: str, value, minimum: int) -> tuple[int, int]:
+    """Return an int or a pair of ints as (height, width).
+
+    >>> as_pair("Conv2d", "stride", 2, minimum=1), as_pair("Conv2d", "stride", (1, 3), minimum=1)
+    ((2, 2), (1, 3))
+    >>> as_pair("Conv2d", "stride", (1, 2, 3), minimum=1)
+    Traceback (most recent call last):
+    ValueError: Conv2d: stride must be an int or a pair (height, width). Got (1, 2, 3). Pass one or two ints.
+    """
+    if isinstance(value, tuple | list):
+        if len(value) != 2:
+            raise ValueError(
+                f"{who}: {what} must be an int or a pair (height, width). Got {value!r}. Pass one or two ints."
+            )
+        height, width = value
+        return as_int(who, what, height, minimum), as_int(who, what, width, minimum)
+    number = as_int(who, what, value, minimum)
+    return number, number

@@ -1,0 +1,21 @@
+"""The ladder of convolution and pooling: one set of functions on four rungs.
+
+| rung      | how                                   | for                                    |
+|-----------|---------------------------------------|----------------------------------------|
+| `loops`   | plain Python loops, sums in float64   | what "right" means                     |
+| `im2col`  | NumPy: windows as rows, one product   | how libraries did it for years         |
+| `jitted`  | the loops again, compiled by Numba    | to be read                             |
+
+All have the same names, arguments and results, and check nothing: `minicnn.nn` checks before it calls.
+Arguments named `stride`, `padding`, `dilation` and `kernel_size` are pairs (height, width).
+
+    conv2d(input, weight, bias, stride, padding, dilation, groups)                       -> output
+    conv2d_grad_input(grad_output, weight, input_shape, stride, padding, dilation, groups)   -> grad_input
+    conv2d_grad_weight(grad_output, input, weight_shape, stride, padding, dilation, groups)  -> grad_weight
+    conv2d_grad_bias(grad_output)                                                        -> grad_bias
+    max_pool2d(input, kernel_size, stride, padding, dilation, ceil_mode)                 -> output, indices
+    max_pool2d_backward(grad_output, indices, input_shape)                               -> grad_input
+
+`bias` may be None. `indices` (int64) count row·W + column in the unpadded plane, as in torch.
+The layers call these names here, so the rung is chosen in this one place.
+"""

@@ -1,0 +1,38 @@
+"""How large an output is, and which input pixels a window covers.
+
+Along one axis, output cell ``o`` with tap ``k`` reads input cell ``o·stride + k·dilation - padding``.
+
+    input            . 0 1 2 3 4 .      padding 1
+    window, o = 0   [k k k]
+    window, o = 1       [k k k]          stride 2
+    window, o = 2           [k k k]
+"""
+
+from __future__ import annotations
+
+
+def conv_output_size(size: int, kernel: int, stride: int, padding: int, dilation: int) -> int:
+    """Return ``⌊(size + 2·padding - dilation·(kernel - 1) - 1) / stride⌋ + 1``.
+
+    >>> conv_output_size(5, kernel=3, stride=2, padding=1, dilation=1)
+    3
+    """
+    return (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
+
+
+def pool_output_size(
+    size: int, kernel: int, stride: int, padding: int, dilation: int, ceil_mode: bool
+) -> int:
+    """Return the same for pooling; `ceil_mode` keeps a last window that is cut off at the edge.
+
+    A window that would begin in the padding behind the input is dropped, as in torch
+    (``aten/src/ATen/native/Pool.h``, pooling_output_shape).
+
+    >>> [pool_output_size(5, 2, 2, 0, 1, ceil_mode) for ceil_mode in (False, True)]
+    [2, 3]
+    """
+    span = size + 2 * padding - dilation * (kernel - 1) - 1
+    count = (-(-span // stride) if ceil_mode else span // stride) + 1
+    if ceil_mode and (count - 1) * stride >= size + padding:
+        count -= 1
+    return count

@@ -1,0 +1,128 @@
+"""Sequential and Residual: layers one after another, and layers around which the input also passes."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator
+
+import numpy as np
+
+from minicnn.nn.module import Module
+
+
+def check_module(who: str, what: str, value) -> None:
+    """Raise TypeError unless `value` is a layer."""
+    if not isinstance(value, Module):
+        raise TypeError(
+            f"{who}: {what} must be a minicnn module. Got {type(value).__name__}. "
+            "Pass layers such as nn.ReLU() (with the brackets)."
+        )
+
+
+class Sequential(Module):
+    """Apply modules one after another: ``y = f_k(... f_1(x))``; backward visits them in reverse.
+
+    Parameters
+    ----------
+    *modules : Module, or one OrderedDict of str to Module
+        Children are called "0", "1", ... or by the keys.
+
+    Examples
+    --------
+    >>> from minicnn import nn
+    >>> model = Sequential(nn.Flatten(), nn.ReLU())
+    >>> model
+    Sequential(
+      (0): Flatten(start_dim=1, end_dim=-1)
+      (1): ReLU()
+    )
+    >>> output = model(np.float32([[[1, -2]]]))
+    >>> model.backward(np.float32([[10, 20]]))
+    array([[[10.,  0.]]], dtype=float32)
+    """
+
+    def __init__(self, *modules) -> None:
+        super().__init__()
+        named = dict(enumerate(modules))
+        if len(modules) == 1 and isinstance(modules[0], OrderedDict):
+            named = modules[0]
+        for key, module in named.items():
+            check_module(self.who, f"child {key}", module)
+            setattr(self, str(key), module)
+
+    def forward(self, input: np.ndarray) -> np.ndarray:
+        """Return the last module's output."""
+        for module in self:
+            input = module(input)
+        return input
+
+    def backward(self, grad_output: np.ndarray) -> np.ndarray:
+        """Return the gradient of the first module's input."""
+        for module in reversed(list(self)):
+            grad_output = module.backward(grad_output)
+        return grad_output
+
+    def __iter__(self) -> Iterator[Module]:
+        return iter(self.children().values())
+
+    def __len__(self) -> int:
+        return len(self.children())
+
+    def __getitem__(self, index):
+        children = self.children()
+        if isinstance(index, slice):
+            return Sequential(OrderedDict(list(children.items())[index]))
+        return list(children.values())[index]
+
+
+class Residual(Module):
+    """Add what a body computes to what goes around it: ``y = body(x) + shortcut(x)``.
+
+    Both paths receive the whole of `grad_output`, and their gradients of the input are summed.
+
+    Parameters
+    ----------
+    body : Module
+    shortcut : Module or None
+        None lets `x` pass as it is; a strided 1x1 convolution changes its shape to the body's.
+
+    Notes
+    -----
+    Source: He et al., "Deep residual learning for image recognition" (2015).
+
+    Examples
+    --------
+    >>> from minicnn import nn
+    >>> block = Residual(nn.ReLU())
+    >>> block(np.float32([[3, -4]]))                   # relu(x) + x
+    array([[ 6., -4.]], dtype=float32)
+    >>> block.backward(np.float32([[10, 10]]))         # 10·[x > 0] + 10
+    array([[20., 10.]], dtype=float32)
+    """
+
+    def __init__(self, body: Module, shortcut: Module | None = None) -> None:
+        super().__init__()
+        check_module(self.who, "body", body)
+        if shortcut is not None:
+            check_module(self.who, "shortcut", shortcut)
+        self.body = body
+        self.shortcut = shortcut
+
+    def forward(self, input: np.ndarray) -> np.ndarray:
+        """Return ``body(input) + shortcut(input)``."""
+        transformed = self.body(input)
+        passed = input if self.shortcut is None else self.shortcut(input)
+        if transformed.shape != passed.shape:
+            raise ValueError(
+                f"{self.who}: body and shortcut must give the same shape. Got {transformed.shape} and "
+                f"{passed.shape}. Give Residual a shortcut that ends in the body's shape."
+            )
+        output = transformed + passed
+        self.save(output)
+        return output
+
+    def backward(self, grad_output: np.ndarray) -> np.ndarray:
+        """Return the sum of both paths' gradients of the input."""
+        self.recall(grad_output)
+        grad_passed = grad_output if self.shortcut is None else self.shortcut.backward(grad_output)
+        return self.body.backward(grad_output) + grad_passed

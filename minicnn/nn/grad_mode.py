@@ -1,0 +1,49 @@
+"""Whether a forward pass keeps what backward needs."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+
+
+class _Mode(threading.local):
+    """One switch a thread, so that inference in one does not stop training in another."""
+
+    enabled = True
+
+
+_mode = _Mode()
+
+
+def is_grad_enabled() -> bool:
+    """Say whether forward passes in this thread keep what backward needs.
+
+    >>> is_grad_enabled()
+    True
+    """
+    return _mode.enabled
+
+
+@contextlib.contextmanager
+def no_grad() -> Iterator[None]:
+    """Within this block a forward pass saves nothing: less memory, and no backward for it.
+
+    What an earlier forward saved stays as it is.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minicnn import nn
+    >>> layer = nn.ReLU()
+    >>> with no_grad():
+    ...     output = layer(np.float32([-1, 2]))
+    >>> layer.saved
+    {}
+    """
+    before = _mode.enabled
+    _mode.enabled = False
+    try:
+        yield
+    finally:
+        _mode.enabled = before

@@ -1,0 +1,281 @@
+"""Module and Parameter: what every layer is made of.
+
+A layer is a class with two methods that stand one above the other:
+
+    forward(input)        -> output        and self.save(output, ...) for what backward needs
+    backward(grad_output) -> grad_input    and parameter.accumulate(...) for what it learns
+
+There is no graph and no tape. `model.backward(grad)` is a plain call that goes from layer to layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from minicnn import checks
+from minicnn.nn.grad_mode import is_grad_enabled
+
+
+class Parameter:
+    """An array that is learned, and the gradient of the loss with respect to it.
+
+    Attributes
+    ----------
+    data : ndarray of any shape, float32 or float64
+        The value. Optimizers change it in place.
+    grad : ndarray of the same shape and dtype, or None
+        The sum of all gradients since the last `zero_grad`.
+
+    Examples
+    --------
+    >>> weight = Parameter(np.float32([1, 2]))
+    >>> weight.accumulate(np.float32([10, 20])); weight.accumulate(np.float32([1, 2]))
+    >>> weight.grad
+    array([11., 22.], dtype=float32)
+    """
+
+    __slots__ = ("data", "grad")
+
+    def __init__(self, data: np.ndarray) -> None:
+        self.data = checks.as_float_array("Parameter", "data", data)
+        self.grad: np.ndarray | None = None
+
+    def accumulate(self, grad: np.ndarray) -> None:
+        """Add `grad` to what is there; the first one is kept as it is, without a copy."""
+        self.grad = grad if self.grad is None else self.grad + grad
+
+    def __repr__(self) -> str:
+        return f"Parameter(shape={self.data.shape}, dtype={self.data.dtype})"
+
+
+class Module:
+    """The base of all layers and models.
+
+    Parameters, child modules and random generators are found among the attributes, in the order in
+    which they were set; arrays that belong to the state but are not learned are named in
+    `buffer_names`.
+
+    Attributes
+    ----------
+    training : bool
+        True after `train()`, False after `eval()`; dropout and batch norm behave accordingly.
+    saved : dict
+        What the last forward kept for backward, by name. The inspector reads it too.
+    name : str
+        Where the module stands in its model (`"0"`, `"features.3"`); empty for the model itself.
+
+    Examples
+    --------
+    >>> from minicnn import nn
+    >>> model = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
+    >>> [(name, parameter.data.shape) for name, parameter in model.named_parameters()]
+    [('0.weight', (3, 4)), ('0.bias', (3,)), ('2.weight', (2, 3)), ('2.bias', (2,))]
+    """
+
+    buffer_names: tuple[str, ...] = ()
+
+    def __init__(self) -> None:
+        self.name = ""
+        self.training = True
+        self.saved: dict = {}
+
+    # What a layer defines, and what it gets for it
+
+    def forward(self, input: np.ndarray) -> np.ndarray:
+        """Return the output for `input`. Every layer writes its own."""
+        raise TypeError(f"{self.who}: forward is missing. Got a module without one. Define forward(input).")
+
+    def backward(self, grad_output: np.ndarray) -> np.ndarray:
+        """Return the gradient of the input, and add to the gradients of the parameters."""
+        raise TypeError(
+            f"{self.who}: backward is missing. Got a module without one. Define backward(grad_output)."
+        )
+
+    def __call__(self, input: np.ndarray) -> np.ndarray:
+        return self.forward(input)
+
+    def save(self, output: np.ndarray, **needed) -> None:
+        """Keep what backward needs, under its name, unless `no_grad` is on."""
+        if is_grad_enabled():
+            self.saved = {"output_shape": output.shape, "dtype": output.dtype, **needed}
+
+    def recall(self, grad_output: np.ndarray) -> dict:
+        """Return what forward saved, once `grad_output` is seen to fit the output."""
+        if not self.saved:
+            raise RuntimeError(
+                f"{self.who}: backward needs a forward first. Call model(x), then the loss, then backward."
+            )
+        checks.as_float_array(self.who, "grad_output", grad_output)
+        if grad_output.shape != self.saved["output_shape"]:
+            raise ValueError(
+                f"{self.who}: grad_output must have the output's shape {self.saved['output_shape']}. "
+                f"Got {grad_output.shape}. Pass the gradient of the last forward's output."
+            )
+        if grad_output.dtype != self.saved["dtype"]:
+            raise TypeError(
+                f"{self.who}: grad_output must be {self.saved['dtype']}, as the output is. "
+                f"Got {grad_output.dtype}. Convert it with .astype(np.{self.saved['dtype']})."
+            )
+        return self.saved
+
+    # Names
+
+    @property
+    def who(self) -> str:
+        """How messages call this module: its class, and its name in the model."""
+        return f'{type(self).__name__} "{self.name}"' if self.name else type(self).__name__
+
+    def __setattr__(self, key: str, value) -> None:
+        if isinstance(value, Module) and "saved" not in vars(self):
+            raise RuntimeError(
+                f"{type(self).__name__}: a module needs its base before its children. Got {key!r} first. "
+                "Call super().__init__() at the top of __init__."
+            )
+        object.__setattr__(self, key, value)
+        if isinstance(value, Module):  # children learn their place at once, so that messages can tell it
+            for path, module in self.named_modules():
+                module.name = f"{self.name}.{path}" if self.name and path else self.name or path
+
+    def children(self) -> dict[str, Module]:
+        """Return the modules directly below this one, by name.
+
+        >>> from minicnn import nn
+        >>> nn.Sequential(nn.ReLU(), nn.Tanh()).children()
+        {'0': ReLU(), '1': Tanh()}
+        """
+        return {key: value for key, value in vars(self).items() if isinstance(value, Module)}
+
+    def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
+        """Yield this module as `prefix` and all below it, each once, with dotted names."""
+        yield from self._walk(prefix, set())
+
+    def _walk(self, prefix: str, seen: set[int]) -> Iterator[tuple[str, Module]]:
+        if id(self) in seen:
+            return
+        seen.add(id(self))
+        yield prefix, self
+        for key, child in self.children().items():
+            yield from child._walk(f"{prefix}.{key}" if prefix else key, seen)
+
+    def modules(self) -> Iterator[Module]:
+        """Yield this module and all below it, each once."""
+        for _, module in self.named_modules():
+            yield module
+
+    def _named(self, choose: Callable[[Module], dict]) -> Iterator[tuple[str, object]]:
+        seen = set()
+        for path, module in self.named_modules():
+            for key, value in choose(module).items():
+                if id(value) not in seen:
+                    seen.add(id(value))
+                    yield f"{path}.{key}" if path else key, value
+
+    def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
+        """Yield every parameter once, with the name that torch gives it."""
+        return self._named(lambda m: {k: v for k, v in vars(m).items() if isinstance(v, Parameter)})
+
+    def parameters(self) -> Iterator[Parameter]:
+        """Yield every parameter once."""
+        for _, parameter in self.named_parameters():
+            yield parameter
+
+    def named_buffers(self) -> Iterator[tuple[str, np.ndarray]]:
+        """Yield what belongs to the state but is not learned, such as `running_mean`."""
+        return self._named(lambda m: {k: getattr(m, k) for k in m.buffer_names if getattr(m, k) is not None})
+
+    def named_generators(self) -> Iterator[tuple[str, np.random.Generator]]:
+        """Yield the sources of chance inside the model (those of dropout), for checkpoints and traces."""
+        return self._named(lambda m: {k: v for k, v in vars(m).items() if isinstance(v, np.random.Generator)})
+
+    # State
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """Return copies of all parameters and buffers, under torch's names.
+
+        >>> from minicnn import nn
+        >>> sorted(nn.Linear(2, 1).state_dict())
+        ['bias', 'weight']
+        """
+        state = {name: parameter.data.copy() for name, parameter in self.named_parameters()}
+        state.update((name, buffer.copy()) for name, buffer in self.named_buffers())
+        return state
+
+    def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
+        """Copy values from `state` into the parameters and buffers: all of them, or none.
+
+        Raises
+        ------
+        ValueError
+            If a name is missing or unknown, or a shape differs; the message lists every such name.
+        TypeError
+            If a dtype differs.
+        """
+        own = {name: parameter.data for name, parameter in self.named_parameters()}
+        own.update(self.named_buffers())
+        missing, unknown = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
+        if missing or unknown:
+            raise ValueError(
+                f"{self.who}: load_state_dict needs the model's own names. Got missing {missing}, "
+                f"unknown {unknown}. Build the model as it was when it was saved."
+            )
+        for name, array in own.items():
+            value = np.asarray(state[name])
+            if value.shape != array.shape:
+                raise ValueError(
+                    f"{self.who}: load_state_dict needs {name} of shape {array.shape}. Got {value.shape}. "
+                    "Build the model as it was when it was saved."
+                )
+            if value.dtype != array.dtype:
+                raise TypeError(
+                    f"{self.who}: load_state_dict needs {name} as {array.dtype}. Got {value.dtype}. "
+                    f"Convert the model first with model.astype(np.{value.dtype})."
+                )
+        for name, array in own.items():
+            array[...] = state[name]
+
+    def zero_grad(self) -> None:
+        """Forget all gradients."""
+        for parameter in self.parameters():
+            parameter.grad = None
+
+    def train(self, mode: bool = True) -> Module:
+        """Switch this module and all below it to training (or, with False, to evaluation)."""
+        for module in self.modules():
+            module.training = mode
+        return self
+
+    def eval(self) -> Module:
+        """Switch to evaluation: dropout passes through, batch norm uses its running statistics."""
+        return self.train(False)
+
+    def astype(self, dtype) -> Module:
+        """Convert parameters and float buffers to float32 or float64 in place; gradients are dropped.
+
+        >>> from minicnn import nn
+        >>> nn.Linear(2, 1).astype(np.float64).weight
+        Parameter(shape=(1, 2), dtype=float64)
+        """
+        dtype = checks.as_float_dtype(self.who, dtype)
+        for module in self.modules():
+            module.saved = {}
+            for key, value in list(vars(module).items()):
+                if isinstance(value, Parameter):
+                    value.data, value.grad = value.data.astype(dtype), None
+                elif key in module.buffer_names and value is not None and value.dtype.kind == "f":
+                    setattr(module, key, value.astype(dtype))
+        return self
+
+    # Print
+
+    def arguments(self) -> str:
+        """Return what stands between the brackets when the layer is printed."""
+        return ""
+
+    def __repr__(self) -> str:
+        children = self.children()
+        if not children:
+            return f"{type(self).__name__}({self.arguments()})"
+        lines = [f"  ({key}): " + repr(child).replace("\n", "\n  ") for key, child in children.items()]
+        return f"{type(self).__name__}(\n" + "\n".join(lines) + "\n)"
