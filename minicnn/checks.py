@@ -13,6 +13,9 @@ import numpy as np
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
+# Decorates methods in which NaN and infinity pass as in torch: arithmetic on them is no accident to warn of.
+without_warnings = np.errstate(over="ignore", invalid="ignore", divide="ignore")
+
 
 def as_float_array(who: str, what: str, value) -> np.ndarray:
     """Return `value` as it is if it is a native float32 or float64 array; nothing is cast silently.
@@ -74,8 +77,8 @@ with .astype(np.float32), or the model with model.astype(np.float64).
         )
 
 
-def as_int(who: str, what: str, value, minimum: int) -> int:
-    """Return `value` as an int of at least `minimum`.
+def as_int(who: str, what: str, value, minimum: int | None = None) -> int:
+    """Return `value` as an int, of at least `minimum` if one is given.
 
     >>> as_int("Conv2d", "groups", 0, minimum=1)
     Traceback (most recent call last):
@@ -89,9 +92,25 @@ def as_int(who: str, what: str, value, minimum: int) -> int:
         raise TypeError(
             f"{who}: {what} must be an integer. Got {value!r} ({type(value).__name__}). Pass an int."
         ) from None
-    if number < minimum:
+    if minimum is not None and number < minimum:
         raise ValueError(f"{who}: {what} must be at least {minimum}. Got {number}. Pass a larger number.")
     return number
+
+
+def as_axis(who: str, what: str, array: np.ndarray, axis) -> int:
+    """Return `axis` of `array`, counted from the front.
+
+    >>> as_axis("softmax", "logits", np.zeros((8, 10)), -1)
+    1
+    >>> as_axis("softmax", "logits", np.zeros(10), 1)
+    Traceback (most recent call last):
+    ValueError: softmax: logits must have an axis 1. Got shape (10,). Pass an axis from -1 to 0.
+    """
+    number = as_int(who, "axis", axis)
+    if not -array.ndim <= number < array.ndim:
+        advice = f"Pass an axis from {-array.ndim} to {array.ndim - 1}." if array.ndim else "Pass an array."
+        raise ValueError(f"{who}: {what} must have an axis {number}. Got shape {array.shape}. {advice}")
+    return number % array.ndim
 
 
 def as_pair(who: str, what: str, value, minimum: int) -> tuple[int, int]:
@@ -106,7 +125,8 @@ def as_pair(who: str, what: str, value, minimum: int) -> tuple[int, int]:
     if isinstance(value, tuple | list):
         if len(value) != 2:
             raise ValueError(
-                f"{who}: {what} must be an int or a pair (height, width). Got {value!r}. Pass one or two ints."
+                f"{who}: {what} must be an int or a pair (height, width). Got {value!r}. "
+                "Pass one or two ints."
             )
         height, width = value
         return as_int(who, what, height, minimum), as_int(who, what, width, minimum)
