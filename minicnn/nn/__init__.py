@@ -1,7 +1,7 @@
 """Layers, containers and losses, with torch's names, arguments and defaults."""
 
 from minicnn.nn import init
-from minicnn.nn.activations import ReLU
+from minicnn.nn.activations import ReLU, Tanh
 from minicnn.nn.containers import Residual, Sequential
 from minicnn.nn.grad_mode import is_grad_enabled, no_grad
 from minicnn.nn.linear import Flatten, Linear
@@ -15,6 +15,7 @@ __all__ = [
     "ReLU",
     "Residual",
     "Sequential",
+    "Tanh",
     "init",
     "is_grad_enabled",
     "no_grad",

@@ -37,7 +37,7 @@ class ReLU(Module):
     def forward(self, input: np.ndarray) -> np.ndarray:
         """Return ``max(input, 0)``."""
         checks.as_float_array(self.who, "input", input)
-        output = np.maximum(input, 0)
+        output = np.asarray(np.maximum(input, 0))
         self.save(output, output=output)
         return output
 
@@ -45,3 +45,40 @@ class ReLU(Module):
         """Return `grad_output` where the output is positive (or NaN), else 0."""
         output = self.recall(grad_output)["output"]
         return np.where(output <= 0, 0, grad_output)
+
+
+class Tanh(Module):
+    """Squeeze into -1 to 1: ``y = tanh(x)``.
+
+    Backward: ``∂L/∂x = G · (1 - y²)``, where ``G = ∂L/∂y``.
+
+    Notes
+    -----
+    Input and output of any shape, float32 or float64.
+
+    Raises
+    ------
+    TypeError
+        If the input is not a float32 or float64 array.
+
+    Examples
+    --------
+    >>> layer = Tanh()
+    >>> layer(np.array([0.0, np.log(2)]))               # (2 - 1/2) / (2 + 1/2)
+    array([0. , 0.6])
+    >>> layer.backward(np.array([10.0, 100.0]))         # 10·1, 100·(1 - 0.36)
+    array([10., 64.])
+    """
+
+    def forward(self, input: np.ndarray) -> np.ndarray:
+        """Return ``tanh(input)``."""
+        checks.as_float_array(self.who, "input", input)
+        output = np.asarray(np.tanh(input))
+        self.save(output, output=output)
+        return output
+
+    @checks.without_warnings
+    def backward(self, grad_output: np.ndarray) -> np.ndarray:
+        """Return ``grad_output · (1 - output²)``."""
+        output = self.recall(grad_output)["output"]
+        return grad_output * (1 - output * output)

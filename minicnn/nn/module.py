@@ -96,7 +96,7 @@ class Module:
     def __call__(self, input: np.ndarray) -> np.ndarray:
         return self.forward(input)
 
-    def save(self, output: np.ndarray, **needed) -> None:
+    def save(self, output: np.ndarray, /, **needed) -> None:
         """Keep what backward needs, under its name, unless `no_grad` is on."""
         if is_grad_enabled():
             self.saved = {"output_shape": output.shape, "dtype": output.dtype, **needed}
