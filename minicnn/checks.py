@@ -7,11 +7,14 @@ where it cannot.
 
 from __future__ import annotations
 
+import math
+import numbers
 import operator
 
 import numpy as np
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+ARRAYS = (np.ndarray, np.memmap)  # np.matrix multiplies otherwise, and a masked array hides numbers
 
 # Decorates methods in which NaN and infinity pass as in torch: arithmetic on them is no accident to warn of.
 without_warnings = np.errstate(over="ignore", invalid="ignore", divide="ignore")
@@ -33,7 +36,7 @@ def as_float_array(who: str, what: str, value) -> np.ndarray:
     Traceback (most recent call last):
     TypeError: ReLU: input must be float32 or float64. Got int64. Convert it with .astype(np.float32).
     """
-    if not isinstance(value, np.ndarray):
+    if type(value) not in ARRAYS:
         raise TypeError(
             f"{who}: {what} must be a NumPy array. Got {type(value).__name__}. Convert it with np.asarray."
         )
@@ -54,12 +57,14 @@ def as_float_dtype(who: str, dtype) -> np.dtype:
     Traceback (most recent call last):
     TypeError: Linear: dtype must be float32 or float64. Got float16. Pass np.float32 or np.float64.
     """
-    dtype = np.dtype(dtype)
-    if dtype not in FLOATS:
-        raise TypeError(
-            f"{who}: dtype must be float32 or float64. Got {dtype}. Pass np.float32 or np.float64."
-        )
-    return dtype
+    try:
+        found = None if dtype is None else np.dtype(dtype)  # np.dtype(None) would be float64
+    except TypeError:
+        found = None
+    if found not in FLOATS:
+        got = dtype if found is None else found
+        raise TypeError(f"{who}: dtype must be float32 or float64. Got {got}. Pass np.float32 or np.float64.")
+    return found
 
 
 def check_same_dtype(who: str, what: str, array: np.ndarray, dtype: np.dtype) -> None:
@@ -94,6 +99,25 @@ def as_int(who: str, what: str, value, minimum: int | None = None) -> int:
         ) from None
     if minimum is not None and number < minimum:
         raise ValueError(f"{who}: {what} must be at least {minimum}. Got {number}. Pass a larger number.")
+    return number
+
+
+def as_number(who: str, what: str, value, low: float = -math.inf, high: float = math.inf) -> float:
+    """Return `value` as a float from `low` to `high`, both included; NaN is no such number.
+
+    >>> as_number("Dropout", "p", 1.5, low=0, high=1)
+    Traceback (most recent call last):
+    ValueError: Dropout: p must lie between 0 and 1. Got 1.5. Pass a number in this range.
+    """
+    if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
+        raise TypeError(
+            f"{who}: {what} must be a number. Got {value!r} ({type(value).__name__}). Pass a float."
+        )
+    number = float(value)
+    if not low <= number <= high:
+        raise ValueError(
+            f"{who}: {what} must lie between {low} and {high}. Got {value}. Pass a number in this range."
+        )
     return number
 
 

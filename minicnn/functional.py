@@ -148,7 +148,7 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
     """
     checks.as_float_array("sigmoid", "x", x)
     e = np.exp(-np.abs(x))
-    return np.where(x < 0, e, 1) / (1 + e)
+    return np.asarray(np.where(x < 0, e, 1) / (1 + e))
 
 
 def one_hot(targets: np.ndarray, num_classes: int, dtype=np.float32) -> np.ndarray:

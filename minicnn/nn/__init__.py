@@ -1,20 +1,28 @@
 """Layers, containers and losses, with torch's names, arguments and defaults."""
 
 from minicnn.nn import init
-from minicnn.nn.activations import ReLU, Tanh
+from minicnn.nn.activations import ELU, GELU, LeakyReLU, ReLU, Sigmoid, SiLU, Tanh
 from minicnn.nn.containers import Residual, Sequential
 from minicnn.nn.grad_mode import is_grad_enabled, no_grad
 from minicnn.nn.linear import Flatten, Linear
 from minicnn.nn.module import Module, Parameter
+from minicnn.nn.softmax import LogSoftmax, Softmax
 
 __all__ = [
+    "ELU",
+    "GELU",
     "Flatten",
+    "LeakyReLU",
     "Linear",
+    "LogSoftmax",
     "Module",
     "Parameter",
     "ReLU",
     "Residual",
     "Sequential",
+    "SiLU",
+    "Sigmoid",
+    "Softmax",
     "Tanh",
     "init",
     "is_grad_enabled",
