@@ -2,16 +2,23 @@
 
 from minicnn.nn import init
 from minicnn.nn.activations import ELU, GELU, LeakyReLU, ReLU, Sigmoid, SiLU, Tanh
-from minicnn.nn.containers import Residual, Sequential
+from minicnn.nn.containers import Identity, Residual, Sequential
+from minicnn.nn.dropout import Dropout, Dropout2d
 from minicnn.nn.grad_mode import is_grad_enabled, no_grad
 from minicnn.nn.linear import Flatten, Linear
 from minicnn.nn.module import Module, Parameter
+from minicnn.nn.normalization import BatchNorm1d, BatchNorm2d
 from minicnn.nn.softmax import LogSoftmax, Softmax
 
 __all__ = [
     "ELU",
     "GELU",
+    "BatchNorm1d",
+    "BatchNorm2d",
+    "Dropout",
+    "Dropout2d",
     "Flatten",
+    "Identity",
     "LeakyReLU",
     "Linear",
     "LogSoftmax",

@@ -89,9 +89,9 @@ class LeakyReLU(Module):
 
 
 class ELU(Module):
-    """Let negative numbers saturate at -α: ``y = x if x > 0 else α (exp(x) - 1)``.
+    """Let negative numbers saturate at -alpha: ``y = x if x > 0 else alpha · (exp(x) - 1)``.
 
-    Backward: ``∂L/∂x = G if x > 0 else G · α exp(x)``.
+    Backward: ``∂L/∂x = G if x > 0 else G · alpha · exp(x)``.
 
     Parameters
     ----------
@@ -140,7 +140,7 @@ class GELU(Module):
     - "none": ``Φ(x) = erfc(-x/√2) / 2``.
       Backward: ``∂L/∂x = G · (Φ(x) + x φ(x))`` with ``φ(x) = exp(-x²/2) / √(2π)``.
     - "tanh": ``Φ(x) ≈ (1 + t) / 2`` with ``t = tanh(u)``, ``u = √(2/π) (x + 0.044715 x³)``.
-      Backward: ``∂L/∂x = G · ((1 + t) / 2 + x (1 - t²) u′ / 2)`` with ``u′ = √(2/π) (1 + 0.134145 x²)``.
+      Backward: ``∂L/∂x = G · ((1 + t) / 2 + x (1 - t²) u' / 2)`` with ``u' = √(2/π) (1 + 0.134145 x²)``.
 
     Parameters
     ----------
@@ -184,7 +184,7 @@ class GELU(Module):
 
     @checks.without_warnings
     def backward(self, grad_output: np.ndarray) -> np.ndarray:
-        """Return ``grad_output · (Φ + input · Φ′)``."""
+        """Return ``grad_output · (Φ + input · Φ')``."""
         saved = self.recall(grad_output)
         input, below = saved["input"], saved["below"]
         if self.approximate == "tanh":  # (1 - t²) / 2 = 2 · below · (1 - below)
@@ -199,9 +199,9 @@ class GELU(Module):
 
 
 class SiLU(Module):
-    """Weigh each number by its sigmoid: ``y = x · σ(x)``, with ``σ(x) = 1 / (1 + exp(-x))``.
+    """Weigh each number by its sigmoid: ``y = x · s``, with ``s = 1 / (1 + exp(-x))``.
 
-    Backward: ``∂L/∂x = G · σ(x) (1 + x (1 - σ(x)))``.
+    Backward: ``∂L/∂x = G · s · (1 + x (1 - s))``.
 
     Notes
     -----

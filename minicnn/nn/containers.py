@@ -1,4 +1,4 @@
-"""Sequential and Residual: layers one after another, and layers around which the input also passes."""
+"""Sequential, Residual and Identity: layers in a row, layers that the input also goes around, no layer."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from minicnn import checks
 from minicnn.nn.module import Module
 
 
@@ -126,3 +127,32 @@ class Residual(Module):
         self.recall(grad_output)
         grad_passed = grad_output if self.shortcut is None else self.shortcut.backward(grad_output)
         return self.body.backward(grad_output) + grad_passed
+
+
+class Identity(Module):
+    """Return the input as it is: ``y = x``; a place holder where a layer may be wanted later.
+
+    Backward: ``∂L/∂x = ∂L/∂y``. All arguments are taken and ignored, as in torch.
+
+    Examples
+    --------
+    >>> layer = Identity()
+    >>> layer(np.float32([3, -4]))
+    array([ 3., -4.], dtype=float32)
+    >>> layer.backward(np.float32([10, 20]))
+    array([10., 20.], dtype=float32)
+    """
+
+    def __init__(self, *ignored, **also_ignored) -> None:
+        super().__init__()
+
+    def forward(self, input: np.ndarray) -> np.ndarray:
+        """Return `input`."""
+        checks.as_float_array(self.who, "input", input)
+        self.save(input)
+        return input
+
+    def backward(self, grad_output: np.ndarray) -> np.ndarray:
+        """Return `grad_output`."""
+        self.recall(grad_output)
+        return grad_output
