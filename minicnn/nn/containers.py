@@ -8,16 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from minicnn import checks
-from minicnn.nn.module import Module
-
-
-def check_module(who: str, what: str, value) -> None:
-    """Raise TypeError unless `value` is a layer."""
-    if not isinstance(value, Module):
-        raise TypeError(
-            f"{who}: {what} must be a minicnn module. Got {type(value).__name__}. "
-            "Pass layers such as nn.ReLU() (with the brackets)."
-        )
+from minicnn.nn.module import Module, check_module
 
 
 class Sequential(Module):
@@ -48,8 +39,39 @@ class Sequential(Module):
         if len(modules) == 1 and isinstance(modules[0], OrderedDict):
             named = modules[0]
         for key, module in named.items():
-            check_module(self.who, f"child {key}", module)
-            setattr(self, str(key), module)
+            self.add_module(str(key), module)
+
+    def add_module(self, name: str, module: Module) -> None:
+        """Set `module` as the last child, or in place of the one called `name`.
+
+        Raises
+        ------
+        ValueError
+            If it already has a place here: a layer remembers one forward, that of its last call, and
+            backward through the earlier one would use it.
+        """
+        check_module(self.who, f"child {name!r}", module)
+        below = {id(inner) for inner in module.modules()}
+        for place, other in self.named_modules():
+            if id(other) in below and place.split(".")[0] != name:
+                raise ValueError(
+                    f"{self.who}: every place needs a module of its own. Got the same {type(other).__name__} at "
+                    f"{place!r} and below {name!r}. Build a second one; set its weight to share the Parameter."
+                )
+        super().add_module(name, module)
+
+    def append(self, module: Module) -> Sequential:
+        """Put one more module at the end, called by its number; return the model.
+
+        >>> from minicnn import nn
+        >>> Sequential(nn.Flatten()).append(nn.Linear(4, 2))
+        Sequential(
+          (0): Flatten(start_dim=1, end_dim=-1)
+          (1): Linear(4, 2, bias=True)
+        )
+        """
+        self.add_module(str(len(self)), module)
+        return self
 
     def forward(self, input: np.ndarray) -> np.ndarray:
         """Return the last module's output."""
@@ -72,7 +94,11 @@ class Sequential(Module):
     def __getitem__(self, index):
         children = self.children()
         if isinstance(index, slice):
-            return Sequential(OrderedDict(list(children.items())[index]))
+            part = Sequential()
+            vars(part).update(
+                list(children.items())[index]
+            )  # setattr would take the whole model's names away
+            return part
         return list(children.values())[index]
 
 
@@ -109,6 +135,7 @@ class Residual(Module):
         self.body = body
         self.shortcut = shortcut
 
+    @checks.without_warnings
     def forward(self, input: np.ndarray) -> np.ndarray:
         """Return ``body(input) + shortcut(input)``."""
         transformed = self.body(input)
@@ -122,6 +149,7 @@ class Residual(Module):
         self.save(output)
         return output
 
+    @checks.without_warnings
     def backward(self, grad_output: np.ndarray) -> np.ndarray:
         """Return the sum of both paths' gradients of the input."""
         self.recall(grad_output)

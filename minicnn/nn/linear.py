@@ -63,6 +63,7 @@ class Linear(Module):
         self.bias = Parameter(np.empty(self.out_features, dtype)) if bias else None
         init.default_(self.weight, self.bias, rng)
 
+    @checks.without_warnings
     def forward(self, input: np.ndarray) -> np.ndarray:
         """Return `(..., out_features)` for an input `(..., in_features)`."""
         checks.as_float_array(self.who, "input", input)
@@ -78,6 +79,7 @@ class Linear(Module):
         self.save(output, input=input)
         return output
 
+    @checks.without_warnings
     def backward(self, grad_output: np.ndarray) -> np.ndarray:
         """Return `(..., in_features)`; add to `weight.grad` and `bias.grad`."""
         input = self.recall(grad_output)["input"]
@@ -107,7 +109,8 @@ class Flatten(Module):
 
     def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
         super().__init__()
-        self.start_dim, self.end_dim = start_dim, end_dim
+        self.start_dim = checks.as_int(self.who, "start_dim", start_dim)
+        self.end_dim = checks.as_int(self.who, "end_dim", end_dim)
 
     def forward(self, input: np.ndarray) -> np.ndarray:
         """Return the input with the axes from `start_dim` to `end_dim` made one."""

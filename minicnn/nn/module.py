@@ -1,4 +1,4 @@
-"""Module and Parameter: what every layer is made of.
+"""Module: what every layer and every model is made of.
 
 A layer is a class with two methods that stand one above the other:
 
@@ -10,44 +10,14 @@ There is no graph and no tape. `model.backward(grad)` is a plain call that goes 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
 from minicnn import checks
+from minicnn.nn import hooks
 from minicnn.nn.grad_mode import is_grad_enabled
-
-
-class Parameter:
-    """An array that is learned, and the gradient of the loss with respect to it.
-
-    Attributes
-    ----------
-    data : ndarray of any shape, float32 or float64
-        The value. Optimizers change it in place.
-    grad : ndarray of the same shape and dtype, or None
-        The sum of all gradients since the last `zero_grad`.
-
-    Examples
-    --------
-    >>> weight = Parameter(np.float32([1, 2]))
-    >>> weight.accumulate(np.float32([10, 20])); weight.accumulate(np.float32([1, 2]))
-    >>> weight.grad
-    array([11., 22.], dtype=float32)
-    """
-
-    __slots__ = ("data", "grad")
-
-    def __init__(self, data: np.ndarray) -> None:
-        self.data = checks.as_float_array("Parameter", "data", data)
-        self.grad: np.ndarray | None = None
-
-    def accumulate(self, grad: np.ndarray) -> None:
-        """Add `grad` to what is there; the first one is kept as it is, without a copy."""
-        self.grad = grad if self.grad is None else self.grad + grad
-
-    def __repr__(self) -> str:
-        return f"Parameter(shape={self.data.shape}, dtype={self.data.dtype})"
+from minicnn.nn.parameter import Parameter
 
 
 class Module:
@@ -128,15 +98,32 @@ class Module:
         return f'{type(self).__name__} "{self.name}"' if self.name else type(self).__name__
 
     def __setattr__(self, key: str, value) -> None:
-        if isinstance(value, Module) and "saved" not in vars(self):
+        if isinstance(value, Module | Parameter) and "saved" not in vars(self):
             raise RuntimeError(
-                f"{type(self).__name__}: a module needs its base before its children. Got {key!r} first. "
+                f"{type(self).__name__}: a module needs its base before its parts. Got {key!r} first. "
                 "Call super().__init__() at the top of __init__."
             )
         object.__setattr__(self, key, value)
         if isinstance(value, Module):  # children learn their place at once, so that messages can tell it
             for path, module in self.named_modules():
                 module.name = f"{self.name}.{path}" if self.name and path else self.name or path
+
+    def add_module(self, name: str, module: Module) -> None:
+        """Set `module` as the attribute `name`, once it is seen that this hides no method.
+
+        >>> from minicnn import nn
+        >>> model = nn.Sequential()
+        >>> model.add_module("act", nn.ReLU())
+        >>> model.children()
+        {'act': ReLU()}
+        """
+        check_module(self.who, f"child {name!r}", module)
+        taken = hasattr(self, name) and name not in self.children()
+        if not name or "." in name or taken:
+            raise ValueError(
+                f"{self.who}: a child needs a free name without a dot. Got {name!r}. Choose another name."
+            )
+        setattr(self, name, module)
 
     def children(self) -> dict[str, Module]:
         """Return the modules directly below this one, by name.
@@ -149,32 +136,28 @@ class Module:
 
     def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
         """Yield this module as `prefix` and all below it, each once, with dotted names."""
-        yield from self._walk(prefix, set())
+        return _once(self._walk(prefix))
 
-    def _walk(self, prefix: str, seen: set[int]) -> Iterator[tuple[str, Module]]:
-        if id(self) in seen:
-            return
-        seen.add(id(self))
+    def _walk(self, prefix: str) -> Iterator[tuple[str, Module]]:
         yield prefix, self
         for key, child in self.children().items():
-            yield from child._walk(f"{prefix}.{key}" if prefix else key, seen)
+            yield from child._walk(f"{prefix}.{key}" if prefix else key)
 
     def modules(self) -> Iterator[Module]:
         """Yield this module and all below it, each once."""
         for _, module in self.named_modules():
             yield module
 
-    def _named(self, choose: Callable[[Module], dict]) -> Iterator[tuple[str, object]]:
-        seen = set()
-        for path, module in self.named_modules():
-            for key, value in choose(module).items():
-                if id(value) not in seen:
-                    seen.add(id(value))
+    def _named(self, kind: type) -> Iterator[tuple[str, object]]:
+        """Yield the attributes of one kind, here and below; of arrays only those in `buffer_names`."""
+        for path, module in self._walk(""):
+            for key, value in vars(module).items():
+                if isinstance(value, kind) and (kind is not np.ndarray or key in module.buffer_names):
                     yield f"{path}.{key}" if path else key, value
 
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
         """Yield every parameter once, with the name that torch gives it."""
-        return self._named(lambda m: {k: v for k, v in vars(m).items() if isinstance(v, Parameter)})
+        return _once(self._named(Parameter))
 
     def parameters(self) -> Iterator[Parameter]:
         """Yield every parameter once."""
@@ -182,25 +165,27 @@ class Module:
             yield parameter
 
     def named_buffers(self) -> Iterator[tuple[str, np.ndarray]]:
-        """Yield what belongs to the state but is not learned, such as `running_mean`."""
-        return self._named(lambda m: {k: getattr(m, k) for k in m.buffer_names if getattr(m, k) is not None})
+        """Yield what belongs to the state but is not learned, such as `running_mean`, each once."""
+        return _once(self._named(np.ndarray))
 
     def named_generators(self) -> Iterator[tuple[str, np.random.Generator]]:
         """Yield the sources of chance inside the model (those of dropout), for checkpoints and traces."""
-        return self._named(lambda m: {k: v for k, v in vars(m).items() if isinstance(v, np.random.Generator)})
+        return _once(self._named(np.random.Generator))
 
     # State
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        """Return copies of all parameters and buffers, under torch's names.
+        """Return copies of all parameters and buffers, under torch's names (shared ones under each name).
 
         >>> from minicnn import nn
         >>> sorted(nn.Linear(2, 1).state_dict())
         ['bias', 'weight']
         """
-        state = {name: parameter.data.copy() for name, parameter in self.named_parameters()}
-        state.update((name, buffer.copy()) for name, buffer in self.named_buffers())
-        return state
+        return {name: array.copy() for name, array in self._state().items()}
+
+    def _state(self) -> dict[str, np.ndarray]:
+        parameters = {name: parameter.data for name, parameter in self._named(Parameter)}
+        return parameters | dict(self._named(np.ndarray))
 
     def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
         """Copy values from `state` into the parameters and buffers: all of them, or none.
@@ -210,10 +195,14 @@ class Module:
         ValueError
             If a name is missing or unknown, or a shape differs; the message lists every such name.
         TypeError
-            If a dtype differs.
+            If a dtype differs, or `state` is no dict.
         """
-        own = {name: parameter.data for name, parameter in self.named_parameters()}
-        own.update(self.named_buffers())
+        if not isinstance(state, Mapping):
+            raise TypeError(
+                f"{self.who}: load_state_dict needs a dict of arrays. Got {type(state).__name__}. "
+                "Pass what state_dict() returned."
+            )
+        own = self._state()
         missing, unknown = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
         if missing or unknown:
             raise ValueError(
@@ -267,6 +256,16 @@ class Module:
                     setattr(module, key, value.astype(dtype))
         return self
 
+    # Watch
+
+    def register_forward_hook(self, hook: Callable) -> hooks.Handle:
+        """Call ``hook(module, input, output)`` after every forward; see `minicnn.nn.hooks`."""
+        return hooks.register(self, "forward", hook)
+
+    def register_full_backward_hook(self, hook: Callable) -> hooks.Handle:
+        """Call ``hook(module, grad_input, grad_output)`` after every backward; see `minicnn.nn.hooks`."""
+        return hooks.register(self, "backward", hook)
+
     # Print
 
     def arguments(self) -> str:
@@ -279,3 +278,21 @@ class Module:
             return f"{type(self).__name__}({self.arguments()})"
         lines = [f"  ({key}): " + repr(child).replace("\n", "\n  ") for key, child in children.items()]
         return f"{type(self).__name__}(\n" + "\n".join(lines) + "\n)"
+
+
+def check_module(who: str, what: str, value) -> None:
+    """Raise TypeError unless `value` is a layer."""
+    if not isinstance(value, Module):
+        raise TypeError(
+            f"{who}: {what} must be a minicnn module. Got {type(value).__name__}. "
+            "Pass layers such as nn.ReLU() (with the brackets)."
+        )
+
+
+def _once(named: Iterator[tuple[str, object]]) -> Iterator[tuple[str, object]]:
+    """Leave out what came before under another name."""
+    seen = set()
+    for name, value in named:
+        if id(value) not in seen:
+            seen.add(id(value))
+            yield name, value

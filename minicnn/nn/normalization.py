@@ -42,7 +42,10 @@ class _BatchNorm(Module):
         """Return ``(input - mean) · inv_std · weight + bias``, channel by channel."""
         self._check_input(input)
         use_batch = self.training or not self.track_running_stats
-        mean, variance = self._batch_statistics(input) if use_batch else (self.running_mean, self.running_var)
+        if use_batch:
+            mean, variance = self._batch_statistics(input)
+        else:  # copies, because they are saved and the next training batch changes the buffers
+            mean, variance = self.running_mean.copy(), self.running_var.copy()
         inv_std = 1 / np.sqrt(variance + self.eps)
         normalised = (input - _along(mean, input)) * _along(inv_std, input)
         output = normalised
@@ -85,12 +88,11 @@ class _BatchNorm(Module):
         mean = _mean(input)
         variance = _mean(np.square(input - _along(mean, input)))
         if self.training and self.track_running_stats:
-            # New arrays, not new contents: what an earlier forward saved must not change.
-            self.num_batches_tracked = np.asarray(self.num_batches_tracked + 1)
+            self.num_batches_tracked[...] += 1
             if m:
                 factor = 1 / int(self.num_batches_tracked) if self.momentum is None else self.momentum
-                self.running_mean = (1 - factor) * self.running_mean + factor * mean
-                self.running_var = (1 - factor) * self.running_var + factor * (variance * (m / (m - 1)))
+                self.running_mean[...] = (1 - factor) * self.running_mean + factor * mean
+                self.running_var[...] = (1 - factor) * self.running_var + factor * (variance * (m / (m - 1)))
         return mean, variance
 
     def _check_input(self, input: np.ndarray) -> None:

@@ -1,0 +1,39 @@
+"""Parameter: an array that is learned, beside its gradient."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minicnn import checks
+
+
+class Parameter:
+    """An array that is learned, and the gradient of the loss with respect to it.
+
+    Attributes
+    ----------
+    data : ndarray of any shape, float32 or float64
+        The value. Optimizers change it in place.
+    grad : ndarray of the same shape and dtype, or None
+        The sum of all gradients since the last `zero_grad`.
+
+    Examples
+    --------
+    >>> weight = Parameter(np.float32([1, 2]))
+    >>> weight.accumulate(np.float32([10, 20])); weight.accumulate(np.float32([1, 2]))
+    >>> weight.grad
+    array([11., 22.], dtype=float32)
+    """
+
+    __slots__ = ("data", "grad")
+
+    def __init__(self, data: np.ndarray) -> None:
+        self.data = checks.as_float_array("Parameter", "data", data)
+        self.grad: np.ndarray | None = None
+
+    def accumulate(self, grad: np.ndarray) -> None:
+        """Add `grad` to what is there; the first one is kept as it is, without a copy."""
+        self.grad = grad if self.grad is None else self.grad + grad
+
+    def __repr__(self) -> str:
+        return f"Parameter(shape={self.data.shape}, dtype={self.data.dtype})"
