@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import re
 
 import numpy as np
+import pytest
 import torch
 
 # Two correct programs add the same terms in different orders. Relative to the largest number in the
@@ -108,6 +110,11 @@ def assert_same_sum_or_equal(actual: np.ndarray, expected: np.ndarray, what: str
         assert_same_sum(actual, expected, what)
     else:
         np.testing.assert_array_equal(actual, expected, err_msg=what)
+
+
+def raises(error: type[Exception], message: str):
+    """Return a context that wants this error with this message, no more and no less."""
+    return pytest.raises(error, match=rf"\A{re.escape(message)}\Z")
 
 
 def draws(shape, dtype=np.float64, seed: int = 0) -> np.ndarray:

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from minicnn import nn
-from tests.helpers import assert_gradients, assert_matches_torch, assert_same_sum, distinct, draws
+from tests.helpers import assert_gradients, assert_matches_torch, assert_same_sum, distinct, draws, raises
 
 
 class LinearWithoutFactor(nn.Linear):
@@ -53,3 +53,16 @@ def test_distinct_has_no_ties_and_no_zero():
     values = np.sort(distinct((5, 7)).ravel())
     assert np.diff(values).min() > 0.009
     assert np.abs(values).min() > 0.004
+
+
+@pytest.mark.parametrize("message", ["Got [1]. Pass 2.", "Got [1]. Pass", "[1]. Pass 2", "Got 1. Pass 2"])
+def test_raises_rejects_other_messages(message):
+    with pytest.raises(AssertionError), raises(ValueError, "Got [1]. Pass 2"):
+        raise ValueError(message)
+
+
+def test_raises_accepts_its_message_only_from_its_error():
+    with raises(ValueError, "Got [1]. Pass 2"):
+        raise ValueError("Got [1]. Pass 2")
+    with pytest.raises(TypeError), raises(ValueError, "Got [1]. Pass 2"):
+        raise TypeError("Got [1]. Pass 2")

@@ -55,8 +55,8 @@ class Sequential(Module):
         for place, other in self.named_modules():
             if id(other) in below and place.split(".")[0] != name:
                 raise ValueError(
-                    f"{self.who}: every place needs a module of its own. Got the same {type(other).__name__} at "
-                    f"{place!r} and below {name!r}. Build a second one; set its weight to share the Parameter."
+                    f"{self.who}: every place needs a module of its own. Got the same {type(other).__name__} "
+                    f"at {place!r} and {name!r}. Build a second one, and give it the first one's Parameters."
                 )
         super().add_module(name, module)
 
@@ -92,14 +92,13 @@ class Sequential(Module):
         return len(self.children())
 
     def __getitem__(self, index):
-        children = self.children()
-        if isinstance(index, slice):
-            part = Sequential()
-            vars(part).update(
-                list(children.items())[index]
-            )  # setattr would take the whole model's names away
-            return part
-        return list(children.values())[index]
+        """Return one child by its place, or a part of the model (the same layers) by a slice."""
+        children = list(self.children().items())
+        if not isinstance(index, slice):
+            return children[index][1]
+        part = Sequential()
+        vars(part).update(children[index])  # setattr would rename the layers, and messages with them
+        return part
 
 
 class Residual(Module):
