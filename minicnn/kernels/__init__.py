@@ -19,3 +19,21 @@ Arguments named `stride`, `padding`, `dilation` and `kernel_size` are pairs (hei
 `bias` may be None. `indices` (int64) count row·W + column in the unpadded plane, as in torch.
 The layers call these names here, so the rung is chosen in this one place.
 """
+
+from minicnn.kernels.jitted import (
+    conv2d,
+    conv2d_grad_bias,
+    conv2d_grad_input,
+    conv2d_grad_weight,
+    max_pool2d,
+    max_pool2d_backward,
+)
+
+__all__ = [
+    "conv2d",
+    "conv2d_grad_bias",
+    "conv2d_grad_input",
+    "conv2d_grad_weight",
+    "max_pool2d",
+    "max_pool2d_backward",
+]
