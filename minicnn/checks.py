@@ -132,11 +132,8 @@ def as_axis(who: str, what: str, array: np.ndarray, axis) -> int:
     """
     number = as_int(who, "axis", axis)
     if not -array.ndim <= number < array.ndim:
-        advice = (
-            f"Pass an axis from {-array.ndim} to {array.ndim - 1}."
-            if array.ndim
-            else "Pass an array with axes."
-        )
+        in_range = f"Pass an axis from {-array.ndim} to {array.ndim - 1}."
+        advice = in_range if array.ndim else "Pass an array with axes."
         raise ValueError(f"{who}: {what} must have an axis {number}. Got shape {array.shape}. {advice}")
     return number % array.ndim
 

@@ -1,7 +1,6 @@
 """Softmax and its relatives: by hand, against plain loops, against torch, and where exp overflows."""
 
 import math
-import re
 
 import numpy as np
 import pytest
@@ -11,11 +10,16 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from minicnn import functional
-from tests.helpers import assert_same_sum, draws
+from tests.helpers import assert_same_sum, draws, raises
 
 DTYPES = [np.float32, np.float64]
 ALONG_AN_AXIS = ["softmax", "log_softmax", "logsumexp"]
+SHAPES_AND_AXES = [
+    *[((5,), 0), ((5,), -1), ((4, 3), 0), ((4, 3), 1), ((2, 3, 4), 1), ((2, 3, 4, 5), -3)],
+    *[((0, 3), 1), ((3, 0), 1)],
+]
 INF, NAN = math.inf, math.nan
+FEW_ROUNDINGS = 1e-14  # exp, one sum of up to five, one quotient: each 2.2e-16 at most, relatively
 SPECIAL_ROWS = [
     [NAN, 1, 2],
     [INF, 1, 2],
@@ -81,12 +85,9 @@ def test_naive_softmax_overflows_and_says_so():
         naive = functional.naive_softmax(logits)
     assert np.isnan(naive).all()
     # 1/(1 + 1/e) and the rest; exp(-200) is not lost either
-    expected = [
-        1 / (1 + math.exp(-1)),
-        math.exp(-1) / (1 + math.exp(-1)),
-        math.exp(-200) / (1 + math.exp(-1)),
-    ]
-    np.testing.assert_allclose(functional.softmax(logits), expected, rtol=1e-15)
+    e1, e200 = math.exp(-1), math.exp(-200)
+    expected = [1 / (1 + e1), e1 / (1 + e1), e200 / (1 + e1)]
+    np.testing.assert_allclose(functional.softmax(logits), expected, rtol=FEW_ROUNDINGS)
 
 
 def test_naive_softmax_is_right_for_small_logits():
@@ -108,23 +109,11 @@ def test_every_row_has_its_own_maximum():
 def test_softmax_is_the_loop_over_rows():
     logits = draws((3, 4, 5), seed=1) * 10
     expected = np.apply_along_axis(lambda row: loop_softmax(row.tolist()), 1, logits)
-    np.testing.assert_allclose(functional.softmax(logits, axis=1), expected, rtol=1e-14)
+    np.testing.assert_allclose(functional.softmax(logits, axis=1), expected, rtol=FEW_ROUNDINGS)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(
-    ("shape", "axis"),
-    [
-        ((5,), 0),
-        ((5,), -1),
-        ((4, 3), 0),
-        ((4, 3), 1),
-        ((2, 3, 4), 1),
-        ((2, 3, 4, 5), -3),
-        ((0, 3), 1),
-        ((3, 0), 1),
-    ],
-)
+@pytest.mark.parametrize(("shape", "axis"), SHAPES_AND_AXES)
 @pytest.mark.parametrize("name", ALONG_AN_AXIS)
 def test_matches_torch(name, shape, axis, dtype):
     x = 5 * draws(shape, dtype)
@@ -163,7 +152,7 @@ def test_any_strides_and_read_only(name):
     x.setflags(write=False)
     for view in (x[::-1, ::2], x.T, np.broadcast_to(x[:1], (3, 8)), np.asfortranarray(x)):
         function = getattr(functional, name)
-        np.testing.assert_allclose(function(view, 1), function(np.ascontiguousarray(view), 1), rtol=1e-14)
+        assert_same_sum(function(view, 1), function(np.ascontiguousarray(view), 1))
 
 
 logits_of_any_kind = hnp.arrays(
@@ -179,19 +168,14 @@ def test_probabilities_and_shifts(logits, data):
     probabilities = functional.softmax(logits, axis)
     assert probabilities.dtype == logits.dtype
     assert (probabilities >= 0).all()
-    np.testing.assert_allclose(probabilities.sum(axis), 1, rtol=1e-6)
+    total = probabilities.sum(axis, keepdims=True)
+    assert_same_sum(total, np.ones_like(total))
     # The same number added to all logits changes nothing; powers of two keep the sums exact.
     whole = np.round(logits.astype(np.float64))
     np.testing.assert_array_equal(functional.softmax(whole + 2.0**20, axis), functional.softmax(whole, axis))
-    # log p = z - logsumexp(z)
-    difference = logits - functional.logsumexp(logits, axis, keepdims=True)
-    scale = max(1, np.abs(logits).max())
-    np.testing.assert_allclose(
-        functional.log_softmax(logits, axis),
-        difference,
-        atol=4 * np.finfo(logits.dtype).eps * scale,
-        rtol=1e-6,
-    )
+    # log p + logsumexp(z) = z
+    log_total = functional.logsumexp(logits, axis, keepdims=True)
+    assert_same_sum(functional.log_softmax(logits, axis) + log_total, logits)
 
 
 @given(hnp.arrays(np.int64, hnp.array_shapes(max_dims=3, max_side=5), elements=st.integers(0, 6)))
@@ -207,62 +191,44 @@ def test_one_hot_and_argmax_are_inverse(targets):
 @pytest.mark.parametrize("name", [*ALONG_AN_AXIS, "naive_softmax"])
 def test_errors_along_an_axis(name):
     function, what = getattr(functional, name), "x" if name == "logsumexp" else "logits"
-    with pytest.raises(
-        TypeError,
-        match=re.escape(
-            f"{name}: {what} must be float32 or float64. Got float16. Convert it with .astype(np.float32)."
-        ),
+    must = f"{name}: {what} must"
+    with raises(
+        TypeError, f"{must} be float32 or float64. Got float16. Convert it with .astype(np.float32)."
     ):
         function(np.zeros(3, np.float16), 0)
-    with pytest.raises(
-        ValueError,
-        match=re.escape(f"{name}: {what} must have an axis 2. Got shape (3, 4). Pass an axis from -2 to 1."),
-    ):
+    with raises(ValueError, f"{must} have an axis 2. Got shape (3, 4). Pass an axis from -2 to 1."):
         function(np.zeros((3, 4)), 2)
-    with pytest.raises(
-        ValueError,
-        match=re.escape(f"{name}: {what} must have an axis 0. Got shape (). Pass an array with axes."),
-    ):
+    with raises(ValueError, f"{must} have an axis 0. Got shape (). Pass an array with axes."):
         function(np.array(1.0), 0)
-    with pytest.raises(
-        TypeError, match=re.escape(f"{name}: axis must be an integer. Got 0.5 (float). Pass an int.")
-    ):
+    with raises(TypeError, f"{name}: axis must be an integer. Got 0.5 (float). Pass an int."):
         function(np.zeros(3), 0.5)
 
 
 def test_sigmoid_error():
-    with pytest.raises(
-        TypeError,
-        match=re.escape("sigmoid: x must be a NumPy array. Got float. Convert it with np.asarray."),
-    ):
+    with raises(TypeError, "sigmoid: x must be a NumPy array. Got float. Convert it with np.asarray."):
         functional.sigmoid(0.5)
 
 
-@pytest.mark.parametrize(
-    ("targets", "got"), [(np.zeros(2), "float64"), (np.ones(2, bool), "bool"), ([1], "list")]
-)
+WRONG_TARGETS = [(np.zeros(2), "float64"), (np.ones(2, bool), "bool"), ([1], "list")]
+
+
+@pytest.mark.parametrize(("targets", "got"), WRONG_TARGETS)
 def test_one_hot_type_errors(targets, got):
-    with pytest.raises(
+    with raises(
         TypeError,
-        match=re.escape(
-            f"one_hot: targets must be an array of integer class indexes. Got {got}. "
-            "Convert them with np.asarray(targets, dtype=np.int64)."
-        ),
+        f"one_hot: targets must be an array of integer class indexes. Got {got}. "
+        "Convert them with np.asarray(targets, dtype=np.int64).",
     ):
         functional.one_hot(targets, 3)
 
 
 @pytest.mark.parametrize("wrong", [-1, 3])
 def test_one_hot_value_errors(wrong):
-    with pytest.raises(
+    with raises(
         ValueError,
-        match=re.escape(
-            f"one_hot: targets must lie in 0 to 2. Got {wrong}. "
-            "Pass a larger num_classes, or number the classes from 0."
-        ),
+        f"one_hot: targets must lie in 0 to 2. Got {wrong}. "
+        "Pass a larger num_classes, or number the classes from 0.",
     ):
         functional.one_hot(np.array([0, wrong]), 3)
-    with pytest.raises(
-        ValueError, match=re.escape("one_hot: num_classes must be at least 1. Got 0. Pass a larger number.")
-    ):
+    with raises(ValueError, "one_hot: num_classes must be at least 1. Got 0. Pass a larger number."):
         functional.one_hot(np.array([0]), 0)
