@@ -61,7 +61,7 @@ def as_float_dtype(who: str, dtype) -> np.dtype:
         found = None if dtype is None else np.dtype(dtype)  # np.dtype(None) would be float64
     except TypeError:
         found = None
-    if found not in FLOATS:
+    if found is None or found not in FLOATS:
         got = dtype if found is None else found
         raise TypeError(f"{who}: dtype must be float32 or float64. Got {got}. Pass np.float32 or np.float64.")
     return found
