@@ -99,6 +99,8 @@ class ELU(Module):
 
     Notes
     -----
+    At NaN the gradient is NaN. (torch 2.13 gives NaN where its loop runs over vectors, and G in the rest.)
+
     Source: Clevert et al., "Fast and accurate deep network learning by exponential linear units" (2015).
 
     Examples
@@ -127,7 +129,7 @@ class ELU(Module):
     def backward(self, grad_output: np.ndarray) -> np.ndarray:
         """Return `grad_output` where the input is positive, else times ``alpha · exp(input)``."""
         input = self.recall(grad_output)["input"]
-        slope = np.where(input <= 0, self.alpha * np.exp(np.minimum(input, 0)), 1)
+        slope = np.where(input > 0, 1, self.alpha * np.exp(np.minimum(input, 0)))
         return np.asarray(grad_output * slope)
 
     def arguments(self) -> str:
