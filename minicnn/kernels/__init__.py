@@ -37,12 +37,3 @@ __all__ = [
     "max_pool2d",
     "max_pool2d_backward",
 ]
-
-from minicnn.kernels import loops
-
-conv2d = loops.conv2d
-conv2d_grad_input = loops.conv2d_grad_input
-conv2d_grad_weight = loops.conv2d_grad_weight
-conv2d_grad_bias = loops.conv2d_grad_bias
-max_pool2d = loops.max_pool2d
-max_pool2d_backward = loops.max_pool2d_backward

@@ -36,3 +36,18 @@ def pool_output_size(
     if ceil_mode and (count - 1) * stride >= size + padding:
         count -= 1
     return count
+
+
+def inside(
+    size: int, tap: int, stride: int, padding: int, dilation: int, output_size: int
+) -> tuple[slice, slice]:
+    """Return which outputs find `tap` inside the input, and the cells where they find it.
+
+    >>> inside(5, tap=0, stride=2, padding=1, dilation=1, output_size=3)    # outputs 1, 2 read cells 1, 3
+    (slice(1, 3, None), slice(1, 4, 2))
+    """
+    offset = tap * dilation - padding  # output o reads cell o·stride + offset
+    first = max(0, -(offset // stride))
+    last = max(first, min(output_size, (size - 1 - offset) // stride + 1))
+    start = first * stride + offset
+    return slice(first, last), slice(start, max(start, (last - 1) * stride + offset + 1), stride)

@@ -3,9 +3,11 @@
     output[n, o, y, x] = bias[o] + Σ_{c, k, l} input[n, c, i, j] · weight[o, c, k, l]
     with  i = y·stride + k·dilation - padding   and   j = x·stride + l·dilation - padding
 
-A cell (i, j) outside the input is padding: it adds nothing, whatever the weight is. With `groups`, the
-filters and the channels fall into so many equal blocks, and a filter sees its own block only. Sums are
-made in Python's floats (float64) and rounded once, to the input's dtype.
+A cell (i, j) outside the input is padding: it adds nothing, whatever the weight is. (It shows where a
+weight is infinite or NaN. torch 2.13 has two ways: oneDNN, which takes most float32 convolutions, leaves
+padding out, as here; its own float64 loops multiply by an explicit zero, and 0·inf is NaN.) With
+`groups`, the filters and the channels fall into so many equal blocks, and a filter sees its own block
+only. Sums are made in Python's floats (float64) and rounded once, to the input's dtype.
 """
 
 from __future__ import annotations
@@ -15,6 +17,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from minicnn.kernels.geometry import conv_output_size, pool_output_size
+
+# Infinity and NaN pass through sums: no accident to warn of.
+silent = np.errstate(over="ignore", invalid="ignore")
 
 
 def windows(input_shape, weight_shape, output_shape, stride, padding, dilation, groups) -> Iterator[tuple]:
@@ -38,6 +43,7 @@ def windows(input_shape, weight_shape, output_shape, stride, padding, dilation, 
                 yield (n, o, y, x), (n, o // filters * channels + c, i, j), (o, c, k, m)
 
 
+@silent
 def conv2d(input, weight, bias, stride, padding, dilation, groups):
     """Return ``output[n, o, y, x] = bias[o] + Σ input · weight`` over the window of (y, x).
 
@@ -72,6 +78,7 @@ def conv2d(input, weight, bias, stride, padding, dilation, groups):
     return output.astype(input.dtype)
 
 
+@silent
 def conv2d_grad_input(grad_output, weight, input_shape, stride, padding, dilation, groups):
     """Return ``grad_input[n, c, i, j] = Σ grad_output · weight`` over all windows that hold (i, j).
 
@@ -86,6 +93,7 @@ def conv2d_grad_input(grad_output, weight, input_shape, stride, padding, dilatio
     return grad_input.astype(grad_output.dtype)
 
 
+@silent
 def conv2d_grad_weight(grad_output, input, weight_shape, stride, padding, dilation, groups):
     """Return ``grad_weight[o, c, k, l] = Σ grad_output · input`` over all images and positions.
 
@@ -100,6 +108,7 @@ def conv2d_grad_weight(grad_output, input, weight_shape, stride, padding, dilati
     return grad_weight.astype(grad_output.dtype)
 
 
+@silent
 def conv2d_grad_bias(grad_output):
     """Return ``grad_bias[o] = Σ grad_output`` over all images and positions.
 
@@ -116,7 +125,8 @@ def max_pool2d(input, kernel_size, stride, padding, dilation, ceil_mode):
     """Return the largest number of every window, and where it stands.
 
     The first of equal numbers wins; NaN counts as the largest, and the last NaN of a window wins, as in
-    torch (``aten/src/ATen/native/cpu/MaxPoolKernel.cpp``). Padding never wins.
+    torch (``aten/src/ATen/native/cpu/MaxPoolKernel.cpp``). Padding never wins: a window that holds
+    nothing else (a dilated one can step over a small input) gives -inf, and -1 for the place.
 
     Returns
     -------
@@ -148,8 +158,11 @@ def max_pool2d(input, kernel_size, stride, padding, dilation, ceil_mode):
     return output, indices
 
 
+@silent
 def max_pool2d_backward(grad_output, indices, input_shape):
     """Return the gradient of the input: each window's gradient goes to its winner, and sums up there.
+
+    A window that holds nothing but padding has no winner (index -1); its gradient goes nowhere.
 
     >>> grad_input = max_pool2d_backward(np.array([[[[7.0]]]]), np.array([[[[1]]]]), (1, 1, 2, 2))
     >>> grad_input.tolist()
@@ -158,6 +171,7 @@ def max_pool2d_backward(grad_output, indices, input_shape):
     grad_input = np.zeros(input_shape)
     width = input_shape[3]
     for n, c, y, x in np.ndindex(grad_output.shape):
-        i, j = divmod(indices[n, c, y, x], width)
-        grad_input[n, c, i, j] += float(grad_output[n, c, y, x])
+        if indices[n, c, y, x] >= 0:
+            i, j = divmod(indices[n, c, y, x], width)
+            grad_input[n, c, i, j] += float(grad_output[n, c, y, x])
     return grad_input.astype(grad_output.dtype)
