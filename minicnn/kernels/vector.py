@@ -1,0 +1,162 @@
+"""Vectors in Numba: a handful of numbers in one register of the CPU, and what can be done with them.
+
+Numba compiles loops, and LLVM decides whether to keep their sums in registers; for a tile of twelve sums
+it usually decides to go through memory. With these functions the tile is written down instead of hoped
+for. A vector has as many lanes as the machine's registers hold (8 float32 with AVX2, 16 with AVX-512,
+4 with Arm's NEON), and half as many float64.
+
+    v = load(array, i)              array[i], array[i + 1], ... of a flat array
+    store(array, i, v)
+    v = broadcast(array, i)         array[i] in every lane
+    v = zeros(array)                of the array's dtype
+    v = multiply_add(a, b, c)       a · b + c, rounded once where the CPU can
+    v = add(a, b)
+
+`load`, `store` and `broadcast` look at no bounds: who calls them makes sure that i .. i + lanes - 1 lie
+in the array.
+"""
+
+from __future__ import annotations
+
+import os
+
+import llvmlite.binding
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic, models, register_model
+
+
+def register_bytes() -> int:
+    """Return the size of the machine's vector registers: 64 with AVX-512, 32 with AVX2, else 16.
+
+    >>> register_bytes() in (16, 32, 64)
+    True
+    """
+    features = os.environ.get("NUMBA_CPU_FEATURES")
+    if features is not None:
+        found = {name[1:] for name in features.split(",") if name.startswith("+")}
+    else:
+        found = {name for name, present in llvmlite.binding.get_host_cpu_features().items() if present}
+    if "avx512f" in found:
+        return 64
+    return 32 if "avx2" in found else 16
+
+
+REGISTER_BYTES = register_bytes()
+
+
+def lanes_of(dtype) -> int:
+    """Return how many numbers of a dtype one register holds.
+
+    >>> import numpy as np
+    >>> lanes_of(np.dtype(np.float32)) == 2 * lanes_of(np.dtype(np.float64))
+    True
+    """
+    return REGISTER_BYTES // dtype.itemsize
+
+
+class VectorType(types.Type):
+    """Numba's name for one register full of floats.
+
+    >>> VectorType(types.float64).name == f"vector of {REGISTER_BYTES // 8} float64"
+    True
+    """
+
+    def __init__(self, dtype) -> None:
+        self.dtype = dtype
+        self.lanes = REGISTER_BYTES * 8 // dtype.bitwidth
+        super().__init__(name=f"vector of {self.lanes} {dtype}")
+
+
+@register_model(VectorType)
+class VectorModel(models.PrimitiveModel):
+    """What a vector is for LLVM: <lanes x float>.
+
+    >>> VectorModel.__bases__[0].__name__
+    'PrimitiveModel'
+    """
+
+    def __init__(self, manager, vector_type) -> None:
+        element = ir.FloatType() if vector_type.dtype == types.float32 else ir.DoubleType()
+        super().__init__(manager, vector_type, ir.VectorType(element, vector_type.lanes))
+
+
+def _address(context, builder, array_type, array, index):
+    """Return the address of array[index]."""
+    data = cgutils.create_struct_proxy(array_type)(context, builder, array).data
+    return builder.gep(data, [index])
+
+
+@intrinsic
+def load(typing, array, index):
+    vector = VectorType(array.dtype)
+
+    def generate(context, builder, signature, arguments):
+        address = _address(context, builder, array, *arguments)
+        lanes = context.get_value_type(vector)
+        result = builder.load(builder.bitcast(address, lanes.as_pointer()))
+        result.align = array.dtype.bitwidth // 8
+        return result
+
+    return vector(array, types.intp), generate
+
+
+@intrinsic
+def store(typing, array, index, value):
+    def generate(context, builder, signature, arguments):
+        address = _address(context, builder, array, *arguments[:2])
+        place = builder.bitcast(address, context.get_value_type(value).as_pointer())
+        builder.store(arguments[2], place, align=array.dtype.bitwidth // 8)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, value), generate
+
+
+def _spread(builder, number, vector_type):
+    """Return a vector with `number` in every lane."""
+    one = builder.insert_element(ir.Constant(vector_type, ir.Undefined), number, ir.Constant(ir.IntType(32), 0))
+    mask = ir.Constant(ir.VectorType(ir.IntType(32), vector_type.count), None)
+    return builder.shuffle_vector(one, ir.Constant(vector_type, ir.Undefined), mask)
+
+
+@intrinsic
+def broadcast(typing, array, index):
+    vector = VectorType(array.dtype)
+
+    def generate(context, builder, signature, arguments):
+        number = builder.load(_address(context, builder, array, *arguments))
+        return _spread(builder, number, context.get_value_type(vector))
+
+    return vector(array, types.intp), generate
+
+
+@intrinsic
+def zeros(typing, array):
+    vector = VectorType(array.dtype)
+
+    def generate(context, builder, signature, arguments):
+        return ir.Constant(context.get_value_type(vector), None)
+
+    return vector(array), generate
+
+
+@intrinsic
+def multiply_add(typing, a, b, c):
+    def generate(context, builder, signature, arguments):
+        kind = context.get_value_type(a)
+        short = "f32" if a.dtype == types.float32 else "f64"
+        function = cgutils.get_or_insert_function(
+            builder.module, ir.FunctionType(kind, [kind] * 3), f"llvm.fmuladd.v{a.lanes}{short}"
+        )
+        return builder.call(function, arguments)
+
+    return a(a, a, a), generate
+
+
+@intrinsic
+def add(typing, a, b):
+    def generate(context, builder, signature, arguments):
+        return builder.fadd(*arguments)
+
+    return a(a, a), generate
