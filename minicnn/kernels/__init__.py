@@ -5,6 +5,7 @@
 | `loops`   | plain Python loops, sums in float64   | what "right" means                     |
 | `im2col`  | NumPy: windows as rows, one product   | how libraries did it for years         |
 | `jitted`  | the loops again, compiled by Numba    | to be read                             |
+| `fast`    | tiles of sums kept in registers       | to be used                             |
 
 All have the same names, arguments and results, and check nothing: `minicnn.nn` checks before it calls.
 Arguments named `stride`, `padding`, `dilation` and `kernel_size` are pairs (height, width).
@@ -20,14 +21,21 @@ Arguments named `stride`, `padding`, `dilation` and `kernel_size` are pairs (hei
 The layers call these names here, so the rung is chosen in this one place.
 """
 
-from minicnn.kernels.jitted import (
-    conv2d,
-    conv2d_grad_bias,
-    conv2d_grad_input,
-    conv2d_grad_weight,
-    max_pool2d,
-    max_pool2d_backward,
-)
+from numba import config
+
+from minicnn.kernels import jitted
+
+if config.DISABLE_JIT:  # vectors need the compiler; loops can be stepped through
+    rung = jitted
+else:
+    from minicnn.kernels import fast as rung
+
+conv2d = rung.conv2d
+conv2d_grad_input = rung.conv2d_grad_input
+conv2d_grad_weight = rung.conv2d_grad_weight
+conv2d_grad_bias = rung.conv2d_grad_bias
+max_pool2d = rung.max_pool2d
+max_pool2d_backward = rung.max_pool2d_backward
 
 __all__ = [
     "conv2d",

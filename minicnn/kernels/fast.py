@@ -1,26 +1,4 @@
-"""The fast rung: a tile of sums that stays in registers, fed from one long row.
-
-Every plane is copied once into a buffer, with its padding, so that its rows lie end to end. Then tap
-(k, m) of all windows of the plane together is the same long row, read from another place:
-
-    padded 4x4 plane, 3x3 window        a b c d | e f g h | i j k l | m n o p
-    tap (0, 0) reads from offset 0      a b . . | e f . .                       cells 0 1 . . 4 5 . .
-    tap (0, 1) from offset 1              b c . . | f g . .
-    tap (1, 0) from offset 4                      e f . . | i j . .
-
-The dots are cells between two rows of the output: they are computed as well and thrown away. With stride
-s the plane is copied as s·s planes, one for each remainder of row and column, and is again read in steps
-of one. The input gradient is the same walk over grad_output, with the taps in reverse. So one kernel,
-`_walk`, makes both:
-
-                      24 cells of the row (3 vectors of 8 with AVX2)
-    4 filters   [ a0  a1  a2 ]      for every channel and tap: 3 loads of cells, 4 weights spread over
-                [ b0  b1  b2 ]      a vector each, 12 multiply-adds. 7 loads for 12 multiply-adds: a core
-                [ c0  c1  c2 ]      that does 2 of each at once is limited by its arithmetic, not by
-                [ d0  d1  d2 ]      memory. 12 sums + 3 cells + 1 weight are the 16 registers of AVX2.
-
-The weight gradient, `_gather`, has the same tile the other way round: 4 filters x 3 taps, 12 sums of
-vectors along the row, 4 loads of gradients and 3 of cells for 12 multiply-adds.
+"""The fast rung: which cells the walks of `tiles` read, in which order, for which layer.
 
 Every number is made by one thread from beginning to end, in an order that depends on nothing but the
 layer: the same bits for any number of threads, and for an image alone or in a batch. Padding is a zero
@@ -30,14 +8,17 @@ would make a NaN of it, the readable rung computes instead.
 
 from __future__ import annotations
 
+from functools import lru_cache
+from typing import NamedTuple
+
 import numpy as np
-from numba import njit
 
 from minicnn.kernels import jitted
 from minicnn.kernels.geometry import conv_output_size
-from minicnn.kernels.jitted import FLAGS, conv2d_grad_bias, max_pool2d, max_pool2d_backward, ready
+from minicnn.kernels.jitted import conv2d_grad_bias, max_pool2d, max_pool2d_backward, ready
 from minicnn.kernels.threads import share
-from minicnn.kernels.vector import broadcast, lanes_of, load, multiply_add, store, zeros
+from minicnn.kernels.tiles import FILTERS, VECTORS, gather, walk
+from minicnn.kernels.vector import lanes_of
 
 __all__ = [
     "conv2d",
@@ -48,198 +29,127 @@ __all__ = [
     "max_pool2d_backward",
 ]
 
-FILTERS, VECTORS = 4, 3  # the tile
 
+class Plan(NamedTuple):
+    """What a walk needs to know of a layer: pairs (height, width), and where every tap is read.
 
-@njit(cache=True, nogil=True)
-def _lay_out(plane, row_of_phases, start, stride, padding, height, width):
-    """Copy a plane into `row_of_phases` from `start` on: for each remainder, (height, width) cells.
-
-    Cell (r, q) of phase (a, b) is ``plane[r·stride + a - padding, q·stride + b - padding]``, or zero.
+    Attributes
+    ----------
+    stride, padding : pair of int
+        How the source is laid out: in stride·stride planes, from row and column -padding on.
+    extent : pair of int
+        Rows and columns of one such plane.
+    cells : pair of int
+        Rows and columns that are computed.
+    first, step : pair of int
+        Cell (y, x) is written to row ``first + y·step`` of the target, and likewise its column.
+    offsets : ndarray of int64
+        Where each channel and tap is read, counted from the cell.
     """
-    H, W = plane.shape
-    place = start
-    for a in range(stride[0]):
-        for b in range(stride[1]):
-            shift = b - padding[1]
-            first = min(width, max(0, -(shift // stride[1])))
-            last = max(first, min(width, (W - 1 - shift) // stride[1] + 1))
-            for r in range(height):
-                i = r * stride[0] + a - padding[0]
-                target = row_of_phases[place : place + width]
-                place += width
-                if i < 0 or i >= H:
-                    target[:] = 0
-                    continue
-                target[:first] = 0
-                source = plane[i]
-                if stride[1] == 1:
-                    for q in range(first, last):
-                        target[q] = source[q + shift]
-                else:
-                    for q in range(first, last):
-                        target[q] = source[q * stride[1] + shift]
-                target[last:] = 0
+
+    stride: tuple[int, int]
+    padding: tuple[int, int]
+    extent: tuple[int, int]
+    cells: tuple[int, int]
+    first: tuple[int, int]
+    step: tuple[int, int]
+    offsets: np.ndarray
 
 
-@njit(cache=True, nogil=True)
-def _tile(cells, offsets, start, weights, first_weight, lanes, wide, width):
-    """Write the sums of 4 filters x 3 vectors of cells from `start` on into the 4 rows of `wide`."""
-    a0 = a1 = a2 = b0 = b1 = b2 = c0 = c1 = c2 = d0 = d1 = d2 = zeros(cells)
-    for tap in range(len(offsets)):
-        place, weight = start + offsets[tap], first_weight + 4 * tap
-        x0, x1, x2 = load(cells, place), load(cells, place + lanes), load(cells, place + 2 * lanes)
-        w = broadcast(weights, weight)
-        a0, a1, a2 = multiply_add(x0, w, a0), multiply_add(x1, w, a1), multiply_add(x2, w, a2)
-        w = broadcast(weights, weight + 1)
-        b0, b1, b2 = multiply_add(x0, w, b0), multiply_add(x1, w, b1), multiply_add(x2, w, b2)
-        w = broadcast(weights, weight + 2)
-        c0, c1, c2 = multiply_add(x0, w, c0), multiply_add(x1, w, c1), multiply_add(x2, w, c2)
-        w = broadcast(weights, weight + 3)
-        d0, d1, d2 = multiply_add(x0, w, d0), multiply_add(x1, w, d1), multiply_add(x2, w, d2)
-    for row, (v0, v1, v2) in enumerate(((a0, a1, a2), (b0, b1, b2), (c0, c1, c2), (d0, d1, d2))):
-        store(wide, row * width + start, v0)
-        store(wide, row * width + start + lanes, v1)
-        store(wide, row * width + start + 2 * lanes, v2)
+def plan(stride, padding, cells, first, step, taps, channels) -> Plan:
+    """Return the Plan of a walk whose taps are read from padded rows and columns `taps`.
 
-
-@njit(cache=True, nogil=True)
-def _walk(source, weights, bias, target, offsets, lanes, geometry, groups, images, blocks):
-    """Compute some `blocks` of four filters of some `images`: forward, or one phase of an input gradient.
-
-    `weights` is flat, (blocks, channels · taps, 4); `offsets` holds where each channel and tap is read.
+    >>> made = plan((1, 1), (1, 1), (2, 2), (0, 0), (1, 1), [(0, 0), (0, 1), (1, 0)], channels=1)
+    >>> made.extent, made.offsets.tolist()
+    ((3, 3), [0, 1, 3])
     """
-    stride, padding, (height, width), (rows, columns), first, step = geometry
-    channels, filters = source.shape[1] // groups, target.shape[1] // groups
-    plane = stride[0] * stride[1] * height * width
-    cells = np.zeros(channels * plane + VECTORS * lanes, source.dtype)
-    tile = VECTORS * lanes
-    length = ((rows - 1) * width + columns + tile - 1) // tile * tile
-    wide = np.empty(4 * length, source.dtype)
-    per_group = (filters + 3) // 4
-    for n in range(images[0], images[1]):
-        laid_out = -1
-        for block in range(blocks[0], blocks[1]):
-            group = block // per_group
-            if group != laid_out:
-                laid_out = group
-                for c in range(channels):
-                    _lay_out(source[n, group * channels + c], cells, c * plane, stride, padding, height, width)
-            for start in range(0, length, tile):
-                _tile(cells, offsets, start, weights, block * len(offsets) * 4, lanes, wide, length)
-            begin = block % per_group * 4
-            for f in range(begin, min(begin + 4, filters)):
-                b = bias[group * filters + f]
-                for y in range(rows):
-                    row = wide[(f - begin) * length + y * width :]
-                    out = target[n, group * filters + f, first[0] + y * step[0]]
-                    for x in range(columns):
-                        out[first[1] + x * step[1]] = row[x] + b
-
-
-@njit(cache=True, nogil=True)
-def _gather_tile(cells, grads, length, begin, place0, place1, place2, sums, at, lanes):
-    """Add the products of 4 rows of gradients with cells read from 3 places to 12 vectors of sums."""
-    a0, a1, a2 = load(sums, at), load(sums, at + lanes), load(sums, at + 2 * lanes)
-    b0, b1, b2 = load(sums, at + 3 * lanes), load(sums, at + 4 * lanes), load(sums, at + 5 * lanes)
-    c0, c1, c2 = load(sums, at + 6 * lanes), load(sums, at + 7 * lanes), load(sums, at + 8 * lanes)
-    d0, d1, d2 = load(sums, at + 9 * lanes), load(sums, at + 10 * lanes), load(sums, at + 11 * lanes)
-    for p in range(0, length, lanes):
-        x0, x1, x2 = load(cells, place0 + p), load(cells, place1 + p), load(cells, place2 + p)
-        g = load(grads, begin + p)
-        a0, a1, a2 = multiply_add(x0, g, a0), multiply_add(x1, g, a1), multiply_add(x2, g, a2)
-        g = load(grads, begin + length + p)
-        b0, b1, b2 = multiply_add(x0, g, b0), multiply_add(x1, g, b1), multiply_add(x2, g, b2)
-        g = load(grads, begin + 2 * length + p)
-        c0, c1, c2 = multiply_add(x0, g, c0), multiply_add(x1, g, c1), multiply_add(x2, g, c2)
-        g = load(grads, begin + 3 * length + p)
-        d0, d1, d2 = multiply_add(x0, g, d0), multiply_add(x1, g, d1), multiply_add(x2, g, d2)
-    for row, (v0, v1, v2) in enumerate(((a0, a1, a2), (b0, b1, b2), (c0, c1, c2), (d0, d1, d2))):
-        store(sums, at + 3 * row * lanes, v0)
-        store(sums, at + (3 * row + 1) * lanes, v1)
-        store(sums, at + (3 * row + 2) * lanes, v2)
-
-
-@njit(cache=True, nogil=True)
-def _gather(grad_output, input, grad_weight, offsets, lanes, geometry, groups, blocks):
-    """Compute some `blocks` of four filters of the weight gradient, over all images in order.
-
-    `grad_weight` is (C_out, channels · taps); its length, like `offsets`, is made a multiple of three by
-    taps that are computed and thrown away.
-    """
-    stride, padding, (height, width), (rows, columns), _, _ = geometry
-    N, C_out = grad_output.shape[:2]
-    channels, filters = input.shape[1] // groups, C_out // groups
-    plane = stride[0] * stride[1] * height * width
-    cells = np.zeros(channels * plane + lanes, input.dtype)
-    length = ((rows - 1) * width + columns + lanes - 1) // lanes * lanes
-    grads = np.zeros(4 * length, input.dtype)  # what lies between two rows stays zero
-    per_group = (filters + 3) // 4
-    tiles = len(offsets) // VECTORS
-    sums = np.zeros((blocks[1] - blocks[0]) * tiles * 12 * lanes, input.dtype)
-    for n in range(N):
-        laid_out = -1
-        for block in range(blocks[0], blocks[1]):
-            group = block // per_group
-            if group != laid_out:
-                laid_out = group
-                for c in range(channels):
-                    _lay_out(input[n, group * channels + c], cells, c * plane, stride, padding, height, width)
-            begin = block % per_group * 4
-            for u in range(4):
-                if begin + u >= filters:
-                    grads[u * length : (u + 1) * length] = 0
-                    continue
-                for y in range(rows):
-                    place = u * length + y * width
-                    for x in range(columns):
-                        grads[place + x] = grad_output[n, group * filters + begin + u, y, x]
-            for tile in range(tiles):
-                at = ((block - blocks[0]) * tiles + tile) * 12 * lanes
-                _gather_tile(
-                    cells, grads, length, 0, offsets[3 * tile], offsets[3 * tile + 1], offsets[3 * tile + 2],
-                    sums, at, lanes,
-                )
-    for block in range(blocks[0], blocks[1]):
-        begin = block % per_group * 4
-        for f in range(begin, min(begin + 4, filters)):
-            for tap in range(grad_weight.shape[1]):
-                at = ((block - blocks[0]) * tiles + tap // 3) * 12 + (f - begin) * 3 + tap % 3
-                total = sums[at * lanes]
-                for lane in range(1, lanes):
-                    total += sums[at * lanes + lane]
-                grad_weight[block // per_group * filters + f, tap] = total
-
-
-def _offsets(channels, taps, height, width, stride, phases=True):
-    """Return where each channel and tap is read: taps is a list of padded (row, column)."""
+    reach = [max(tap[axis] for tap in taps) // stride[axis] for axis in range(2)]
+    height, width = cells[0] + reach[0], cells[1] + reach[1]
+    phases = [(r % stride[0]) * stride[1] + q % stride[1] for r, q in taps]
     inside = [
-        ((r % stride[0]) * stride[1] + q % stride[1]) * height * width + r // stride[0] * width + q // stride[1]
-        for r, q in taps
+        phase * height * width + r // stride[0] * width + q // stride[1]
+        for phase, (r, q) in zip(phases, taps, strict=True)
     ]
     plane = stride[0] * stride[1] * height * width
-    return (np.arange(channels)[:, None] * plane + np.array(inside, np.int64)).ravel()
+    offsets = (np.arange(channels)[:, None] * plane + np.array(inside)).ravel()  # (channels · taps,)
+    return Plan(stride, padding, (height, width), cells, first, step, offsets)
 
 
-def _blocks_of_four(weight):
-    """Return weights (groups, filters, channels, taps) flat as (groups, blocks, channels, taps, 4)."""
+@lru_cache(maxsize=256)
+def forward_plan(size, channels, kernel, stride, padding, dilation) -> Plan:
+    """Return the Plan of a forward pass over images of `size`.
+
+    >>> forward_plan((4, 4), 1, (3, 3), (1, 1), (1, 1), (1, 1)).cells
+    (4, 4)
+    """
+    rows, columns = (conv_output_size(size[a], kernel[a], stride[a], padding[a], dilation[a]) for a in (0, 1))
+    taps = [(k * dilation[0], m * dilation[1]) for k in range(kernel[0]) for m in range(kernel[1])]
+    return plan(stride, padding, (rows, columns), (0, 0), (1, 1), taps, channels)
+
+
+@lru_cache(maxsize=256)
+def backward_plans(size, channels, kernel, stride, padding, dilation) -> list[tuple[list, Plan]]:
+    """Return, for each remainder of row and column by the stride, its taps and the Plan of their walk.
+
+    Pixel i meets tap k in cell y if ``i + padding = y·stride + k·dilation``: only the taps whose offset
+    leaves the same remainder as ``i + padding``, and the farther the tap the earlier the cell.
+
+    >>> [(taps, made.cells) for taps, made in backward_plans((4, 4), 1, (1, 3), (1, 2), (0, 1), (1, 1))]
+    [([0, 2], (4, 2)), ([1], (4, 2))]
+    """
+    plans = []
+    for remainders in np.ndindex(*stride):
+        taps, places, first, cells, lead = [], [], [], [], []
+        for a in range(2):
+            met = [k for k in range(kernel[a]) if k * dilation[a] % stride[a] == remainders[a]]
+            back = [k * dilation[a] // stride[a] for k in met]
+            top = -((remainders[a] - padding[a]) // stride[a])  # the first y for which there is a pixel
+            last = (size[a] - 1 + padding[a] - remainders[a]) // stride[a]
+            far = max(back, default=0)
+            taps.append(met)
+            places.append([far - b for b in back])
+            cells.append(last - top + 1)
+            first.append(top * stride[a] + remainders[a] - padding[a])
+            lead.append(far - top)
+        if taps[0] and taps[1] and min(cells) > 0:
+            crossed = [(r, q) for r in places[0] for q in places[1]]
+            made = plan((1, 1), tuple(lead), tuple(cells), tuple(first), stride, crossed, channels)
+            plans.append(([k * kernel[1] + m for k in taps[0] for m in taps[1]], made))
+    return plans
+
+
+def blocks_of_four(weight):
+    """Return weights (groups, filters, channels, taps) flat as (groups, blocks, channels, taps, 4).
+
+    >>> blocks_of_four(np.arange(1.0, 5).reshape(1, 2, 1, 2)).tolist()
+    [1.0, 3.0, 0.0, 0.0, 2.0, 4.0, 0.0, 0.0]
+    """
     groups, filters, channels, taps = weight.shape
-    blocks = (filters + 3) // 4
-    padded = np.zeros((groups, blocks * 4, channels, taps), weight.dtype)
+    blocks = -(-filters // FILTERS)
+    padded = np.zeros((groups, blocks * FILTERS, channels, taps), weight.dtype)
     padded[:, :filters] = weight
-    return padded.reshape(groups, blocks, 4, channels, taps).transpose(0, 1, 3, 4, 2).ravel()
+    return padded.reshape(groups, blocks, FILTERS, channels, taps).transpose(0, 1, 3, 4, 2).ravel()
 
 
-def _split(source, target, weights, offsets, bias, geometry, groups):
-    """Run `_walk` on all images and blocks, shared among the threads by images, or by blocks if few."""
-    N, blocks = len(source), len(weights) // (4 * len(offsets))
-    cells = geometry[3][0] * geometry[3][1]
-    work = N * blocks * 4 * len(offsets) * cells
-    fixed = (ready(source), weights, bias, target, offsets, lanes_of(source.dtype), geometry, groups)
-    if N >= blocks or N >= 8:
-        share(lambda start, stop: _walk(*fixed, (start, stop), (0, blocks)), N, work)
+def walk_all(source, weight, bias, target, made: Plan, groups: int) -> None:
+    """Run `walk` on all images and filters, shared among the threads by images, or by filters if few.
+
+    `weight` is (groups, filters, channels, taps).
+
+    >>> target = np.empty((1, 1, 1, 2))
+    >>> made = plan((1, 1), (0, 0), (1, 2), (0, 0), (1, 1), [(0, 0), (0, 1)], channels=1)
+    >>> walk_all(np.array([[[[1.0, 2, 3]]]]), np.array([[[[10.0, 1]]]]), np.zeros(1), target, made, 1)
+    >>> target
+    array([[[[12., 23.]]]])
+    """
+    images, work = len(source), target.shape[0] * weight.size * made.cells[0] * made.cells[1]
+    blocks = groups * -(-weight.shape[1] // FILTERS)
+    fixed = (ready(source), blocks_of_four(weight), bias, target, made.offsets, lanes_of(source.dtype))
+    rest = (tuple(made[:6]), groups)
+    if images >= min(blocks, 8):
+        share(lambda start, stop: walk(*fixed, *rest, (start, stop), (0, blocks)), images, work)
     else:
-        share(lambda start, stop: _walk(*fixed, (0, N), (start, stop)), blocks, work)
+        share(lambda start, stop: walk(*fixed, *rest, (0, images), (start, stop)), blocks, work)
 
 
 def conv2d(input, weight, bias, stride, padding, dilation, groups):
@@ -251,26 +161,16 @@ def conv2d(input, weight, bias, stride, padding, dilation, groups):
     """
     if not np.isfinite(weight).all():
         return jitted.conv2d(input, weight, bias, stride, padding, dilation, groups)
-    C_out, channels, *kernel = weight.shape
-    rows, columns = (
-        conv_output_size(input.shape[2 + a], kernel[a], stride[a], padding[a], dilation[a]) for a in range(2)
-    )
-    output = np.empty((len(input), C_out, rows, columns), input.dtype)
-    taps = [(k * dilation[0], m * dilation[1]) for k in range(kernel[0]) for m in range(kernel[1])]
-    height, width = rows + taps[-1][0] // stride[0], columns + taps[-1][1] // stride[1]
-    geometry = (stride, padding, (height, width), (rows, columns), (0, 0), (1, 1))
-    offsets = _offsets(channels, taps, height, width, stride)
-    weights = _blocks_of_four(weight.reshape(groups, C_out // groups, channels, -1))
-    bias = np.zeros(C_out, input.dtype) if bias is None else ready(bias)
-    _split(input, output, weights, offsets, bias, geometry, groups)
+    filters, channels, *kernel = weight.shape
+    made = forward_plan(input.shape[2:], channels, tuple(kernel), stride, padding, dilation)
+    output = np.empty((len(input), filters, *made.cells), input.dtype)
+    bias = np.zeros(filters, input.dtype) if bias is None else ready(bias)
+    walk_all(input, weight.reshape(groups, filters // groups, channels, -1), bias, output, made, groups)
     return output
 
 
 def conv2d_grad_input(grad_output, weight, input_shape, stride, padding, dilation, groups):
     """Return what `loops.conv2d_grad_input` returns.
-
-    Pixel (i, j) meets tap k in cell y if ``i + padding = y·stride + k·dilation``: for each remainder of
-    ``i + padding`` by the stride, another set of taps, walked in reverse.
 
     >>> grad, kernel = np.array([[[[1.0, 2]]]]), np.array([[[[10.0, 1]]]])
     >>> conv2d_grad_input(grad, kernel, (1, 1, 1, 3), (1, 1), (0, 0), (1, 1), 1)
@@ -278,38 +178,15 @@ def conv2d_grad_input(grad_output, weight, input_shape, stride, padding, dilatio
     """
     if not np.isfinite(weight).all():
         return jitted.conv2d_grad_input(grad_output, weight, input_shape, stride, padding, dilation, groups)
-    C_out, channels, *kernel = weight.shape
+    filters, channels, *kernel = weight.shape
+    plans = backward_plans(
+        tuple(input_shape[2:]), filters // groups, tuple(kernel), stride, padding, dilation
+    )
     grad_input = np.zeros(input_shape, grad_output.dtype)
-    bias = np.zeros(input_shape[1], grad_output.dtype)
-    swapped = weight.reshape(groups, C_out // groups, channels, *kernel).swapaxes(1, 2)
-    for a in range(stride[0]):
-        for b in range(stride[1]):
-            picked, reach, first, cells = [], [], [], []
-            for axis, remainder in enumerate((a, b)):
-                taps = [k for k in range(kernel[axis]) if k * dilation[axis] % stride[axis] == remainder]
-                picked.append(taps)
-                reach.append([k * dilation[axis] // stride[axis] for k in taps])
-                lowest = -((remainder - padding[axis]) // stride[axis])  # smallest y with a pixel
-                first.append(lowest)
-                last = (input_shape[2 + axis] - 1 + padding[axis] - remainder) // stride[axis]
-                cells.append(last - lowest + 1)
-            if not picked[0] or not picked[1] or min(cells) < 1:
-                continue
-            far = (max(reach[0]), max(reach[1]))
-            height, width = cells[0] + far[0], cells[1] + far[1]
-            places = [(far[0] - r, far[1] - q) for r in reach[0] for q in reach[1]]
-            geometry = (
-                (1, 1),
-                (far[0] - first[0], far[1] - first[1]),
-                (height, width),
-                (cells[0], cells[1]),
-                (first[0] * stride[0] + a - padding[0], first[1] * stride[1] + b - padding[1]),
-                stride,
-            )
-            offsets = _offsets(C_out // groups, places, height, width, (1, 1))
-            part = swapped[:, :, :, picked[0]][..., picked[1]]
-            weights = _blocks_of_four(part.reshape(*part.shape[:3], -1))
-            _split(grad_output, grad_input, weights, offsets, bias, geometry, groups)
+    no_bias = np.zeros(input_shape[1], grad_output.dtype)
+    swapped = weight.reshape(groups, filters // groups, channels, -1).swapaxes(1, 2)
+    for taps, made in plans:
+        walk_all(grad_output, swapped[..., taps], no_bias, grad_input, made, groups)
     return grad_input
 
 
@@ -320,18 +197,14 @@ def conv2d_grad_weight(grad_output, input, weight_shape, stride, padding, dilati
     >>> conv2d_grad_weight(grad, image, (1, 1, 1, 2), (1, 1), (0, 0), (1, 1), 1)
     array([[[[5., 8.]]]])
     """
-    C_out, channels, *kernel = weight_shape
-    rows, columns = grad_output.shape[2:]
-    taps = [(k * dilation[0], m * dilation[1]) for k in range(kernel[0]) for m in range(kernel[1])]
-    height, width = rows + taps[-1][0] // stride[0], columns + taps[-1][1] // stride[1]
-    geometry = (stride, padding, (height, width), (rows, columns), (0, 0), (1, 1))
-    offsets = _offsets(channels, taps, height, width, stride)
-    offsets = np.pad(offsets, (0, -len(offsets) % VECTORS), mode="edge")
-    grad_weight = np.empty((C_out, channels * len(taps)), grad_output.dtype)
-    blocks = groups * -(-(C_out // groups) // FILTERS)
-    work = grad_output.size * channels * len(taps)
-    fixed = (ready(grad_output), ready(input), grad_weight, offsets, lanes_of(input.dtype), geometry, groups)
-    share(lambda start, stop: _gather(*fixed, (start, stop)), blocks, work)
+    filters, channels, *kernel = weight_shape
+    made = forward_plan(input.shape[2:], channels, tuple(kernel), stride, padding, dilation)
+    offsets = np.pad(made.offsets, (0, -len(made.offsets) % VECTORS), mode="edge")
+    grad_weight = np.empty((filters, len(made.offsets)), grad_output.dtype)
+    blocks = groups * -(-(filters // groups) // FILTERS)
+    fixed = (ready(grad_output), ready(input), grad_weight, offsets, lanes_of(input.dtype), tuple(made[:6]))
+    work = grad_output.size * len(offsets)
+    share(lambda start, stop: gather(*fixed, groups, (start, stop)), blocks, work)
     if not np.isfinite(grad_weight).all():
         return jitted.conv2d_grad_weight(grad_output, input, weight_shape, stride, padding, dilation, groups)
     return grad_weight.reshape(weight_shape)

@@ -34,8 +34,8 @@ def default_threads() -> int:
             return int(value)
         if value and name == "MINICNN_NUM_THREADS":
             raise ValueError(
-                f"MINICNN_NUM_THREADS: the number of threads must be an integer of at least 1. Got {value!r}. "
-                "Set it to the number of cores to use."
+                "MINICNN_NUM_THREADS: the number of threads must be an integer of at least 1. "
+                f"Got {value!r}. Set it to the number of cores to use."
             )
     if multiprocessing.parent_process() is not None:
         return 1

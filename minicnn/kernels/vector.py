@@ -115,9 +115,10 @@ def store(typing, array, index, value):
 
 def _spread(builder, number, vector_type):
     """Return a vector with `number` in every lane."""
-    one = builder.insert_element(ir.Constant(vector_type, ir.Undefined), number, ir.Constant(ir.IntType(32), 0))
+    empty, first = ir.Constant(vector_type, ir.Undefined), ir.Constant(ir.IntType(32), 0)
+    one = builder.insert_element(empty, number, first)
     mask = ir.Constant(ir.VectorType(ir.IntType(32), vector_type.count), None)
-    return builder.shuffle_vector(one, ir.Constant(vector_type, ir.Undefined), mask)
+    return builder.shuffle_vector(one, empty, mask)
 
 
 @intrinsic

@@ -1,0 +1,201 @@
+"""The compiled walks of the fast rung: a tile of sums that stays in registers, fed from one long row.
+
+Every plane is copied once into a buffer, with its padding, so that its rows lie end to end. Then tap
+(k, m) of all windows of the plane together is the same long row, read from another place:
+
+    padded 4x4 plane, 3x3 window        a b c d | e f g h | i j k l | m n o p
+    tap (0, 0) reads from offset 0      a b . . | e f . .                       cells 0 1 . . 4 5 . .
+    tap (0, 1) from offset 1              b c . . | f g . .
+    tap (1, 0) from offset 4                      e f . . | i j . .
+
+The dots are cells between two rows of the output: they are computed as well and thrown away. With stride
+s the plane is copied as s·s planes, one for each remainder of row and column, and is again read in steps
+of one. The input gradient is the same walk over grad_output, with the taps in reverse. So one kernel,
+`walk`, makes both:
+
+                      24 cells of the row (3 vectors of 8 with AVX2)
+    4 filters   [ a0  a1  a2 ]      for every channel and tap: 3 loads of cells, 4 weights spread over
+                [ b0  b1  b2 ]      a vector each, 12 multiply-adds. 7 loads for 12 multiply-adds: a core
+                [ c0  c1  c2 ]      that does 2 of each at once is limited by its arithmetic, not by
+                [ d0  d1  d2 ]      memory. 12 sums + 3 cells + 1 weight are the 16 registers of AVX2.
+
+The weight gradient, `gather`, has the same tile the other way round: 4 filters x 3 taps, 12 sums of
+vectors along the row, 4 loads of gradients and 3 of cells for 12 multiply-adds.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from minicnn.kernels.vector import broadcast, load, multiply_add, store, zeros
+
+FILTERS, VECTORS = 4, 3  # the tile
+
+
+@njit(cache=True, nogil=True)
+def lay_out(plane, row_of_phases, start, stride, padding, height, width):
+    """Copy a plane into `row_of_phases` from `start` on: for each remainder, (height, width) cells.
+
+    Cell (r, q) of phase (a, b) is ``plane[r·stride + a - padding, q·stride + b - padding]``, or zero.
+    """
+    H, W = plane.shape
+    place = start
+    for a in range(stride[0]):
+        for b in range(stride[1]):
+            shift = b - padding[1]
+            first = min(width, max(0, -(shift // stride[1])))
+            last = max(first, min(width, (W - 1 - shift) // stride[1] + 1))
+            for r in range(height):
+                i = r * stride[0] + a - padding[0]
+                target = row_of_phases[place : place + width]
+                place += width
+                if i < 0 or i >= H:
+                    target[:] = 0
+                    continue
+                target[:first] = 0
+                source = plane[i]
+                if stride[1] == 1:
+                    for q in range(first, last):
+                        target[q] = source[q + shift]
+                else:
+                    for q in range(first, last):
+                        target[q] = source[q * stride[1] + shift]
+                target[last:] = 0
+
+
+@njit(cache=True, nogil=True)
+def walk_tile(cells, offsets, start, weights, first_weight, lanes, wide, width):
+    """Write the sums of 4 filters x 3 vectors of cells from `start` on into the 4 rows of `wide`."""
+    a0 = a1 = a2 = b0 = b1 = b2 = c0 = c1 = c2 = d0 = d1 = d2 = zeros(cells)
+    for tap in range(len(offsets)):
+        place, weight = start + offsets[tap], first_weight + 4 * tap
+        x0, x1, x2 = load(cells, place), load(cells, place + lanes), load(cells, place + 2 * lanes)
+        w = broadcast(weights, weight)
+        a0, a1, a2 = multiply_add(x0, w, a0), multiply_add(x1, w, a1), multiply_add(x2, w, a2)
+        w = broadcast(weights, weight + 1)
+        b0, b1, b2 = multiply_add(x0, w, b0), multiply_add(x1, w, b1), multiply_add(x2, w, b2)
+        w = broadcast(weights, weight + 2)
+        c0, c1, c2 = multiply_add(x0, w, c0), multiply_add(x1, w, c1), multiply_add(x2, w, c2)
+        w = broadcast(weights, weight + 3)
+        d0, d1, d2 = multiply_add(x0, w, d0), multiply_add(x1, w, d1), multiply_add(x2, w, d2)
+    for row, (v0, v1, v2) in enumerate(((a0, a1, a2), (b0, b1, b2), (c0, c1, c2), (d0, d1, d2))):
+        store(wide, row * width + start, v0)
+        store(wide, row * width + start + lanes, v1)
+        store(wide, row * width + start + 2 * lanes, v2)
+
+
+@njit(cache=True, nogil=True)
+def walk(source, weights, bias, target, offsets, lanes, geometry, groups, images, blocks):
+    """Compute some `blocks` of four filters of some `images`: forward, or one phase of an input gradient.
+
+    `weights` is flat, (blocks, channels · taps, 4); `offsets` holds where each channel and tap is read.
+    """
+    stride, padding, (height, width), (rows, columns), first, step = geometry
+    channels, filters = source.shape[1] // groups, target.shape[1] // groups
+    plane = stride[0] * stride[1] * height * width
+    cells = np.zeros(channels * plane + VECTORS * lanes, source.dtype)
+    tile = VECTORS * lanes
+    length = ((rows - 1) * width + columns + tile - 1) // tile * tile
+    wide = np.empty(4 * length, source.dtype)
+    per_group = (filters + 3) // 4
+    for n in range(images[0], images[1]):
+        laid_out = -1
+        for block in range(blocks[0], blocks[1]):
+            group = block // per_group
+            if group != laid_out:
+                laid_out = group
+                for c in range(channels):
+                    lay_out(source[n, group * channels + c], cells, c * plane, stride, padding, height, width)
+            for start in range(0, length, tile):
+                walk_tile(cells, offsets, start, weights, block * len(offsets) * 4, lanes, wide, length)
+            begin = block % per_group * 4
+            for f in range(begin, min(begin + 4, filters)):
+                b = bias[group * filters + f]
+                for y in range(rows):
+                    row = wide[(f - begin) * length + y * width :]
+                    out = target[n, group * filters + f, first[0] + y * step[0]]
+                    for x in range(columns):
+                        out[first[1] + x * step[1]] = row[x] + b
+
+
+@njit(cache=True, nogil=True)
+def gather_tile(cells, grads, length, begin, place0, place1, place2, sums, at, lanes):
+    """Add the products of 4 rows of gradients with cells read from 3 places to 12 vectors of sums."""
+    a0, a1, a2 = load(sums, at), load(sums, at + lanes), load(sums, at + 2 * lanes)
+    b0, b1, b2 = load(sums, at + 3 * lanes), load(sums, at + 4 * lanes), load(sums, at + 5 * lanes)
+    c0, c1, c2 = load(sums, at + 6 * lanes), load(sums, at + 7 * lanes), load(sums, at + 8 * lanes)
+    d0, d1, d2 = load(sums, at + 9 * lanes), load(sums, at + 10 * lanes), load(sums, at + 11 * lanes)
+    for p in range(0, length, lanes):
+        x0, x1, x2 = load(cells, place0 + p), load(cells, place1 + p), load(cells, place2 + p)
+        g = load(grads, begin + p)
+        a0, a1, a2 = multiply_add(x0, g, a0), multiply_add(x1, g, a1), multiply_add(x2, g, a2)
+        g = load(grads, begin + length + p)
+        b0, b1, b2 = multiply_add(x0, g, b0), multiply_add(x1, g, b1), multiply_add(x2, g, b2)
+        g = load(grads, begin + 2 * length + p)
+        c0, c1, c2 = multiply_add(x0, g, c0), multiply_add(x1, g, c1), multiply_add(x2, g, c2)
+        g = load(grads, begin + 3 * length + p)
+        d0, d1, d2 = multiply_add(x0, g, d0), multiply_add(x1, g, d1), multiply_add(x2, g, d2)
+    for row, (v0, v1, v2) in enumerate(((a0, a1, a2), (b0, b1, b2), (c0, c1, c2), (d0, d1, d2))):
+        store(sums, at + 3 * row * lanes, v0)
+        store(sums, at + (3 * row + 1) * lanes, v1)
+        store(sums, at + (3 * row + 2) * lanes, v2)
+
+
+@njit(cache=True, nogil=True)
+def gather(grad_output, input, grad_weight, offsets, lanes, geometry, groups, blocks):
+    """Compute some `blocks` of four filters of the weight gradient, over all images in order.
+
+    `grad_weight` is (C_out, channels · taps); its length, like `offsets`, is made a multiple of three by
+    taps that are computed and thrown away.
+    """
+    stride, padding, (height, width), (rows, columns), _, _ = geometry
+    N, C_out = grad_output.shape[:2]
+    channels, filters = input.shape[1] // groups, C_out // groups
+    plane = stride[0] * stride[1] * height * width
+    cells = np.zeros(channels * plane + lanes, input.dtype)
+    length = ((rows - 1) * width + columns + lanes - 1) // lanes * lanes
+    grads = np.zeros(4 * length, input.dtype)  # what lies between two rows stays zero
+    per_group = (filters + 3) // 4
+    tiles = len(offsets) // VECTORS
+    sums = np.zeros((blocks[1] - blocks[0]) * tiles * 12 * lanes, input.dtype)
+    for n in range(N):
+        laid_out = -1
+        for block in range(blocks[0], blocks[1]):
+            group = block // per_group
+            if group != laid_out:
+                laid_out = group
+                for c in range(channels):
+                    lay_out(input[n, group * channels + c], cells, c * plane, stride, padding, height, width)
+            begin = block % per_group * 4
+            for u in range(4):
+                if begin + u >= filters:
+                    grads[u * length : (u + 1) * length] = 0
+                    continue
+                for y in range(rows):
+                    place = u * length + y * width
+                    for x in range(columns):
+                        grads[place + x] = grad_output[n, group * filters + begin + u, y, x]
+            for tile in range(tiles):
+                at = ((block - blocks[0]) * tiles + tile) * 12 * lanes
+                gather_tile(
+                    cells,
+                    grads,
+                    length,
+                    0,
+                    offsets[3 * tile],
+                    offsets[3 * tile + 1],
+                    offsets[3 * tile + 2],
+                    sums,
+                    at,
+                    lanes,
+                )
+    for block in range(blocks[0], blocks[1]):
+        begin = block % per_group * 4
+        for f in range(begin, min(begin + 4, filters)):
+            for tap in range(grad_weight.shape[1]):
+                at = ((block - blocks[0]) * tiles + tap // 3) * 12 + (f - begin) * 3 + tap % 3
+                total = sums[at * lanes]
+                for lane in range(1, lanes):
+                    total += sums[at * lanes + lane]
+                grad_weight[block // per_group * filters + f, tap] = total
