@@ -4,7 +4,7 @@ from minicnn.nn import init
 from minicnn.nn.activations import ELU, GELU, LeakyReLU, ReLU, Sigmoid, SiLU, Tanh
 from minicnn.nn.containers import Identity, Residual, Sequential
 from minicnn.nn.dropout import Dropout, Dropout2d
-from minicnn.nn.grad_mode import is_grad_enabled, no_grad
+from minicnn.nn.grad_mode import enable_grad, is_grad_enabled, no_grad
 from minicnn.nn.linear import Flatten, Linear
 from minicnn.nn.module import Module, Parameter
 from minicnn.nn.normalization import BatchNorm1d, BatchNorm2d
@@ -31,6 +31,7 @@ __all__ = [
     "Sigmoid",
     "Softmax",
     "Tanh",
+    "enable_grad",
     "init",
     "is_grad_enabled",
     "no_grad",

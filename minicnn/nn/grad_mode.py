@@ -41,8 +41,28 @@ def no_grad() -> Iterator[None]:
     >>> layer.saved
     {}
     """
+    with _switched(False):
+        yield
+
+
+@contextlib.contextmanager
+def enable_grad() -> Iterator[None]:
+    """Within this block a forward pass saves what backward needs, also inside `no_grad`.
+
+    Examples
+    --------
+    >>> with no_grad(), enable_grad():
+    ...     is_grad_enabled()
+    True
+    """
+    with _switched(True):
+        yield
+
+
+@contextlib.contextmanager
+def _switched(enabled: bool) -> Iterator[None]:
     before = _mode.enabled
-    _mode.enabled = False
+    _mode.enabled = enabled
     try:
         yield
     finally:
