@@ -2,19 +2,25 @@
 
 from minicnn.nn import init
 from minicnn.nn.activations import ELU, GELU, LeakyReLU, ReLU, Sigmoid, SiLU, Tanh
+from minicnn.nn.average_pooling import AdaptiveAvgPool2d, AvgPool2d
 from minicnn.nn.containers import Identity, Residual, Sequential
+from minicnn.nn.conv import Conv2d
 from minicnn.nn.dropout import Dropout, Dropout2d
 from minicnn.nn.grad_mode import enable_grad, is_grad_enabled, no_grad
 from minicnn.nn.linear import Flatten, Linear
 from minicnn.nn.module import Module, Parameter
 from minicnn.nn.normalization import BatchNorm1d, BatchNorm2d
+from minicnn.nn.pooling import MaxPool2d
 from minicnn.nn.softmax import LogSoftmax, Softmax
 
 __all__ = [
     "ELU",
     "GELU",
+    "AdaptiveAvgPool2d",
+    "AvgPool2d",
     "BatchNorm1d",
     "BatchNorm2d",
+    "Conv2d",
     "Dropout",
     "Dropout2d",
     "Flatten",
@@ -22,6 +28,7 @@ __all__ = [
     "LeakyReLU",
     "Linear",
     "LogSoftmax",
+    "MaxPool2d",
     "Module",
     "Parameter",
     "ReLU",
