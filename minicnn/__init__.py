@@ -6,8 +6,8 @@ image -> data.transforms -> DataLoader -> nn layers -> logits -> criterion -> lo
 logits -> softmax -> probabilities -> argmax -> index -> classes -> label
 """
 
-from minicnn import nn
+from minicnn import data, nn
 from minicnn.nn.grad_mode import no_grad
 
 __version__ = "0.1.0"
-__all__ = ["nn", "no_grad"]
+__all__ = ["data", "nn", "no_grad"]
