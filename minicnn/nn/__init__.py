@@ -5,9 +5,11 @@ from minicnn.nn.activations import ELU, GELU, LeakyReLU, ReLU, Sigmoid, SiLU, Ta
 from minicnn.nn.average_pooling import AdaptiveAvgPool2d, AvgPool2d
 from minicnn.nn.containers import Identity, Residual, Sequential
 from minicnn.nn.conv import Conv2d
+from minicnn.nn.cross_entropy import CrossEntropyLoss, NLLLoss
 from minicnn.nn.dropout import Dropout, Dropout2d
 from minicnn.nn.grad_mode import enable_grad, is_grad_enabled, no_grad
 from minicnn.nn.linear import Flatten, Linear
+from minicnn.nn.losses import BCELoss, BCEWithLogitsLoss, L1Loss, Loss, MSELoss
 from minicnn.nn.module import Module, Parameter
 from minicnn.nn.normalization import BatchNorm1d, BatchNorm2d
 from minicnn.nn.pooling import MaxPool2d
@@ -18,18 +20,25 @@ __all__ = [
     "GELU",
     "AdaptiveAvgPool2d",
     "AvgPool2d",
+    "BCELoss",
+    "BCEWithLogitsLoss",
     "BatchNorm1d",
     "BatchNorm2d",
     "Conv2d",
+    "CrossEntropyLoss",
     "Dropout",
     "Dropout2d",
     "Flatten",
     "Identity",
+    "L1Loss",
     "LeakyReLU",
     "Linear",
     "LogSoftmax",
+    "Loss",
+    "MSELoss",
     "MaxPool2d",
     "Module",
+    "NLLLoss",
     "Parameter",
     "ReLU",
     "Residual",

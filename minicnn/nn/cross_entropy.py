@@ -1,0 +1,273 @@
+"""Cross-entropy: how surprised the model is by the right class."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minicnn import checks, functional
+from minicnn.nn.losses import Loss
+
+
+class _ClassLoss(Loss):
+    """What NLLLoss and CrossEntropyLoss share: class weights, ignored targets, classes along axis 1."""
+
+    def __init__(self, weight=None, ignore_index: int = -100, reduction: str = "mean") -> None:
+        super().__init__(reduction)
+        self.weight = None if weight is None else checks.as_float_array(self.who, "weight", weight)
+        self.ignore_index = checks.as_int(self.who, "ignore_index", ignore_index)
+
+    def check_scores(self, scores, what: str) -> None:
+        """Raise unless the scores are floats of shape (C,), (N, C) or (N, C, d1, ...), C > 0."""
+        checks.as_float_array(self.who, what, scores)
+        if scores.ndim < 1 or scores.shape[class_axis(scores)] == 0:
+            raise ValueError(
+                f"{self.who}: {what} must have shape (C,), (N, C) or (N, C, d1, ...), C at least 1. "
+                f"Got {scores.shape}. Pass one number for each class."
+            )
+        if self.weight is None:
+            return
+        classes = scores.shape[class_axis(scores)]
+        if self.weight.shape != (classes,):
+            raise ValueError(
+                f"{self.who}: weight must hold one number for each of the {classes} classes. "
+                f"Got shape {self.weight.shape}. Pass {classes} numbers."
+            )
+        if self.weight.dtype != scores.dtype:
+            raise TypeError(
+                f"{self.who}: weight must be {scores.dtype}, as the {what} are. Got {self.weight.dtype}. "
+                f"Convert it with .astype(np.{scores.dtype})."
+            )
+
+    def check_indexes(self, scores: np.ndarray, targets) -> None:
+        """Raise unless `targets` are class indexes that fit the scores."""
+        axis = class_axis(scores)
+        classes, expected = scores.shape[axis], scores.shape[:axis] + scores.shape[axis + 1 :]
+        words = {0: "()", 1: "(N,)"}.get(len(expected), "(N, d1, ...)")
+        if not isinstance(targets, np.ndarray | np.generic) or targets.dtype.kind not in "iu":
+            dtype = getattr(targets, "dtype", type(targets).__name__)
+            advice = "Convert them with np.asarray(targets, dtype=np.int64)."
+            if np.shape(targets)[:1] == scores.shape[:1] and np.ndim(targets) == scores.ndim >= 2:
+                advice = "For one-hot rows use targets.argmax(axis=1)."
+            raise TypeError(
+                f"{self.who}: targets must be integer class indexes of shape {words}. Got {dtype} of shape "
+                f"{np.shape(targets)}. {advice}"
+            )
+        if targets.shape != expected:
+            raise ValueError(
+                f"{self.who}: targets must have shape {expected}, one index for each row of scores. "
+                f"Got {targets.shape} for scores {scores.shape}. Pass images and targets of one batch."
+            )
+        wrong = (targets != self.ignore_index) & ((targets < 0) | (targets >= classes))
+        if wrong.any():
+            place = tuple(int(i) for i in np.argwhere(wrong)[0])
+            raise ValueError(
+                f"{self.who}: targets must lie between 0 and {classes - 1} for {classes} classes. "
+                f"Got {targets[place]} at {place}. Number the classes from 0, or give the model more outputs."
+            )
+
+    def picked(self, scores: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return, row by row, the target's score and weight, and the index used (0 if ignored)."""
+        axis = class_axis(scores)
+        kept = targets != self.ignore_index
+        index = np.where(kept, targets, 0).astype(np.intp)
+        score = np.take_along_axis(scores, np.expand_dims(index, axis), axis).squeeze(axis)
+        weights = np.ones(index.shape, scores.dtype) if self.weight is None else self.weight[index]
+        return score, np.where(kept, weights, 0).astype(scores.dtype), index
+
+
+def class_axis(scores: np.ndarray) -> int:
+    """Return the axis along which the classes lie: 1, or 0 for a single row.
+
+    >>> class_axis(np.zeros((8, 10))), class_axis(np.zeros(10))
+    (1, 0)
+    """
+    return min(1, scores.ndim - 1)
+
+
+class NLLLoss(_ClassLoss):
+    """The negative log-probability of the right class: ``l_n = -w[t_n] · x[n, t_n]``.
+
+    The mean is weighted: ``Σ l_n / Σ w[t_n]``. The gradient is ``-w[t_n] / Σ w`` at the right class, and 0
+    elsewhere. Behind `LogSoftmax` this is the cross-entropy.
+
+    Parameters
+    ----------
+    weight : ndarray of shape (C,), or None
+        How much each class counts.
+    ignore_index : int
+        Targets with this value count nothing.
+    reduction : "mean", "sum" or "none"
+
+    Notes
+    -----
+    Log-probabilities `(C,)`, `(N, C)` or `(N, C, d1, ...)`; targets: integer indexes `()`, `(N,)` or
+    `(N, d1, ...)`. The mean over nothing is NaN, as in torch.
+
+    Examples
+    --------
+    >>> criterion = NLLLoss()
+    >>> criterion(np.array([[-1.0, -2.0], [-3.0, -4.0]]), np.array([1, 0]))       # (2 + 3) / 2
+    2.5
+    >>> criterion.backward()
+    array([[ 0. , -0.5],
+           [-0.5,  0. ]])
+    """
+
+    @checks.without_warnings
+    def forward(self, log_probabilities: np.ndarray, targets: np.ndarray):
+        """Return the reduced losses."""
+        self.check_scores(log_probabilities, "log-probabilities")
+        self.check_indexes(log_probabilities, targets)
+        score, weights, index = self.picked(log_probabilities, targets)
+        losses = np.asarray(np.where(weights == 0, 0, -weights * score))
+        weight_sum = float(weights.sum(dtype=np.float64))
+        self.save(
+            scores=log_probabilities, targets=targets, weights=weights, index=index, weight_sum=weight_sum
+        )
+        return self.reduce(losses, weight_sum)
+
+    @checks.without_warnings
+    def backward(self, grad_output=None) -> np.ndarray:
+        """Return the gradient of the log-probabilities."""
+        scores = self.saved.get("scores", np.zeros(0, np.float32))
+        weights = self.saved.get("weights", scores)
+        factor = self.factor(grad_output, weights.shape, scores.dtype, self.saved.get("weight_sum"))
+        axis, grad = class_axis(scores), np.zeros_like(scores)
+        share = np.where(weights == 0, 0, -weights * factor).astype(scores.dtype)
+        index = self.saved["index"]
+        np.put_along_axis(grad, np.expand_dims(index, axis), np.expand_dims(share, axis), axis)
+        return grad
+
+
+class CrossEntropyLoss(_ClassLoss):
+    """The surprise at the right class, from logits: ``l_n = w[t_n] · (log Σ_j exp(z_nj) - z[n, t_n])``.
+
+    Computed by log-sum-exp, never as the logarithm of a softmax, so it is exact for any logits. The mean is
+    weighted: ``Σ l_n / Σ w[t_n]``. The gradient has the simplest of all forms: what the model believes minus
+    the truth, ``(p - onehot) · w[t_n] / Σ w``.
+
+    With label smoothing ε the truth is ``(1 - ε)`` at the right class plus ``ε / C`` everywhere. With targets
+    that are probabilities q: ``l_n = Σ_j w_j q_nj (log Σ exp(z) - z_nj)``, and the mean is over N.
+
+    Parameters
+    ----------
+    weight : ndarray of shape (C,), or None
+        How much each class counts.
+    ignore_index : int
+        Index targets with this value count nothing.
+    reduction : "mean", "sum" or "none"
+    label_smoothing : float from 0 to 1
+
+    Notes
+    -----
+    Logits `(C,)`, `(N, C)` or `(N, C, d1, ...)`; targets: integer indexes `()`, `(N,)` or `(N, d1, ...)`, or
+    probabilities in the logits' shape and dtype. The mean over nothing is NaN, as in torch.
+
+    Source: ``torch.nn.CrossEntropyLoss`` for the weighted means; Szegedy et al., "Rethinking the Inception
+    architecture" (2015) for label smoothing.
+
+    Raises
+    ------
+    TypeError
+        If targets are neither integer indexes nor probabilities in the logits' shape.
+    ValueError
+        If a shape or an index does not fit.
+
+    Examples
+    --------
+    >>> criterion = CrossEntropyLoss()
+    >>> logits = np.log(np.array([[1.0, 3.0], [1.0, 1.0]]))        # p = 1/4, 3/4 and 1/2, 1/2
+    >>> round(criterion(logits, np.array([0, 1])), 6)               # (log 4 + log 2) / 2
+    1.039721
+    >>> criterion.backward().round(6) + 0                           # (1/4 - 1)/2, 3/4/2; 1/2/2, (1/2 - 1)/2
+    array([[-0.375,  0.375],
+           [ 0.25 , -0.25 ]])
+    """
+
+    def __init__(
+        self, weight=None, ignore_index: int = -100, reduction: str = "mean", label_smoothing: float = 0.0
+    ) -> None:
+        super().__init__(weight, ignore_index, reduction)
+        self.label_smoothing = checks.as_number(self.who, "label_smoothing", label_smoothing, low=0, high=1)
+
+    @checks.without_warnings
+    def forward(self, logits: np.ndarray, targets: np.ndarray):
+        """Return the reduced losses."""
+        self.check_scores(logits, "logits")
+        probable = (
+            isinstance(targets, np.ndarray) and targets.dtype.kind == "f" and targets.shape == logits.shape
+        )
+        if probable:
+            self._check_probabilities(logits, targets)
+        else:
+            self.check_indexes(logits, targets)
+        axis = class_axis(logits)
+        log_probabilities = functional.log_softmax(logits, axis)
+        truth, weight_sum = self._truth(logits, targets, probable)
+        surprise = np.where(truth == 0, 0, -truth * log_probabilities)  # 0 · log 0 is 0 here
+        losses = surprise.sum(axis=axis)
+        if not probable:  # a NaN among the logits must show, also where its class is not the target
+            losses = np.where(self._counted(targets), losses + 0 * log_probabilities.max(axis=axis), 0)
+        self.save(
+            logits=logits,
+            targets=targets,
+            log_probabilities=log_probabilities,
+            truth=truth,
+            weight_sum=weight_sum,
+        )
+        return self.reduce(np.asarray(losses.astype(logits.dtype, copy=False)), weight_sum)
+
+    @checks.without_warnings
+    def backward(self, grad_output=None) -> np.ndarray:
+        """Return the gradient of the logits: ``(p · Σ_j truth_j - truth)`` times the reduction's factor."""
+        logits = self.saved.get("logits", np.zeros(1, np.float32))
+        axis = class_axis(logits)
+        shape = logits.shape[:axis] + logits.shape[axis + 1 :]
+        factor = self.factor(grad_output, shape, logits.dtype, self.saved.get("weight_sum"))
+        truth = self.saved["truth"]
+        grad = np.exp(self.saved["log_probabilities"])
+        grad *= truth.sum(axis=axis, keepdims=True)
+        grad -= truth
+        grad *= np.expand_dims(factor, axis) if np.ndim(factor) else factor
+        counted = self._counted(self.saved["targets"])
+        return grad if counted is True else np.where(np.expand_dims(counted, axis), grad, 0)
+
+    def _counted(self, targets: np.ndarray):
+        """Return which rows count: all of them, or those whose index is not the ignored one."""
+        if targets.dtype.kind == "f" or not (targets == self.ignore_index).any():
+            return True
+        return targets != self.ignore_index
+
+    def _truth(self, logits: np.ndarray, targets: np.ndarray, probable: bool) -> tuple[np.ndarray, float]:
+        """Return what each class ought to have, times its weight, and what the mean divides by."""
+        axis, epsilon = class_axis(logits), self.label_smoothing
+        classes, dtype = logits.shape[axis], logits.dtype
+        weight = np.ones(classes, dtype) if self.weight is None else self.weight
+        along = weight.reshape(-1, *[1] * (logits.ndim - 1 - axis))  # (C, 1, ...)
+        if probable:
+            truth = targets * dtype.type(1 - epsilon) + dtype.type(epsilon / classes)
+            rows = logits.size // classes
+            return truth * along, float(rows)
+        _, weights, index = self.picked(logits, targets)
+        truth = np.zeros(logits.shape, dtype)
+        share = np.expand_dims(weights * dtype.type(1 - epsilon), axis)
+        np.put_along_axis(truth, np.expand_dims(index, axis), share, axis)
+        if epsilon:
+            kept = np.expand_dims(targets != self.ignore_index, axis)
+            truth += np.where(kept, along * dtype.type(epsilon / classes), 0).astype(dtype)
+        return truth, float(weights.sum(dtype=np.float64))
+
+    def _check_probabilities(self, logits: np.ndarray, targets: np.ndarray) -> None:
+        if targets.dtype != logits.dtype:
+            raise TypeError(
+                f"{self.who}: probabilities as targets must be {logits.dtype}, as the logits are. Got "
+                f"{targets.dtype}. Convert them with .astype(np.{logits.dtype})."
+            )
+
+    def __repr__(self) -> str:
+        words = [f"reduction={self.reduction!r}"]
+        if self.weight is not None:
+            words.insert(0, f"weight={self.weight.tolist()}")
+        if self.label_smoothing:
+            words.append(f"label_smoothing={self.label_smoothing}")
+        return f"{self.who}({', '.join(words)})"

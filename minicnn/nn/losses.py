@@ -1,0 +1,346 @@
+"""Losses: one number that says how far predictions are from their targets, and its gradient.
+
+A loss has the shape of a layer, forward above backward, but takes two arrays and gives a float:
+
+    loss = criterion(predictions, targets)
+    grad = criterion.backward()                   with respect to the predictions
+
+With ``reduction="none"`` the loss is an array, and `backward` takes the gradient of that array.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minicnn import checks, functional
+from minicnn.nn.grad_mode import is_grad_enabled
+
+REDUCTIONS = ("none", "mean", "sum")
+
+
+class Loss:
+    """What all losses share: reduction, what forward keeps for backward, and their messages.
+
+    Attributes
+    ----------
+    reduction : "mean", "sum" or "none"
+    saved : dict
+        What the last forward kept for backward, by name.
+
+    Examples
+    --------
+    >>> criterion = MSELoss(reduction="none")
+    >>> criterion(np.float32([3, 5]), np.float32([1, 1]))           # 2², 4²
+    array([ 4., 16.], dtype=float32)
+    >>> criterion.backward(np.float32([1, 10]))                     # 1·2·2, 10·2·4
+    array([ 4., 80.], dtype=float32)
+    """
+
+    def __init__(self, reduction: str = "mean") -> None:
+        if reduction not in REDUCTIONS:
+            raise ValueError(
+                f"{self.who}: reduction must be one of {', '.join(REDUCTIONS)}. Got {reduction!r}. "
+                "Choose one of these."
+            )
+        self.reduction = reduction
+        self.saved: dict = {}
+
+    @property
+    def who(self) -> str:
+        """How messages call this loss."""
+        return type(self).__name__
+
+    def __call__(self, predictions: np.ndarray, targets: np.ndarray):
+        return self.forward(predictions, targets)
+
+    def save(self, **needed) -> None:
+        """Keep what backward needs, under its name, unless `no_grad` is on."""
+        if is_grad_enabled():
+            self.saved = needed
+
+    def reduce(self, losses: np.ndarray, weight_sum: float | None = None):
+        """Return the losses as they are, their sum, or their mean; sums are made in float64.
+
+        `weight_sum` takes the place of the number of losses in a weighted mean; over nothing it is NaN.
+
+        >>> Loss("sum").reduce(np.float32([1, 2]))
+        3.0
+        """
+        if self.reduction == "none":
+            return losses
+        total = float(losses.sum(dtype=np.float64))
+        if self.reduction == "sum":
+            return total
+        return float(np.float64(total) / np.float64(losses.size if weight_sum is None else weight_sum))
+
+    def factor(self, grad_output, shape: tuple, dtype, weight_sum: float | None = None):
+        """Return by what each single loss's gradient is multiplied: the reduction's own gradient."""
+        if not self.saved:
+            raise RuntimeError(
+                f"{self.who}: backward needs a forward first. Call criterion(predictions, targets) first."
+            )
+        if self.reduction == "none":
+            if grad_output is None:
+                raise TypeError(
+                    f'{self.who}: backward needs the gradient of the losses. Got none, with reduction="none". '
+                    "Call backward(grad_output)."
+                )
+            checks.as_float_array(self.who, "grad_output", grad_output)
+            if grad_output.shape != shape:
+                raise ValueError(
+                    f"{self.who}: grad_output must have the losses' shape {shape}. Got {grad_output.shape}. "
+                    "Pass one number for each loss."
+                )
+            return grad_output.astype(dtype, copy=False)
+        scale = 1.0 if grad_output is None else float(grad_output)
+        if self.reduction == "mean":
+            count = float(np.prod(shape)) if weight_sum is None else weight_sum
+            scale = np.float64(scale) / np.float64(count)
+        return dtype.type(scale)
+
+    def check_pair(self, predictions, targets) -> None:
+        """Raise unless both are float arrays of the same shape and dtype: nothing is broadcast.
+
+        >>> MSELoss().check_pair(np.zeros((64, 10)), np.zeros(64))
+        Traceback (most recent call last):
+        ValueError: MSELoss: predictions and targets must have the same shape. Got (64, 10) and (64,). \
+For class indexes use CrossEntropyLoss, or functional.one_hot(targets, 10).
+        """
+        checks.as_float_array(self.who, "predictions", predictions)
+        if not isinstance(targets, np.ndarray) or targets.shape != predictions.shape:
+            advice = "Reshape one of them."
+            if predictions.ndim == 2 and np.shape(targets) == predictions.shape[:1]:
+                classes = predictions.shape[1]
+                advice = f"For class indexes use CrossEntropyLoss, or functional.one_hot(targets, {classes})."
+                if classes == 1:
+                    advice = "Use targets[:, None]."
+            raise ValueError(
+                f"{self.who}: predictions and targets must have the same shape. Got {predictions.shape} and "
+                f"{np.shape(targets)}. {advice}"
+            )
+        checks.as_float_array(self.who, "targets", targets)
+        if targets.dtype != predictions.dtype:
+            raise TypeError(
+                f"{self.who}: targets must be {predictions.dtype}, as the predictions are. Got "
+                f"{targets.dtype}. Convert them with .astype(np.{predictions.dtype})."
+            )
+
+    def __repr__(self) -> str:
+        return f"{self.who}(reduction={self.reduction!r})"
+
+
+class MSELoss(Loss):
+    """The squared distance: ``l = (x - t)²``; its gradient is ``2 (x - t)``, over the count for the mean.
+
+    Parameters
+    ----------
+    reduction : "mean", "sum" or "none"
+
+    Notes
+    -----
+    Predictions and targets of the same shape and dtype; nothing is broadcast.
+
+    Examples
+    --------
+    >>> criterion = MSELoss()
+    >>> criterion(np.float32([3, 5]), np.float32([1, 1]))           # (2² + 4²) / 2
+    10.0
+    >>> criterion.backward()                                        # 2·2/2, 2·4/2
+    array([2., 4.], dtype=float32)
+    """
+
+    @checks.without_warnings
+    def forward(self, predictions: np.ndarray, targets: np.ndarray):
+        """Return the reduced squares."""
+        self.check_pair(predictions, targets)
+        difference = predictions - targets
+        self.save(difference=difference, targets=targets)
+        return self.reduce(difference * difference)
+
+    @checks.without_warnings
+    def backward(self, grad_output=None) -> np.ndarray:
+        """Return the gradient of the predictions."""
+        difference = self.saved.get("difference", np.zeros(0, np.float32))
+        return 2 * difference * self.factor(grad_output, difference.shape, difference.dtype)
+
+
+class L1Loss(Loss):
+    """The distance: ``l = |x - t|``; its gradient is the sign of ``x - t``, 0 where they are equal.
+
+    Parameters
+    ----------
+    reduction : "mean", "sum" or "none"
+
+    Notes
+    -----
+    Predictions and targets of the same shape and dtype; nothing is broadcast.
+
+    Examples
+    --------
+    >>> criterion = L1Loss()
+    >>> criterion(np.float32([3, 0]), np.float32([1, 1]))           # (2 + 1) / 2
+    1.5
+    >>> criterion.backward()
+    array([ 0.5, -0.5], dtype=float32)
+    """
+
+    @checks.without_warnings
+    def forward(self, predictions: np.ndarray, targets: np.ndarray):
+        """Return the reduced distances."""
+        self.check_pair(predictions, targets)
+        difference = predictions - targets
+        self.save(difference=difference, targets=targets)
+        return self.reduce(np.abs(difference))
+
+    @checks.without_warnings
+    def backward(self, grad_output=None) -> np.ndarray:
+        """Return the gradient of the predictions."""
+        difference = self.saved.get("difference", np.zeros(0, np.float32))
+        return np.sign(difference) * self.factor(grad_output, difference.shape, difference.dtype)
+
+
+class BCELoss(Loss):
+    """Binary cross-entropy of probabilities: ``l = -w (t log p + (1 - t) log(1 - p))``.
+
+    Its gradient is ``w (p - t) / (p (1 - p))``. Logarithms are kept at -100 or above, and the divisor at
+    1e-12 or above, as in torch, so that p = 0 or 1 gives finite numbers. Where logits are at hand,
+    `BCEWithLogitsLoss` is exact.
+
+    Parameters
+    ----------
+    weight : ndarray or None
+        w, of a shape that broadcasts to the targets'.
+    reduction : "mean", "sum" or "none"
+
+    Notes
+    -----
+    Probabilities and targets of the same shape and dtype, both in [0, 1].
+
+    Raises
+    ------
+    ValueError
+        If a prediction lies outside [0, 1] or the shapes differ.
+
+    Examples
+    --------
+    >>> criterion = BCELoss()
+    >>> round(criterion(np.array([0.5, 0.8]), np.array([1.0, 0.0])), 6)     # -(log 0.5 + log 0.2) / 2
+    1.151293
+    >>> criterion.backward()                            # (0.5 - 1)/0.25/2, (0.8 - 0)/0.16/2
+    array([-1. ,  2.5])
+    """
+
+    def __init__(self, weight: np.ndarray | None = None, reduction: str = "mean") -> None:
+        super().__init__(reduction)
+        self.weight = None if weight is None else checks.as_float_array(self.who, "weight", weight)
+
+    @checks.without_warnings
+    def forward(self, predictions: np.ndarray, targets: np.ndarray):
+        """Return the reduced losses."""
+        self.check_pair(predictions, targets)
+        if predictions.size and (predictions.min() < 0 or predictions.max() > 1):
+            raise ValueError(
+                f"{self.who}: predictions must be probabilities between 0 and 1. Got {predictions.min():.6g} "
+                f"to {predictions.max():.6g}. For logits use BCEWithLogitsLoss."
+            )
+        likely = np.maximum(np.log(predictions), -100)
+        unlikely = np.maximum(np.log1p(-predictions), -100)
+        weight = weights_for(self, predictions)
+        self.save(probabilities=predictions, targets=targets, weight=weight)
+        losses = ((targets - 1) * unlikely - targets * likely) * weight
+        return self.reduce(losses.astype(predictions.dtype, copy=False))
+
+    @checks.without_warnings
+    def backward(self, grad_output=None) -> np.ndarray:
+        """Return the gradient of the probabilities."""
+        p = self.saved.get("probabilities", np.zeros(0, np.float32))
+        factor = self.factor(grad_output, p.shape, p.dtype)
+        slope = (p - self.saved["targets"]) / np.maximum((1 - p) * p, p.dtype.type(1e-12))
+        return slope * self.saved["weight"] * factor
+
+
+class BCEWithLogitsLoss(Loss):
+    """Binary cross-entropy from logits: ``l = -w (v t log σ(z) + (1 - t) log σ(-z))``.
+
+    Computed as ``(1 - t) z + (1 + (v - 1) t) (log(1 + exp(-|z|)) + max(-z, 0))``, which no logit overflows.
+    Its gradient is ``w ((1 - t) σ(z) - v t σ(-z))``; without weights that is ``σ(z) - t``.
+
+    Parameters
+    ----------
+    weight : ndarray or None
+        w, of a shape that broadcasts to the targets'.
+    reduction : "mean", "sum" or "none"
+    pos_weight : ndarray or None
+        v, how much more a positive counts; of a shape that broadcasts to the targets'.
+
+    Notes
+    -----
+    Logits and targets of the same shape and dtype, targets in [0, 1].
+
+    Examples
+    --------
+    >>> criterion = BCEWithLogitsLoss()
+    >>> round(criterion(np.array([0.0, 1e4]), np.array([1.0, 1.0])), 6)     # (log 2 + 0) / 2
+    0.346574
+    >>> criterion.backward()                            # (0.5 - 1)/2, (1 - 1)/2
+    array([-0.25,  0.  ])
+    """
+
+    def __init__(
+        self,
+        weight: np.ndarray | None = None,
+        reduction: str = "mean",
+        pos_weight: np.ndarray | None = None,
+    ) -> None:
+        super().__init__(reduction)
+        self.weight = None if weight is None else checks.as_float_array(self.who, "weight", weight)
+        self.pos_weight = (
+            None if pos_weight is None else checks.as_float_array(self.who, "pos_weight", pos_weight)
+        )
+
+    @checks.without_warnings
+    def forward(self, predictions: np.ndarray, targets: np.ndarray):
+        """Return the reduced losses."""
+        self.check_pair(predictions, targets)
+        weight = weights_for(self, predictions)
+        positive = weights_for(self, predictions, "pos_weight")
+        self.save(logits=predictions, targets=targets, weight=weight, pos_weight=positive)
+        log_term = np.log1p(np.exp(-np.abs(predictions))) + np.maximum(-predictions, 0)
+        losses = ((1 - targets) * predictions + (1 + (positive - 1) * targets) * log_term) * weight
+        return self.reduce(losses.astype(predictions.dtype, copy=False))
+
+    @checks.without_warnings
+    def backward(self, grad_output=None) -> np.ndarray:
+        """Return the gradient of the logits."""
+        logits = self.saved.get("logits", np.zeros(0, np.float32))
+        factor = self.factor(grad_output, logits.shape, logits.dtype)
+        targets = self.saved["targets"]
+        slope = (1 - targets) * functional.sigmoid(logits)
+        slope = slope - self.saved["pos_weight"] * targets * functional.sigmoid(-logits)
+        return slope * self.saved["weight"] * factor
+
+
+def weights_for(loss: Loss, predictions: np.ndarray, name: str = "weight") -> np.ndarray:
+    """Return a loss's `weight` (or `pos_weight`) in the predictions' dtype, ones if there is none.
+
+    >>> weights_for(BCELoss(), np.float32([0.5]))
+    array(1., dtype=float32)
+    """
+    weight = getattr(loss, name)
+    if weight is None:
+        return np.ones((), predictions.dtype)
+    try:
+        fits = np.broadcast_shapes(weight.shape, predictions.shape) == predictions.shape
+    except ValueError:
+        fits = False
+    if not fits:
+        raise ValueError(
+            f"{loss.who}: {name} must broadcast to the predictions' shape {predictions.shape}. "
+            f"Got {weight.shape}. Pass one number for each column."
+        )
+    if weight.dtype != predictions.dtype:
+        raise TypeError(
+            f"{loss.who}: {name} must be {predictions.dtype}, as the predictions are. Got {weight.dtype}. "
+            f"Convert it with .astype(np.{predictions.dtype})."
+        )
+    return weight
