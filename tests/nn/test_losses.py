@@ -103,7 +103,10 @@ def test_shapes_are_not_broadcast():
 
 
 def test_errors():
-    message = "BCELoss: predictions must be probabilities between 0 and 1. Got -1 to 2. For logits use BCEWithLogitsLoss."
+    message = (
+        "BCELoss: predictions must be probabilities between 0 and 1. Got -1 to 2. "
+        "For logits use BCEWithLogitsLoss."
+    )
     with pytest.raises(ValueError, match=re.escape(message)):
         nn.BCELoss()(np.array([-1.0, 2.0]), np.array([0.0, 1.0]))
     message = (
