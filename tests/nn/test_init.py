@@ -150,6 +150,14 @@ def test_linear_default():
     assert float(theirs.bias.detach().abs().max()) == pytest.approx(0.1, rel=0.02)
 
 
+def test_conv2d_default():
+    layer = nn.Conv2d(16, 200, (5, 1), groups=4, rng=0)  # fan_in = 16/4·5·1 = 20
+    theirs = torch.nn.Conv2d(16, 200, (5, 1), groups=4)
+    assert_uniform(layer.weight.data, 1 / math.sqrt(20))
+    assert_uniform(layer.bias.data, 1 / math.sqrt(20))
+    assert float(theirs.weight.detach().abs().max()) == pytest.approx(1 / math.sqrt(20), rel=0.01)
+
+
 def test_uniform_helper_rejects_other_spreads():
     rng = np.random.default_rng(0)
     assert_uniform(rng.uniform(-1, 1, 10_000), 1)
