@@ -9,6 +9,8 @@ import numpy as np
 COLUMNS = ("loss", "accuracy", "val_loss", "val_accuracy", "lr", "seconds")
 # A longer table shows its beginning and its end.
 MOST_ROWS = 24
+# Blue and vermilion, apart for colour-blind eyes too (Okabe and Ito, 2008).
+COLOURS = ("#0072B2", "#D55E00")
 
 
 class History:
@@ -125,36 +127,49 @@ class History:
         ['loss', 'accuracy']
         """
         panels = ["loss"] if all(map(math.isnan, self.accuracy)) else ["loss", "accuracy"]
-        axes, shared = _axes(ax, len(panels)), False
-        if len(axes) > 2:
-            raise ValueError(
-                f"History.plot: ax must be one Axes or two. Got {len(axes)}. Pass two, or leave ax out."
-            )
-        if len(axes) < len(panels):
-            axes, shared = [axes[0], axes[0].twinx()], True
-        epochs = np.arange(1, len(self) + 1)
-        for panel, axis in zip(panels, axes, strict=False):
-            colours = ("#D55E00", "#E69F00") if shared and panel == "accuracy" else ("#0072B2", "#D55E00")
-            parts = (("training", panel, "-", "o"), ("validation", f"val_{panel}", "--", "s"))
-            for colour, (part, name, line, marker) in zip(colours, parts, strict=True):
-                numbers = getattr(self, name)
-                if numbers:
-                    label = f"{part} {panel}" if shared else part
-                    axis.plot(epochs, numbers, line, color=colour, marker=marker, markersize=4, label=label)
-            axis.set_xlabel("epoch")
-            axis.set_ylabel(panel)
-            axis.xaxis.get_major_locator().set_params(integer=True)
-            axis.grid(alpha=0.3)
-        for axis in axes[:1] if shared else axes:
-            handles = [line for drawn in (axes if shared else [axis]) for line in drawn.get_lines()]
-            axis.legend(handles=handles, frameon=False)
+        axes = _axes(ax, len(panels))
+        shared = len(axes) < len(panels)
+        if shared:
+            axes.append(axes[0].twinx())
+        lines = []
+        for panel, axis, own in zip(panels, axes, COLOURS, strict=False):
+            colours = (own, own) if shared else COLOURS  # one colour a scale, or one for each curve
+            lines.append(self._plot_panel(panel, axis, colours, panel if shared else ""))
+            if shared:
+                axis.yaxis.label.set_color(own)
+        if shared:
+            axes[1].grid(False)
+            axes[0].legend(handles=lines[0] + lines[1], frameon=False, loc="center right")
+        else:
+            for axis, drawn in zip(axes, lines, strict=False):
+                axis.legend(handles=drawn, frameon=False)
         return np.array(axes[: len(panels)], dtype=object)
+
+    def _plot_panel(self, panel: str, axis, colours: tuple[str, str], suffix: str) -> list:
+        """Draw training and validation of one quantity; return the lines."""
+        lines, epochs = [], np.arange(1, len(self) + 1)
+        styles = (("training", panel, "-", "o"), ("validation", f"val_{panel}", "--", "s"))
+        for colour, (part, name, line, marker) in zip(colours, styles, strict=True):
+            numbers = getattr(self, name)
+            if numbers:
+                label = f"{part} {suffix}".strip()
+                lines += axis.plot(epochs, numbers, line, color=colour, marker=marker, ms=4, label=label)
+        axis.set_xlabel("epoch")
+        axis.set_ylabel(panel)
+        axis.xaxis.get_major_locator().set_params(integer=True)
+        axis.grid(alpha=0.3)
+        return lines
 
 
 def _axes(ax, count: int) -> list:
     """Return matplotlib Axes as a list: those given, or new ones side by side."""
     if ax is not None:
-        return list(np.ravel(np.array(ax, dtype=object)))
+        axes = list(np.ravel(np.array(ax, dtype=object)))
+        if len(axes) > 2:
+            raise ValueError(
+                f"History.plot: ax must be one Axes or two. Got {len(axes)}. Pass two, or leave ax out."
+            )
+        return axes
     from matplotlib import pyplot
 
     _, new = pyplot.subplots(1, count, figsize=(4.5 * count, 3.2), squeeze=False, layout="constrained")
