@@ -16,6 +16,9 @@ Arguments named `stride`, `padding`, `dilation` and `kernel_size` are pairs (hei
     conv2d_grad_bias(grad_output)                                                        -> grad_bias
     max_pool2d(input, kernel_size, stride, padding, dilation, ceil_mode)                 -> output, indices
     max_pool2d_backward(grad_output, indices, input_shape)                               -> grad_input
+    linear(input, weight, bias)                                                          -> output
+    linear_grad_input(grad_output, weight)                                               -> grad_input
+    linear_grad_weight(grad_output, input)                                               -> grad_weight
 
 `bias` may be None. `indices` (int64) count row·W + column in the unpadded plane, as in torch.
 The layers call these names here, so the rung is chosen in this one place.
@@ -23,10 +26,8 @@ The layers call these names here, so the rung is chosen in this one place.
 
 from numba import config
 
-from minicnn.kernels import jitted
-
 if config.DISABLE_JIT:  # vectors need the compiler; loops can be stepped through
-    rung = jitted
+    from minicnn.kernels import jitted as rung
 else:
     from minicnn.kernels import fast as rung
 
@@ -36,12 +37,18 @@ conv2d_grad_weight = rung.conv2d_grad_weight
 conv2d_grad_bias = rung.conv2d_grad_bias
 max_pool2d = rung.max_pool2d
 max_pool2d_backward = rung.max_pool2d_backward
+linear = rung.linear
+linear_grad_input = rung.linear_grad_input
+linear_grad_weight = rung.linear_grad_weight
 
 __all__ = [
     "conv2d",
     "conv2d_grad_bias",
     "conv2d_grad_input",
     "conv2d_grad_weight",
+    "linear",
+    "linear_grad_input",
+    "linear_grad_weight",
     "max_pool2d",
     "max_pool2d_backward",
 ]

@@ -15,6 +15,19 @@ from __future__ import annotations
 import numpy as np
 
 from minicnn.kernels.geometry import conv_output_size, inside, pool_output_size
+from minicnn.kernels.products import linear, linear_grad_input, linear_grad_weight
+
+__all__ = [
+    "conv2d",
+    "conv2d_grad_bias",
+    "conv2d_grad_input",
+    "conv2d_grad_weight",
+    "linear",
+    "linear_grad_input",
+    "linear_grad_weight",
+    "max_pool2d",
+    "max_pool2d_backward",
+]
 
 # Infinity and NaN pass through sums, as they do in the loops: no accident to warn of.
 silent = np.errstate(over="ignore", invalid="ignore")

@@ -19,6 +19,19 @@ import numpy as np
 from numba import njit
 
 from minicnn.kernels.geometry import conv_output_size, pool_output_size
+from minicnn.kernels.products import linear, linear_grad_input, linear_grad_weight
+
+__all__ = [
+    "conv2d",
+    "conv2d_grad_bias",
+    "conv2d_grad_input",
+    "conv2d_grad_weight",
+    "linear",
+    "linear_grad_input",
+    "linear_grad_weight",
+    "max_pool2d",
+    "max_pool2d_backward",
+]
 
 FLAGS = {"contract", "reassoc", "nsz", "arcp"}
 

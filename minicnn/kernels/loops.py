@@ -1,4 +1,4 @@
-"""Convolution and pooling as plain loops: the definition that every other rung is judged by.
+"""Convolution, pooling and the linear layer as plain loops: the definition that every other rung is judged by.
 
     output[n, o, y, x] = bias[o] + Σ_{c, k, l} input[n, c, i, j] · weight[o, c, k, l]
     with  i = y·stride + k·dilation - padding   and   j = x·stride + l·dilation - padding
@@ -175,3 +175,35 @@ def max_pool2d_backward(grad_output, indices, input_shape):
             i, j = divmod(indices[n, c, y, x], width)
             grad_input[n, c, i, j] += float(grad_output[n, c, y, x])
     return grad_input.astype(grad_output.dtype)
+
+
+def linear(input, weight, bias):
+    """Return ``output[n, o] = bias[o] + Σ_i input[n, i] · weight[o, i]``.
+
+    >>> linear(np.array([[10.0, 100.0]]), np.array([[2.0, 3.0]]), np.array([1.0]))      # 10·2 + 100·3 + 1
+    array([[321.]])
+    """
+    output = np.zeros((len(input), len(weight)))
+    for n, o in np.ndindex(output.shape):
+        output[n, o] = 0 if bias is None else bias[o]
+        for i in range(input.shape[1]):
+            output[n, o] += float(input[n, i]) * float(weight[o, i])
+    return output.astype(input.dtype)
+
+
+def linear_grad_input(grad_output, weight):
+    """Return ``grad_input[n, i] = Σ_o grad_output[n, o] · weight[o, i]``.
+
+    >>> linear_grad_input(np.array([[5.0]]), np.array([[2.0, 3.0]]))                    # 5·2, 5·3
+    array([[10., 15.]])
+    """
+    return linear(grad_output, weight.T, None)
+
+
+def linear_grad_weight(grad_output, input):
+    """Return ``grad_weight[o, i] = Σ_n grad_output[n, o] · input[n, i]``.
+
+    >>> linear_grad_weight(np.array([[5.0]]), np.array([[10.0, 100.0]]))                # 5·10, 5·100
+    array([[ 50., 500.]])
+    """
+    return linear(grad_output.T, input.T, None)

@@ -10,10 +10,11 @@ for. A vector has as many lanes as the machine's registers hold (8 float32 with 
     v = broadcast(array, i)         array[i] in every lane
     v = zeros(array)                of the array's dtype
     v = multiply_add(a, b, c)       a · b + c, rounded once where the CPU can
-    v = add(a, b)
 
-`load`, `store` and `broadcast` look at no bounds: who calls them makes sure that i .. i + lanes - 1 lie
-in the array.
+    x = read(array, i)              one number: array[i] without asking whether i is negative,
+    write(array, i, x)              a question that keeps LLVM from making vectors of a plain loop
+
+None of them looks at bounds: who calls them makes sure that i .. i + lanes - 1 lie in the flat array.
 """
 
 from __future__ import annotations
@@ -156,8 +157,17 @@ def multiply_add(typing, a, b, c):
 
 
 @intrinsic
-def add(typing, a, b):
+def read(typing, array, index):
     def generate(context, builder, signature, arguments):
-        return builder.fadd(*arguments)
+        return builder.load(_address(context, builder, array, *arguments))
 
-    return a(a, a), generate
+    return array.dtype(array, types.intp), generate
+
+
+@intrinsic
+def write(typing, array, index, value):
+    def generate(context, builder, signature, arguments):
+        builder.store(arguments[2], _address(context, builder, array, *arguments[:2]))
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, array.dtype), generate

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from minicnn import checks
+from minicnn import checks, kernels
 from minicnn.nn import init
 from minicnn.nn.module import Module, Parameter
 
@@ -73,9 +73,10 @@ class Linear(Module):
                 f"{input.shape}. Build the layer with in_features={input.shape[-1] if input.ndim else 1}."
             )
         checks.check_same_dtype(self.who, "input", input, self.weight.data.dtype)
-        output = input @ self.weight.data.T  # (..., out_features)
-        if self.bias is not None:
-            output += self.bias.data
+        rows = input.reshape(-1, self.in_features)  # (N, in_features)
+        bias = None if self.bias is None else self.bias.data
+        output = kernels.linear(rows, self.weight.data, bias)
+        output = output.reshape(*input.shape[:-1], self.out_features)
         self.save(output, input=input)
         return output
 
@@ -84,10 +85,10 @@ class Linear(Module):
         """Return `(..., in_features)`; add to `weight.grad` and `bias.grad`."""
         input = self.recall(grad_output)["input"]
         rows = grad_output.reshape(-1, self.out_features)  # (N, out_features)
-        self.weight.accumulate(rows.T @ input.reshape(-1, self.in_features))
+        self.weight.accumulate(kernels.linear_grad_weight(rows, input.reshape(-1, self.in_features)))
         if self.bias is not None:
             self.bias.accumulate(rows.sum(axis=0))
-        return grad_output @ self.weight.data  # (..., in_features)
+        return kernels.linear_grad_input(rows, self.weight.data).reshape(input.shape)
 
     def arguments(self) -> str:
         return f"{self.in_features}, {self.out_features}, bias={self.bias is not None}"
