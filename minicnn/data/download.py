@@ -7,6 +7,7 @@ import http.client
 import os
 import secrets
 import sys
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -70,7 +71,10 @@ def fetch(urls, target: Path, length: int, md5: str) -> list[str]:
             os.replace(part, target)
             return []
         except (OSError, http.client.HTTPException, NotWhole) as error:
-            reasons.append(f"{url}: {str(getattr(error, 'reason', error)) or type(error).__name__}")
+            if isinstance(error, urllib.error.HTTPError):
+                error.close()  # it is also the answer, with an open connection
+            told = error.reason if type(error) is urllib.error.URLError else error
+            reasons.append(f"{url}: {str(told) or type(error).__name__}")
         finally:
             part.unlink(missing_ok=True)
     return reasons

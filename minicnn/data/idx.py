@@ -147,11 +147,14 @@ def read_folder(path, classes=None, transform=None) -> tuple[ArrayDataset, Array
 
 def _read_pair(folder: Path, images_name: str, labels_name: str, classes, transform) -> ArrayDataset:
     images, labels = read(folder / images_name), read(folder / labels_name)
-    for name, array, what, ndim in ((images_name, images, "images", 3), (labels_name, labels, "labels", 1)):
+    for name, array, what, ndim in (
+        (images_name, images, "images (N, H, W)", 3),
+        (labels_name, labels, "labels (N,)", 1),
+    ):
         if array.ndim != ndim:
             raise ValueError(
-                f"idx.read_folder: {str(folder / name)!r} must hold {what}, an array with {ndim} axes. Got "
-                f"shape {array.shape}. See whether files of images and labels were swapped."
+                f"idx.read_folder: {str(folder / name)!r} must hold {what}. Got shape {array.shape}. "
+                "See whether files of images and labels were swapped."
             )
     if len(images) != len(labels):
         raise ValueError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import secrets
 import shutil
 import tarfile
 import zlib
@@ -81,10 +82,7 @@ def unpack(archive: Path, names) -> None:
             for member in opened:
                 name = Path(member.name).name
                 if name in missing and member.isreg() and member.size <= 10000 * cifar.RECORD:
-                    part = archive.with_name(f".{name}.part")
-                    with opened.extractfile(member) as inside, part.open("wb") as file:
-                        shutil.copyfileobj(inside, file)
-                    os.replace(part, archive.with_name(name))
+                    _take_out(opened, member, archive.with_name(name))
                     missing.remove(name)
                     if not missing:
                         return
@@ -95,3 +93,13 @@ def unpack(archive: Path, names) -> None:
     raise ValueError(
         f"load: {str(archive)!r} must hold the files of CIFAR-10. Got {reason}. Remove it and load again."
     )
+
+
+def _take_out(archive: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> None:
+    part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+    try:
+        with archive.extractfile(member) as inside, part.open("xb") as file:
+            shutil.copyfileobj(inside, file)
+        os.replace(part, target)
+    finally:
+        part.unlink(missing_ok=True)

@@ -54,6 +54,7 @@ class Normalize(Transform):
                 "Use Normalize.fit(dataset) to measure it."
             )
 
+    @checks.without_warnings
     def __call__(self, images: np.ndarray, rng=None) -> np.ndarray:
         """Return the images with each channel shifted and scaled."""
         checks.as_float_array("Normalize", "images", images)

@@ -145,6 +145,7 @@ class RandomRotation(Transform):
         return rotate(images, angles)
 
 
+@checks.without_warnings
 def rotate(images: np.ndarray, angles: np.ndarray) -> np.ndarray:
     """Return images `(N, C, H, W)` turned counter-clockwise by `angles` (N,) in radians.
 
