@@ -87,6 +87,15 @@ def test_matches_torch(name, dtype, shape):
 
 @every_activation
 @both_dtypes
+def test_arrays_without_axes_stay_arrays(name, dtype):
+    layer = PAIRS[name][0]()
+    for result in (layer(np.array(2, dtype)), layer.backward(np.array(3, dtype))):
+        assert type(result) is np.ndarray
+        assert result.shape == ()
+
+
+@every_activation
+@both_dtypes
 def test_special_values_as_torch(name, dtype):
     ours, theirs = (build() for build in PAIRS[name])
     for value in SPECIAL:  # one at a time, because in a mixed array 1e4 would set the tolerance

@@ -94,7 +94,8 @@ def test_places_iteration_and_slices():
     assert list(part) == layers[1:3]
     assert list(part.children()) == ["1", "2"]  # torch keeps the names of a slice, too
     assert list(model[::-2]) == [layers[3], layers[1]]
-    assert layers[3].who == 'Linear "3"'  # a slice renames nothing
+    net = nn.Sequential(OrderedDict(features=model))
+    assert net.features[2:][0].who == 'ReLU "features.2"'  # a slice renames nothing
     with pytest.raises(IndexError):
         model[4]
 
