@@ -1,0 +1,17 @@
+"""How every kind of layer explains its numbers; each file joins the registry when it is imported."""
+
+from minicnn.inspection.explainers import activations, conv, label, linear, losses, normalization, pooling
+from minicnn.inspection.explainers.registry import REGISTRY, Explainer, register
+
+__all__ = [
+    "REGISTRY",
+    "Explainer",
+    "activations",
+    "conv",
+    "label",
+    "linear",
+    "losses",
+    "normalization",
+    "pooling",
+    "register",
+]

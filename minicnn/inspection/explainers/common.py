@@ -1,0 +1,46 @@
+"""What all explainers share: how a number is called, and an Explanation of it from a step."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minicnn.inspection.explanation import Explanation, as_terms
+
+
+def explain_sum(step, of: str, index: tuple, rule: str, terms: np.ndarray, **more) -> Explanation:
+    """Return the Explanation of one number of a step's array `of` as the sum of `terms`.
+
+    >>> from minicnn.inspection.record import Step
+    >>> step = Step("3", "ReLU", None, None, output=np.float32([7]))
+    >>> explain_sum(step, "output", (0,), "input", as_terms({}, [7.0])).title
+    'ReLU "3": output[0]'
+    """
+    array = step.array(of)
+    title = f"{step.who}: {of}[{', '.join(map(str, index))}]" if index else f"{step.who}: {of}"
+    return Explanation(title, rule, terms, float(array[index]), eps_of(array, step.input), **more)
+
+
+def eps_of(*arrays: np.ndarray) -> float:
+    """Return the spacing at 1 of the coarsest floats among the arrays: those that rounding comes from.
+
+    >>> eps_of(np.zeros(1)), eps_of(np.zeros(1), np.zeros(1, np.float32))
+    (2.220446049250313e-16, 1.1920928955078125e-07)
+    """
+    return max(float(np.finfo(a.dtype).eps) for a in arrays if a is not None and a.dtype.kind == "f")
+
+
+def moved(step, of: str, index: tuple) -> Explanation:
+    """Explain a number that a layer only carries to another place, as Flatten does.
+
+    >>> from minicnn.inspection.record import Step
+    >>> step = Step("0", "Flatten", None, np.array([[[1.0, 2]]]), np.array([[1.0, 2]]))
+    >>> moved(step, "output", (0, 1)).rule
+    'input[0, 0, 1]'
+    """
+    source_name, source = {
+        "output": ("input", step.input),
+        "grad_input": ("grad_output", step.grad_output),
+    }[of]
+    place = np.unravel_index(np.ravel_multi_index(index, step.array(of).shape), source.shape)
+    rule = f"{source_name}[{', '.join(str(int(p)) for p in place)}]"
+    return explain_sum(step, of, index, rule, as_terms({}, [source[place]], "moved, not changed"))

@@ -1,0 +1,79 @@
+"""Linear: sums over columns and rows. Flatten and Identity: numbers that only move."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minicnn.inspection.explainers.common import explain_sum, moved
+from minicnn.inspection.explainers.registry import register
+from minicnn.inspection.explanation import NOWHERE, Explanation, as_terms
+
+
+def input_places(step, count: int) -> dict[str, np.ndarray]:
+    """Return what each input column stands for: behind a Flatten, its channel, row and column too.
+
+    >>> from minicnn.inspection.record import Step
+    >>> step = Step("1", "Linear", None, None, None, origin=(2, 1, 2))
+    >>> {name: places.tolist() for name, places in input_places(step, 4).items()}
+    {'feature': [0, 1, 2, 3], 'channel': [0, 0, 1, 1], 'row': [0, 0, 0, 0], 'column': [0, 1, 0, 1]}
+    """
+    places = {"feature": np.arange(count)}
+    if step.origin is not None and np.prod(step.origin) == count:
+        origin = np.unravel_index(places["feature"], step.origin)
+        places |= dict(zip(("channel", "row", "column"), origin, strict=True))
+    return places
+
+
+def output(step, index: tuple) -> Explanation:
+    """output[n, j] = Σ_i input[n, i] · weight[j, i] + bias[j]"""
+    *row, j = index
+    values, weights = np.float64(step.input[tuple(row)]), np.float64(step.parameters["weight"][j])
+    places, note, rule = input_places(step, len(values)), np.full(len(values), "", "U4"), "Σ input·weight"
+    if "bias" in step.parameters:  # a last term: 1 · bias
+        values, weights = np.append(values, 1), np.append(weights, step.parameters["bias"][j])
+        places = {name: np.append(place, NOWHERE) for name, place in places.items()}
+        note, rule = np.append(note, "bias"), "Σ input·weight + bias"
+    terms = as_terms(places, values * weights, note, input=values, weight=weights)
+    return explain_sum(step, "output", index, rule, terms, expression="(input * weight).sum()")
+
+
+def grad_input(step, index: tuple) -> Explanation:
+    """grad_input[n, i] = Σ_j grad_output[n, j] · weight[j, i]"""
+    *row, i = index
+    grads, weights = np.float64(step.grad_output[tuple(row)]), np.float64(step.parameters["weight"][:, i])
+    terms = as_terms({"output": np.arange(len(grads))}, grads * weights, grad_output=grads, weight=weights)
+    return explain_sum(
+        step, "grad_input", index, "Σ grad_output·weight", terms, expression="(grad_output * weight).sum()"
+    )
+
+
+def grad_weight(step, index: tuple) -> Explanation:
+    """weight.grad[j, i] = Σ_n grad_output[n, j] · input[n, i]"""
+    j, i = index
+    grads, values = np.float64(step.grad_output[..., j]).ravel(), np.float64(step.input[..., i]).ravel()
+    terms = as_terms({"image": np.arange(grads.size)}, grads * values, grad_output=grads, input=values)
+    return explain_sum(
+        step, "weight.grad", index, "Σ grad_output·input", terms, expression="(grad_output * input).sum()"
+    )
+
+
+def grad_bias(step, index: tuple) -> Explanation:
+    """bias.grad[j] = Σ_n grad_output[n, j]"""
+    grads = np.float64(step.grad_output[..., index[0]]).ravel()
+    terms = as_terms({"image": np.arange(grads.size)}, grads)
+    return explain_sum(step, "bias.grad", index, "Σ grad_output", terms)
+
+
+register(
+    "Linear",
+    output=output,
+    grad_input=grad_input,
+    grads={"weight": grad_weight, "bias": grad_bias},
+    macs=lambda step: step.output.size * step.parameters["weight"].shape[1],
+)
+register(
+    "Flatten",
+    "Identity",
+    output=lambda step, index: moved(step, "output", index),
+    grad_input=lambda step, index: moved(step, "grad_input", index),
+)

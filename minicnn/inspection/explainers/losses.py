@@ -1,0 +1,259 @@
+"""Losses: one number made of all rows, and its gradient, row by row."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minicnn.inspection.explainers.common import explain_sum
+from minicnn.inspection.explainers.registry import register
+from minicnn.inspection.explanation import Explanation, as_terms, number
+from minicnn.nn.cross_entropy import class_axis
+
+SHOWN_ROWS = 4  # rows whose log-sum-exp is written out
+
+
+def divisor(step, shape: tuple, weight_sum: float | None = None) -> float:
+    """Return what the sum of the losses is divided by: 1, unless the reduction is the mean."""
+    if step.module.reduction != "mean":
+        return 1.0
+    return float(np.prod(shape)) if weight_sum is None else float(weight_sum)
+
+
+def outer_grad(step, index: tuple) -> float:
+    """Return the gradient that came from above: 1, unless the losses are not reduced."""
+    return 1.0 if step.grad_output is None else float(np.asarray(step.grad_output)[index])
+
+
+def log_softmax(logits: np.ndarray, axis: int) -> np.ndarray:
+    """Return log-probabilities in float64.
+
+    >>> log_softmax(np.zeros((1, 2)), 1).round(4)
+    array([[-0.6931, -0.6931]])
+    """
+    with np.errstate(invalid="ignore"):
+        shifted = np.float64(logits) - np.float64(logits).max(axis=axis, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=axis, keepdims=True))
+
+
+def row_sums(logits: np.ndarray) -> list[str]:
+    """Return how the log-sum-exp of the first rows comes about."""
+    lines = []
+    for n, row in enumerate(np.float64(logits)[:SHOWN_ROWS]):
+        top, powers = row.max(), np.exp(row - row.max()).sum()
+        total = number(top + np.log(powers))
+        lines.append(f"  row {n}: log Σ exp(z) = {number(top)} + log({number(powers)}) = {total}")
+    return lines + (["  ..."] if len(logits) > SHOWN_ROWS else [])
+
+
+def cross_entropy_output(step, index: tuple) -> Explanation:
+    """loss = Σ truth·(log Σ exp(z) - z) / Σ weight, over rows and classes"""
+    logits, truth = step.input, np.float64(step.saved["truth"])
+    axis = class_axis(logits)
+    surprise = -log_softmax(logits, axis)
+    share = 1 / divisor(step, truth.shape, step.saved["weight_sum"])
+    if step.module.reduction == "none":  # one loss: the terms of its own row
+        keep = np.zeros(truth.shape, bool)
+        keep[(*index[:axis], slice(None), *index[axis:])] = True
+        truth = np.where(keep, truth, 0)
+    places = np.nonzero(truth)
+    names = ("class",) if truth.ndim == 1 else ("row", "class", *(f"d{d}" for d in range(1, truth.ndim - 1)))
+    terms = as_terms(
+        dict(zip(names, places, strict=True)),
+        truth[places] * surprise[places] * share,
+        truth=truth[places] * share,
+        surprise=surprise[places],
+    )
+    magnitude = float(
+        (np.abs(truth[places]) * (surprise[places] + np.abs(logits).max(initial=0))).sum() * share
+    )
+    return explain_sum(
+        step,
+        "output",
+        index,
+        "Σ truth·(log Σ exp(z) - z)" + (", truth divided by the weights' sum" if share != 1 else ""),
+        terms,
+        operations=8 + logits.shape[axis],
+        magnitude=magnitude,
+        steps=row_sums(logits) if logits.ndim == 2 else [],
+        expression="(truth * surprise).sum()",
+    )
+
+
+def cross_entropy_grad_input(step, index: tuple) -> Explanation:
+    """grad[n, j] = (p[n, j]·Σ_k truth[n, k] - truth[n, j]) / Σ weight"""
+    logits, truth = step.input, np.float64(step.saved["truth"])
+    axis = class_axis(logits)
+    row = (*index[:axis], slice(None), *index[axis + 1 :])
+    p = np.exp(log_softmax(logits[row], 0))[index[axis]]
+    above = outer_grad(step, index[:axis] + index[axis + 1 :])
+    share = above / divisor(step, truth.shape, step.saved["weight_sum"])
+    total, own = truth[row].sum(), truth[index]
+    terms = as_terms(
+        {},
+        [p * total * share, -own * share],
+        ["probability", "truth"],
+        belief=[p * total, -own],
+        share=[share, share],
+    )
+    lines = [
+        *row_sums(logits[row][None]),
+        f"  p = exp(z - log Σ exp(z)) = {number(p)}, truth = {number(own)}",
+    ]
+    span = 1 + float(np.abs(logits[row]).max())
+    return explain_sum(
+        step,
+        "grad_input",
+        index,
+        "(p - truth)·share, share = weight / Σ weight",
+        terms,
+        operations=8 + logits.shape[axis],
+        magnitude=float((abs(p * total) * span + abs(own)) * abs(share)),
+        steps=lines,
+        expression="(belief * share).sum()",
+    )
+
+
+register("CrossEntropyLoss", output=cross_entropy_output, grad_input=cross_entropy_grad_input)
+
+
+def nll_output(step, index: tuple) -> Explanation:
+    """loss = Σ -weight·x[target] / Σ weight"""
+    scores, weights = np.float64(step.saved["scores"]), np.float64(step.saved["weights"])
+    axis = class_axis(scores)
+    picked = np.expand_dims(step.saved["index"], axis)
+    values = np.take_along_axis(scores, picked, axis).squeeze(axis)
+    share = 1 / divisor(step, weights.shape, step.saved["weight_sum"])
+    if step.module.reduction == "none":
+        values, weights = values[index][None], weights[index][None]
+    values, weights = values.ravel(), weights.ravel() * share
+    product = np.where(weights == 0, 0, -weights * values)
+    terms = as_terms({"row": np.arange(values.size)}, product, score=values, weight=weights)
+    return explain_sum(
+        step, "output", index, "Σ -weight·score of the target", terms, expression="-(weight * score).sum()"
+    )
+
+
+def nll_grad_input(step, index: tuple) -> Explanation:
+    """grad[n, j] = -weight/Σ weight where j is the target, else 0"""
+    axis = class_axis(step.input)
+    row = index[:axis] + index[axis + 1 :]
+    weight = float(step.saved["weights"][row])
+    share = outer_grad(step, row) / divisor(step, step.saved["weights"].shape, step.saved["weight_sum"])
+    target = bool(step.saved["index"][row] == index[axis])
+    note = "the target's class" if target else "another class"
+    terms = as_terms(
+        {}, [-weight * share if target and weight else 0.0], note, weight=[weight], share=[share]
+    )
+    return explain_sum(step, "grad_input", index, "-weight·share at the target", terms, operations=4)
+
+
+register("NLLLoss", output=nll_output, grad_input=nll_grad_input)
+
+
+def sigmoid(x: np.ndarray) -> np.ndarray:
+    """Return 1 / (1 + exp(-x)) in float64.
+
+    >>> sigmoid(np.array([0.0]))
+    array([0.5])
+    """
+    small = np.exp(-np.abs(x))
+    return np.where(x >= 0, 1 / (1 + small), small / (1 + small))
+
+
+def squared(x, t, step):
+    """Return losses and slopes of (x - t)²."""
+    return (x - t) ** 2, 2 * (x - t)
+
+
+def distance(x, t, step):
+    """Return losses and slopes of |x - t|."""
+    return np.abs(x - t), np.sign(x - t)
+
+
+def binary(x, t, step):
+    """Return losses and slopes of the binary cross-entropy of probabilities."""
+    with np.errstate(divide="ignore"):
+        likely, unlikely = np.maximum(np.log(x), -100), np.maximum(np.log1p(-x), -100)
+    w = np.float64(step.saved["weight"])
+    return w * ((t - 1) * unlikely - t * likely), w * (x - t) / np.maximum(x * (1 - x), 1e-12)
+
+
+def binary_logits(x, t, step):
+    """Return losses and slopes of the binary cross-entropy of logits."""
+    w, v = np.float64(step.saved["weight"]), np.float64(step.saved["pos_weight"])
+    log_term = np.log1p(np.exp(-np.abs(x))) + np.maximum(-x, 0)
+    losses = w * ((1 - t) * x + (1 + (v - 1) * t) * log_term)
+    return losses, w * ((1 - t) * sigmoid(x) - v * t * sigmoid(-x))
+
+
+PAIRWISE = {
+    "MSELoss": (squared, "(x - target)²", "2·(x - target)"),
+    "L1Loss": (distance, "|x - target|", "sign(x - target)"),
+    "BCELoss": (binary, "-w·(t·log p + (1 - t)·log(1 - p))", "w·(p - t) / (p·(1 - p))"),
+    "BCEWithLogitsLoss": (
+        binary_logits,
+        "-w·(v·t·log σ(z) + (1 - t)·log σ(-z))",
+        "w·((1 - t)·σ(z) - v·t·σ(-z))",
+    ),
+}
+
+
+def pairwise_output(step, index: tuple) -> Explanation:
+    """loss = Σ l(x, target) / count"""
+    function, rule, _ = PAIRWISE[step.kind]
+    x, t = np.float64(step.input), np.float64(step.saved["targets"])
+    losses, _ = function(x, t, step)
+    share = 1 / divisor(step, x.shape)
+    places = [index] if step.module.reduction == "none" else np.ndindex(x.shape)
+    places = np.array(list(places), int).reshape(-1, x.ndim).T
+    picked = tuple(places)
+    names = [f"axis {axis}" for axis in range(x.ndim)]
+    terms = as_terms(
+        dict(zip(names, places, strict=True)), losses[picked] * share, input=x[picked], target=t[picked]
+    )
+    magnitude = float((np.abs(losses[picked]) + scale_of(x[picked], t[picked], losses[picked])).sum() * share)
+    return explain_sum(
+        step,
+        "output",
+        index,
+        f"Σ {rule}" + (" / count" if share != 1 else ""),
+        terms,
+        operations=12,
+        magnitude=magnitude,
+    )
+
+
+def scale_of(x: np.ndarray, t: np.ndarray, losses: np.ndarray) -> np.ndarray:
+    """Return how strongly each loss feels the rounding of its operands.
+
+    >>> scale_of(np.array([3.0]), np.array([1.0]), np.array([4.0]))
+    array([8.])
+    """
+    return (np.abs(x) + np.abs(t)) * np.sqrt(np.abs(losses))
+
+
+def pairwise_grad_input(step, index: tuple) -> Explanation:
+    """grad = slope / count"""
+    function, _, rule = PAIRWISE[step.kind]
+    x, t = np.float64(step.input), np.float64(step.saved["targets"])
+    _, slopes = function(x, t, step)
+    share = outer_grad(step, index) / divisor(step, x.shape)
+    slope = float(np.broadcast_to(slopes, x.shape)[index])
+    terms = as_terms({}, [slope * share], "slope", slope=[slope], share=[share])
+    size = abs(slope) + abs(x[index]) + abs(t[index])
+    if step.kind == "BCELoss":  # 1 - p loses digits near 1
+        size = abs(slope) * (2 + 1 / max(1 - x[index], 1e-12) + 1 / max(x[index], 1e-12))
+    return explain_sum(
+        step,
+        "grad_input",
+        index,
+        f"{rule}" + (" / count" if share != 1 else ""),
+        terms,
+        operations=12,
+        magnitude=float(size * abs(share)),
+        expression="(slope * share).sum()",
+    )
+
+
+for kind in PAIRWISE:
+    register(kind, output=pairwise_output, grad_input=pairwise_grad_input)

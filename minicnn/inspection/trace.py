@@ -1,0 +1,220 @@
+"""trace: one forward and one backward pass, with every number kept and ready to be asked about."""
+
+from __future__ import annotations
+
+import contextlib
+import html
+import operator
+from collections.abc import Iterator
+
+import numpy as np
+
+from minicnn import functional, nn
+from minicnn.inspection.explainers import REGISTRY
+from minicnn.inspection.explanation import Explanation
+from minicnn.inspection.record import Step, recording, unchanged
+from minicnn.inspection.table import summary_table
+
+
+class Trace:
+    """What every layer received and gave, forward and backward, for one batch.
+
+    Attributes
+    ----------
+    steps : list of Step
+        In the order of execution; then "loss" (with targets), "softmax" and "label".
+    classes : tuple of str, or None
+        Names of the classes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minicnn import nn
+    >>> model = nn.Sequential(nn.Linear(2, 2, rng=0))
+    >>> model[0].weight.data[...], model[0].bias.data[...] = [[2, 3], [0, 1]], [1, 0]
+    >>> t = trace(model, np.float32([[10, 100]]), targets=np.array([1]), classes=("cat", "dog"))
+    >>> [step.name for step in t.steps]
+    ['0', 'loss', 'softmax', 'label']
+    >>> t["0"].output
+    array([[321., 100.]], dtype=float32)
+    >>> t.explain("0", (0, 0)).value            # 10·2 + 100·3 + 1
+    321.0
+    """
+
+    def __init__(self, steps: list[Step], classes: tuple[str, ...] | None = None) -> None:
+        self.steps = steps
+        self.classes = classes
+
+    def __getitem__(self, name: str) -> Step:
+        for step in self.steps:
+            if step.name == name:
+                return step
+        names = ", ".join(repr(step.name) for step in self.steps)
+        raise KeyError(f"Trace: a step must have been recorded. Got {name!r}. Choose one of {names}.")
+
+    def __iter__(self) -> Iterator[Step]:
+        return iter(self.steps)
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    def explain(self, name: str, index, of: str = "output") -> Explanation:
+        """Say where one number comes from, term by term.
+
+        Parameters
+        ----------
+        name : str
+            The step: a layer's name, or "loss", "softmax", "label".
+        index : int or tuple of int
+            Which number of the array; `()` for a loss that is one number.
+        of : str
+            "output", "grad_input", or a parameter's gradient such as "weight.grad".
+
+        Raises
+        ------
+        KeyError
+            If there is no such step.
+        ValueError
+            If the step has no such array (a gradient without targets), or the index lies outside it.
+        """
+        step = self[name]
+        explainer = REGISTRY[step.kind]
+        array = step.array(of)
+        if array is None:
+            known = ["output", "grad_input", *(f"{key}.grad" for key in step.parameters)]
+            raise ValueError(
+                f"{step.who}: of must name an array of this step. Got {of!r}. Choose one of "
+                f"{', '.join(known)}; gradients need targets when tracing."
+            )
+        index = as_index(step.who, of, index, np.shape(array))
+        if of == "output":
+            return explainer.output(step, index)
+        if of == "grad_input":
+            return explainer.grad_input(step, index)
+        return explainer.grads[of.removesuffix(".grad")](step, index)
+
+    def __str__(self) -> str:
+        return summary_table(self)
+
+    def __repr__(self) -> str:
+        return summary_table(self)
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(summary_table(self))}</pre>"
+
+
+def as_index(who: str, what: str, index, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return `index` as a tuple of ints within `shape`, counting negative ones from the end.
+
+    >>> as_index("ReLU", "output", -1, (3,))
+    (2,)
+    >>> as_index("ReLU", "output", (0, 5), (2, 3))
+    Traceback (most recent call last):
+    ValueError: ReLU: index must lie within output of shape (2, 3). Got (0, 5). Count every axis from 0.
+    """
+    given = tuple(index) if isinstance(index, tuple | list | np.ndarray) else (index,)
+    try:
+        counted = tuple(
+            operator.index(i) + (size if i < 0 else 0) for i, size in zip(given, shape, strict=True)
+        )
+    except (TypeError, ValueError):
+        counted = None
+    if counted is None or any(not 0 <= i < size for i, size in zip(counted, shape, strict=True)):
+        raise ValueError(
+            f"{who}: index must lie within {what} of shape {shape}. Got {given}. Count every axis from 0."
+        )
+    return counted
+
+
+def trace(model: nn.Module, images: np.ndarray, targets=None, criterion=None, classes=None) -> Trace:
+    """Record one forward pass and, with targets, one backward pass of `model`.
+
+    The model runs in the mode that it is in, and is left as it was: parameters, gradients, batch norm's
+    statistics, mode and random state are the same bits after as before, also when something raises.
+
+    Parameters
+    ----------
+    model : Module
+    images : ndarray of shape (N, C, H, W) or whatever the model takes
+    targets : ndarray, or None
+        What the criterion takes; None records no backward pass.
+    criterion : loss, or None
+        None stands for ``CrossEntropyLoss()``.
+    classes : sequence of str, or None
+        Names of the classes, for the label.
+
+    Returns
+    -------
+    Trace
+
+    Examples
+    --------
+    >>> model = nn.Sequential(nn.Linear(2, 3, rng=0))
+    >>> trace(model, np.ones((1, 2), np.float32))["label"].kind
+    'Label'
+    """
+    criterion = nn.CrossEntropyLoss() if criterion is None else criterion
+    names = None if classes is None else tuple(map(str, classes))
+    with nn.enable_grad(), unchanged(model), kept(criterion), recording(model) as steps:
+        output = model(images)
+        name_origins(steps)
+        found = list(steps)
+        if targets is not None:
+            loss = criterion(output, targets)
+            grad = np.ones_like(loss) if np.ndim(loss) else None
+            grad_logits = criterion.backward() if grad is None else criterion.backward(grad)
+            found.append(
+                Step(
+                    "loss",
+                    type(criterion).__name__,
+                    criterion,
+                    output,
+                    np.asarray(loss),
+                    grad_output=grad,
+                    grad_input=grad_logits,
+                    saved=criterion.saved,
+                )
+            )
+            model.backward(grad_logits)
+    if output.ndim == 2 and output.shape[1] > 1:
+        probabilities = functional.softmax(output, axis=1)  # (N, C)
+        found.append(
+            Step("softmax", "Softmax", nn.Softmax(dim=1), output, probabilities, saved={"classes": names})
+        )
+        index = probabilities.argmax(axis=1)  # (N,)
+        known = {"logits": output, "classes": names}
+        found.append(Step("label", "Label", None, probabilities, index, saved=known))
+    return Trace(found, names)
+
+
+@contextlib.contextmanager
+def kept(criterion) -> Iterator[None]:
+    """Give the criterion back what it had saved.
+
+    >>> criterion = nn.MSELoss()
+    >>> with kept(criterion):
+    ...     loss = criterion(np.ones(2), np.zeros(2))
+    >>> criterion.saved
+    {}
+    """
+    saved = criterion.saved
+    try:
+        yield
+    finally:
+        criterion.saved = saved
+
+
+def name_origins(steps: list[Step]) -> None:
+    """Tell every layer that follows a Flatten which shape its columns had.
+
+    >>> x = np.zeros((1, 2, 3, 4))
+    >>> flat = x.reshape(1, 24)
+    >>> steps = [Step("0", "Flatten", None, x, flat), Step("1", "Linear", None, flat, None)]
+    >>> name_origins(steps)
+    >>> steps[1].origin
+    (2, 3, 4)
+    """
+    shapes = {id(step.output): step.input.shape[1:] for step in steps if step.kind == "Flatten"}
+    for step in steps:
+        shape = shapes.get(id(step.input))
+        step.origin = shape if shape is not None and len(shape) == 3 else None
