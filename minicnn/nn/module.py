@@ -145,8 +145,7 @@ class Module:
 
     def modules(self) -> Iterator[Module]:
         """Yield this module and all below it, each once."""
-        for _, module in self.named_modules():
-            yield module
+        return (module for _, module in self.named_modules())
 
     def _named(self, kind: type) -> Iterator[tuple[str, object]]:
         """Yield the attributes of one kind, here and below; of arrays only those in `buffer_names`."""
@@ -161,8 +160,7 @@ class Module:
 
     def parameters(self) -> Iterator[Parameter]:
         """Yield every parameter once."""
-        for _, parameter in self.named_parameters():
-            yield parameter
+        return (parameter for _, parameter in self.named_parameters())
 
     def named_buffers(self) -> Iterator[tuple[str, np.ndarray]]:
         """Yield what belongs to the state but is not learned, such as `running_mean`, each once."""
@@ -281,7 +279,10 @@ class Module:
 
 
 def check_module(who: str, what: str, value) -> None:
-    """Raise TypeError unless `value` is a layer."""
+    """Raise TypeError unless `value` is a layer.
+
+    >>> check_module("Residual", "body", Module())
+    """
     if not isinstance(value, Module):
         raise TypeError(
             f"{who}: {what} must be a minicnn module. Got {type(value).__name__}. "
