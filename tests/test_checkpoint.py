@@ -176,7 +176,11 @@ class OwnSequential(nn.Sequential):
     pass
 
 
-@pytest.mark.parametrize("kind", [Own, OwnSequential])
+class ReLU(nn.ReLU):
+    """Has the name of a class of ours, and may do anything."""
+
+
+@pytest.mark.parametrize("kind", [Own, OwnSequential, ReLU])
 def test_own_classes_cannot_be_rebuilt(kind, path):
     message = (
         f'{kind.__name__} "0": only modules of minicnn.nn can be rebuilt from a file. Got the class '

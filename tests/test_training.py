@@ -100,6 +100,14 @@ def test_fit_is_the_loop_of_the_readme():
     assert ours.training
 
 
+def test_a_model_in_evaluation_mode_is_switched_to_training():
+    model, other = network().eval(), network()
+    quiet(model, two_classes())
+    quiet(other, two_classes())
+    assert_same_bits(model, other)
+    assert all(module.training for module in model.modules())
+
+
 def test_same_seed_same_bits_other_seed_other_bits():
     train = two_classes()
     models = [network() for _ in range(3)]
