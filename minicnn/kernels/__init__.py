@@ -4,7 +4,7 @@
 |-----------|---------------------------------------|----------------------------------------|
 | `loops`   | plain Python loops, sums in float64   | what "right" means                     |
 | `im2col`  | NumPy: windows as rows, one product   | how libraries did it for years         |
-| `jitted`  | the loops again, compiled by Numba    | to be read                             |
+| `jitted`  | Numba: sums of long shifted rows      | to be read                             |
 | `fast`    | tiles of sums kept in registers       | to be used                             |
 
 All have the same names, arguments and results, and check nothing: `minicnn.nn` checks before it calls.

@@ -15,6 +15,7 @@ from __future__ import annotations
 import numpy as np
 
 from minicnn.kernels.geometry import conv_output_size, inside, pool_output_size
+from minicnn.kernels.loops import silent
 from minicnn.kernels.products import linear, linear_grad_input, linear_grad_weight
 
 __all__ = [
@@ -28,9 +29,6 @@ __all__ = [
     "max_pool2d",
     "max_pool2d_backward",
 ]
-
-# Infinity and NaN pass through sums, as they do in the loops: no accident to warn of.
-silent = np.errstate(over="ignore", invalid="ignore")
 
 
 def windows(input, kernel_size, output_size, stride, padding, dilation, fill=0):
@@ -173,7 +171,7 @@ def max_pool2d_backward(grad_output, indices, input_shape):
     """
     batch, channels, height, width = input_shape
     planes = np.arange(batch * channels).reshape(batch, channels, 1, 1)
-    kept = indices >= 0
+    kept = (indices >= 0) & (indices < height * width)
     cells = (planes * (height * width) + indices)[kept]
     grad_input = np.bincount(cells, weights=grad_output[kept], minlength=planes.size * height * width)
     return grad_input.reshape(input_shape).astype(grad_output.dtype)

@@ -1,16 +1,18 @@
-"""The loops again, compiled by Numba: the same sums, row by row, in the order that a CPU likes.
+"""The loops compiled by Numba, in the order that a CPU likes: sums of long shifted rows.
 
-Two things make these quick without hiding what they do. The innermost loop runs along a row, where
-neighbouring numbers lie side by side in memory, so the compiler works on 8 of them at once. And the
-first and last cell of a row that meet a pixel are worked out beforehand, so padding costs no question
-in the innermost loop:
+`planes` lays the padded input out so that channel c, row k and column m of all windows at once, one *term*
+of the sum, is one long row from some offset on. Then everything is the same walk over terms:
 
-    row of the input            0 1 2 3 4 5
-    tap m = 0, padding 1    . 0 1 2 3 4          cells 1..5 of the output meet a pixel
-    tap m = 2                 1 2 3 4 5 .        cells 0..4
+    output row  = bias + Σ_terms weight[term] · (planes from offset[term] on)
+    planes from offset[term] on  +=  Σ_filters weight[filter, term] · (grad_output row of the filter)
+    grad_weight[filter, term]  =  Σ (grad_output row of the filter) · (planes from offset[term] on)
+
+The innermost loops run along these rows, so the compiler works on 8 cells at once (AVX2, float32), and
+on four terms at a time, so that a sum is loaded and stored once for four products.
 
 The flags let the compiler reorder a sum and fuse a product into it, but not assume that numbers are
-finite: NaN and infinity go through.
+finite. Padding is a zero that is multiplied here, though it should add nothing, and 0·inf is NaN; so
+where a factor is not finite, `_by_definition` computes instead, which is `loops` word for word.
 """
 
 from __future__ import annotations
@@ -18,7 +20,10 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from minicnn.kernels.geometry import conv_output_size, pool_output_size
+from minicnn.kernels.geometry import conv_output_size
+from minicnn.kernels.loops import silent
+from minicnn.kernels.planes import by_group, fold, layout, ready, spread, widen
+from minicnn.kernels.pooling import max_pool2d, max_pool2d_backward
 from minicnn.kernels.products import linear, linear_grad_input, linear_grad_weight
 
 __all__ = [
@@ -34,134 +39,142 @@ __all__ = [
 ]
 
 FLAGS = {"contract", "reassoc", "nsz", "arcp"}
+OUTPUT, INPUT, WEIGHT = 0, 1, 2  # which array `_by_definition` is to fill
 
 
-def ready(array: np.ndarray) -> np.ndarray:
-    """Return the array as the kernels take it: C-contiguous and writeable, copied only if it is not.
+@njit(cache=True, nogil=True, fastmath=FLAGS)
+def _conv2d(planes, weight, bias, offsets, width, output):
+    """Fill output (N, C_out, H_out, W_out) from planes (N, groups, cells) and weight (C_out, terms)."""
+    _, C_out, H_out, W_out = output.shape
+    length, terms = (H_out - 1) * width + W_out, len(offsets)
+    sums = np.empty(length, planes.dtype)
+    for n in range(len(planes)):
+        for o in range(C_out):
+            cells = planes[n, o // (C_out // planes.shape[1])]
+            sums[:] = bias[o]
+            for t in range(0, terms - 3, 4):
+                a = cells[offsets[t] : offsets[t] + length]
+                b = cells[offsets[t + 1] : offsets[t + 1] + length]
+                c = cells[offsets[t + 2] : offsets[t + 2] + length]
+                d = cells[offsets[t + 3] : offsets[t + 3] + length]
+                wa, wb, wc, wd = weight[o, t], weight[o, t + 1], weight[o, t + 2], weight[o, t + 3]
+                for x in range(length):
+                    sums[x] += wa * a[x] + wb * b[x] + wc * c[x] + wd * d[x]
+            for t in range(terms - terms % 4, terms):
+                a, wa = cells[offsets[t] : offsets[t] + length], weight[o, t]
+                for x in range(length):
+                    sums[x] += wa * a[x]
+            for y in range(H_out):
+                output[n, o, y] = sums[y * width : y * width + W_out]
 
-    One layout means one compiled version of every kernel.
 
-    >>> ready(np.arange(4.0)[::-1]).flags.c_contiguous
-    True
-    """
-    return np.require(array, requirements=("C", "W"))
+@njit(cache=True, nogil=True, fastmath=FLAGS)
+def _conv2d_grad_input(grads, weight, offsets, length, planes):
+    """Add to planes (N, groups, cells) what grads (N, C_out, rows end to end) send back through weight."""
+    filters = len(weight) // planes.shape[1]
+    for n in range(len(planes)):
+        for g in range(planes.shape[1]):
+            first, last = g * filters, (g + 1) * filters
+            for t in range(len(offsets)):
+                sums = planes[n, g, offsets[t] : offsets[t] + length]
+                for o in range(first, last - 3, 4):
+                    a, b, c, d = grads[n, o], grads[n, o + 1], grads[n, o + 2], grads[n, o + 3]
+                    wa, wb, wc, wd = weight[o, t], weight[o + 1, t], weight[o + 2, t], weight[o + 3, t]
+                    for x in range(length):
+                        sums[x] += wa * a[x] + wb * b[x] + wc * c[x] + wd * d[x]
+                for o in range(last - filters % 4, last):
+                    a, wa = grads[n, o], weight[o, t]
+                    for x in range(length):
+                        sums[x] += wa * a[x]
+
+
+@njit(cache=True, nogil=True, fastmath=FLAGS)
+def _conv2d_grad_weight(grads, planes, offsets, length, sums):
+    """Add to sums (C_out, terms; float64) the products of grads and planes, image by image."""
+    C_out, terms = sums.shape
+    zero = planes.dtype.type(0)
+    for n in range(len(planes)):
+        for o in range(C_out):
+            grad, cells = grads[n, o], planes[n, o // (C_out // planes.shape[1])]
+            for t in range(0, terms - 3, 4):
+                a = cells[offsets[t] : offsets[t] + length]
+                b = cells[offsets[t + 1] : offsets[t + 1] + length]
+                c = cells[offsets[t + 2] : offsets[t + 2] + length]
+                d = cells[offsets[t + 3] : offsets[t + 3] + length]
+                sum_a = sum_b = sum_c = sum_d = zero
+                for x in range(length):
+                    sum_a += grad[x] * a[x]
+                    sum_b += grad[x] * b[x]
+                    sum_c += grad[x] * c[x]
+                    sum_d += grad[x] * d[x]
+                sums[o, t] += sum_a
+                sums[o, t + 1] += sum_b
+                sums[o, t + 2] += sum_c
+                sums[o, t + 3] += sum_d
+            for t in range(terms - terms % 4, terms):
+                a, sum_a = cells[offsets[t] : offsets[t] + length], zero
+                for x in range(length):
+                    sum_a += grad[x] * a[x]
+                sums[o, t] += sum_a
 
 
 @njit(cache=True, nogil=True)
-def meeting_cells(size, cells, tap, stride, padding):
-    """Return the range of output cells whose tap at offset `tap` meets a pixel: padding is left out.
-
-    Cell ``o`` reads ``o·stride + tap - padding``, which must lie in 0 .. size - 1.
-
-    >>> meeting_cells(6, 6, 0, 1, 1), meeting_cells(6, 6, 2, 1, 1)
-    ((1, 6), (0, 5))
-    """
-    first = max(0, -((tap - padding) // stride))
-    last = min(cells, (size - 1 + padding - tap) // stride + 1)
-    return first, max(first, last)
-
-
-@njit(cache=True, nogil=True, fastmath=FLAGS)
-def _conv2d(input, weight, output, stride, padding, dilation, groups):
-    N, _, H, W = input.shape
-    C_out, channels, K_h, K_w = weight.shape
-    _, _, H_out, W_out = output.shape
-    filters = C_out // groups
+def _by_definition(wanted, output, input, weight, stride, padding, dilation, groups):
+    """Add to the wanted one of three float64 arrays the products of the other two, as `loops` does."""
+    N, C_out, H_out, W_out = output.shape
+    _, _, H, W = input.shape
+    _, channels, K_h, K_w = weight.shape
     for n in range(N):
         for o in range(C_out):
-            for c in range(channels):
-                plane = input[n, o // filters * channels + c]
-                for k in range(K_h):
-                    top, bottom = meeting_cells(H, H_out, k * dilation[0], stride[0], padding[0])
-                    for m in range(K_w):
-                        left, right = meeting_cells(W, W_out, m * dilation[1], stride[1], padding[1])
-                        w, shift = weight[o, c, k, m], m * dilation[1] - padding[1]
-                        for y in range(top, bottom):
-                            source = plane[y * stride[0] + k * dilation[0] - padding[0]]
-                            target = output[n, o, y]
-                            for x in range(left, right):
-                                target[x] += w * source[x * stride[1] + shift]
-
-
-@njit(cache=True, nogil=True, fastmath=FLAGS)
-def _conv2d_grad_input(grad_output, weight, grad_input, stride, padding, dilation, groups):
-    N, _, H, W = grad_input.shape
-    C_out, channels, K_h, K_w = weight.shape
-    _, _, H_out, W_out = grad_output.shape
-    filters = C_out // groups
-    for n in range(N):
-        for o in range(C_out):
-            for c in range(channels):
-                plane = grad_input[n, o // filters * channels + c]
-                for k in range(K_h):
-                    top, bottom = meeting_cells(H, H_out, k * dilation[0], stride[0], padding[0])
-                    for m in range(K_w):
-                        left, right = meeting_cells(W, W_out, m * dilation[1], stride[1], padding[1])
-                        w, shift = weight[o, c, k, m], m * dilation[1] - padding[1]
-                        for y in range(top, bottom):
-                            target = plane[y * stride[0] + k * dilation[0] - padding[0]]
-                            source = grad_output[n, o, y]
-                            for x in range(left, right):
-                                target[x * stride[1] + shift] += w * source[x]
-
-
-@njit(cache=True, nogil=True, fastmath=FLAGS)
-def _conv2d_grad_weight(grad_output, input, grad_weight, stride, padding, dilation, groups):
-    N, _, H, W = input.shape
-    C_out, channels, K_h, K_w = grad_weight.shape
-    _, _, H_out, W_out = grad_output.shape
-    filters = C_out // groups
-    for n in range(N):
-        for o in range(C_out):
-            for c in range(channels):
-                plane = input[n, o // filters * channels + c]
-                for k in range(K_h):
-                    top, bottom = meeting_cells(H, H_out, k * dilation[0], stride[0], padding[0])
-                    for m in range(K_w):
-                        left, right = meeting_cells(W, W_out, m * dilation[1], stride[1], padding[1])
-                        shift = m * dilation[1] - padding[1]
-                        total = grad_weight[o, c, k, m]
-                        for y in range(top, bottom):
-                            source = plane[y * stride[0] + k * dilation[0] - padding[0]]
-                            grad = grad_output[n, o, y]
-                            for x in range(left, right):
-                                total += grad[x] * source[x * stride[1] + shift]
-                        grad_weight[o, c, k, m] = total
-
-
-@njit(cache=True, nogil=True)
-def _max_pool2d(input, output, indices, kernel_size, stride, padding, dilation):
-    N, C, H, W = input.shape
-    _, _, H_out, W_out = output.shape
-    for n in range(N):
-        for c in range(C):
+            first = o // (C_out // groups) * channels
             for y in range(H_out):
                 for x in range(W_out):
-                    best, place = -np.inf, -1
-                    for k in range(kernel_size[0]):
-                        i = y * stride[0] + k * dilation[0] - padding[0]
-                        for m in range(kernel_size[1]):
-                            j = x * stride[1] + m * dilation[1] - padding[1]
-                            if 0 <= i < H and 0 <= j < W:
-                                value = input[n, c, i, j]
-                                if place < 0 or value > best or np.isnan(value):
-                                    best, place = value, i * W + j
-                    output[n, c, y, x], indices[n, c, y, x] = best, place
+                    for c in range(channels):
+                        for k in range(K_h):
+                            i = y * stride[0] + k * dilation[0] - padding[0]
+                            for m in range(K_w):
+                                j = x * stride[1] + m * dilation[1] - padding[1]
+                                if i < 0 or i >= H or j < 0 or j >= W:
+                                    continue
+                                if wanted == OUTPUT:
+                                    output[n, o, y, x] += input[n, first + c, i, j] * weight[o, c, k, m]
+                                elif wanted == INPUT:
+                                    input[n, first + c, i, j] += output[n, o, y, x] * weight[o, c, k, m]
+                                else:
+                                    weight[o, c, k, m] += output[n, o, y, x] * input[n, first + c, i, j]
 
 
-@njit(cache=True, nogil=True)
-def _max_pool2d_backward(grad_output, indices, grad_input):
-    N, C, H_out, W_out = grad_output.shape
-    W = grad_input.shape[3]
-    for n in range(N):
-        for c in range(C):
-            for y in range(H_out):
-                for x in range(W_out):
-                    place = indices[n, c, y, x]
-                    if place >= 0:
-                        grad_input[n, c, place // W, place % W] += grad_output[n, c, y, x]
+def shifts(input_shape, weight_shape, output_size, stride, padding, dilation):
+    """Return how `planes` lays the input out, and the offset of every term.
+
+    None where the planes would hold more cells than the input and all windows together: a huge stride or
+    dilation, with padding to match.
+
+    >>> place, offsets = shifts((1, 2, 4, 4), (1, 2, 1, 2), (4, 3), (1, 1), (0, 0), (1, 1))
+    >>> offsets                                         # two taps of channel 0, two of channel 1
+    array([ 0,  1, 16, 17])
+    """
+    phases, size, taps = layout(weight_shape[2:], output_size, stride, dilation)
+    cells = len(phases[0]) * len(phases[1]) * size[0] * size[1]
+    if cells > input_shape[2] * input_shape[3] + len(taps) * output_size[0] * output_size[1]:
+        return None
+    offsets = (np.arange(weight_shape[1])[:, None] * cells + taps).ravel()  # (terms,)
+    return (phases, size, stride, padding), offsets
 
 
+def by_definition(wanted, output, input, weight, *geometry):
+    """Return the wanted array, to which the products of the other two are added in float64.
+
+    >>> image, kernel = np.array([[[[1.0, np.inf]]]]), np.array([[[[2.0]]]])
+    >>> by_definition(OUTPUT, np.zeros((1, 1, 1, 2)), image, kernel, (1, 1), (0, 0), (1, 1), 1)
+    array([[[[ 2., inf]]]])
+    """
+    arrays = [array.astype(np.float64, order="C", subok=False) for array in (output, input, weight)]
+    _by_definition(wanted, *arrays, *geometry)
+    return arrays[wanted].astype(output.dtype)
+
+
+@silent
 def conv2d(input, weight, bias, stride, padding, dilation, groups):
     """Return what `loops.conv2d` returns.
 
@@ -173,13 +186,20 @@ def conv2d(input, weight, bias, stride, padding, dilation, groups):
         conv_output_size(input.shape[2 + a], weight.shape[2 + a], stride[a], padding[a], dilation[a])
         for a in range(2)
     ]
-    output = np.zeros((len(input), len(weight), *size), input.dtype)
-    if bias is not None:
-        output += bias[:, None, None]
-    _conv2d(ready(input), ready(weight), output, stride, padding, dilation, groups)
+    output = np.empty((len(input), len(weight), *size), input.dtype)
+    bias = np.zeros(len(weight), input.dtype) if bias is None else ready(bias)
+    found = shifts(input.shape, weight.shape, size, stride, padding, dilation)
+    if found is None or not np.isfinite(weight).all():
+        output[...] = bias[:, None, None]
+        return by_definition(OUTPUT, output, input, weight, stride, padding, dilation, groups)
+    place, offsets = found
+    planes = spread(input, *place)  # (N, C_in, phases, phases, height, width)
+    terms = ready(weight).reshape(len(weight), len(offsets))
+    _conv2d(by_group(planes, groups), terms, bias, offsets, planes.shape[-1], output)
     return output
 
 
+@silent
 def conv2d_grad_input(grad_output, weight, input_shape, stride, padding, dilation, groups):
     """Return what `loops.conv2d_grad_input` returns.
 
@@ -188,10 +208,18 @@ def conv2d_grad_input(grad_output, weight, input_shape, stride, padding, dilatio
     array([[[[10., 21.,  2.]]]])
     """
     grad_input = np.zeros(input_shape, grad_output.dtype)
-    _conv2d_grad_input(ready(grad_output), ready(weight), grad_input, stride, padding, dilation, groups)
-    return grad_input
+    found = shifts(input_shape, weight.shape, grad_output.shape[2:], stride, padding, dilation)
+    if found is None or not np.isfinite(weight).all():
+        return by_definition(INPUT, grad_output, grad_input, weight, stride, padding, dilation, groups)
+    place, offsets = found
+    planes = spread(grad_input, *place)  # zeros, (N, C_in, phases, phases, height, width)
+    grads, length = widen(grad_output, planes.shape[-1])
+    terms = ready(weight).reshape(len(weight), len(offsets))
+    _conv2d_grad_input(grads, terms, offsets, length, by_group(planes, groups))
+    return fold(planes, input_shape[2:], *place)
 
 
+@silent
 def conv2d_grad_weight(grad_output, input, weight_shape, stride, padding, dilation, groups):
     """Return what `loops.conv2d_grad_weight` returns.
 
@@ -199,44 +227,24 @@ def conv2d_grad_weight(grad_output, input, weight_shape, stride, padding, dilati
     >>> conv2d_grad_weight(grad, image, (1, 1, 1, 2), (1, 1), (0, 0), (1, 1), 1)
     array([[[[5., 8.]]]])
     """
-    grad_weight = np.zeros(weight_shape, grad_output.dtype)
-    _conv2d_grad_weight(ready(grad_output), ready(input), grad_weight, stride, padding, dilation, groups)
-    return grad_weight
+    found = shifts(input.shape, weight_shape, grad_output.shape[2:], stride, padding, dilation)
+    finite = np.isfinite(grad_output.sum()) and np.isfinite(input.sum())  # cheaper than all of isfinite
+    if found is None or not finite:
+        grad_weight = np.zeros(weight_shape, input.dtype)
+        return by_definition(WEIGHT, grad_output, input, grad_weight, stride, padding, dilation, groups)
+    place, offsets = found
+    planes = spread(input, *place)  # (N, C_in, phases, phases, height, width)
+    grads, length = widen(grad_output, planes.shape[-1])
+    sums = np.zeros((weight_shape[0], len(offsets)))
+    _conv2d_grad_weight(grads, by_group(planes, groups), offsets, length, sums)
+    return sums.reshape(weight_shape).astype(input.dtype)  # (C_out, C_in / groups, K_h, K_w)
 
 
+@silent
 def conv2d_grad_bias(grad_output):
     """Return what `loops.conv2d_grad_bias` returns; summed in float64.
 
     >>> conv2d_grad_bias(np.array([[[[1.0, 2]]], [[[3.0, 4]]]]))
     array([10.])
     """
-    return grad_output.sum(axis=(0, 2, 3), dtype=np.float64).astype(grad_output.dtype)
-
-
-def max_pool2d(input, kernel_size, stride, padding, dilation, ceil_mode):
-    """Return what `loops.max_pool2d` returns.
-
-    >>> output, indices = max_pool2d(np.array([[[[1.0, 5], [5, 2]]]]), (2, 2), (2, 2), (0, 0), (1, 1), False)
-    >>> output.item(), indices.item()
-    (5.0, 1)
-    """
-    size = [
-        pool_output_size(input.shape[2 + a], kernel_size[a], stride[a], padding[a], dilation[a], ceil_mode)
-        for a in range(2)
-    ]
-    output = np.empty((*input.shape[:2], *size), input.dtype)
-    indices = np.empty(output.shape, np.int64)
-    _max_pool2d(ready(input), output, indices, kernel_size, stride, padding, dilation)
-    return output, indices
-
-
-def max_pool2d_backward(grad_output, indices, input_shape):
-    """Return what `loops.max_pool2d_backward` returns.
-
-    >>> grad_input = max_pool2d_backward(np.array([[[[7.0]]]]), np.array([[[[1]]]]), (1, 1, 2, 2))
-    >>> grad_input.tolist()
-    [[[[0.0, 7.0], [0.0, 0.0]]]]
-    """
-    grad_input = np.zeros(input_shape, grad_output.dtype)
-    _max_pool2d_backward(ready(grad_output), ready(indices), grad_input)
-    return grad_input
+    return grad_output.sum(axis=(0, 2, 3), dtype=np.float64).astype(grad_output.dtype)  # (C_out,)

@@ -169,9 +169,9 @@ def max_pool2d_backward(grad_output, indices, input_shape):
     [[[[0.0, 7.0], [0.0, 0.0]]]]
     """
     grad_input = np.zeros(input_shape)
-    width = input_shape[3]
+    height, width = input_shape[2:]
     for n, c, y, x in np.ndindex(grad_output.shape):
-        if indices[n, c, y, x] >= 0:
+        if 0 <= indices[n, c, y, x] < height * width:
             i, j = divmod(indices[n, c, y, x], width)
             grad_input[n, c, i, j] += float(grad_output[n, c, y, x])
     return grad_input.astype(grad_output.dtype)

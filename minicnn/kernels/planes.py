@@ -16,6 +16,8 @@ of row and column (a phase), in which they stand side by side again, and all els
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from minicnn.kernels.geometry import inside
@@ -85,14 +87,25 @@ def fold(planes, input_size, phases, size, stride, padding):
 
 
 def widen(grad_output, width):
-    """Return the gradient with rows of `width` cells, zeros behind the real ones: (N, C_out, H_out, width).
+    """Return the gradient's rows end to end, zeros behind each to fill `width`; and how many cells count.
 
-    >>> widen(np.array([[[[1, 2], [3, 4]]]]), 4).ravel()
-    array([1, 2, 0, 0, 3, 4, 0, 0])
+    >>> widen(np.array([[[[1, 2], [3, 4]]]]), 4)                # (N, C_out, H_out · width)
+    (array([[[1, 2, 0, 0, 3, 4, 0, 0]]]), 6)
     """
-    wide = np.zeros((*grad_output.shape[:3], width), grad_output.dtype)
-    wide[..., : grad_output.shape[3]] = grad_output
-    return wide
+    batch, filters, rows, columns = grad_output.shape
+    wide = np.zeros((batch, filters, rows, width), grad_output.dtype)
+    wide[..., :columns] = grad_output
+    return wide.reshape(batch, filters, rows * width), (rows - 1) * width + columns
+
+
+def by_group(planes, groups):
+    """Return (N, C, ...) as (N, groups, all cells of the group's channels end to end).
+
+    >>> by_group(np.arange(8).reshape(1, 4, 2), 2)
+    array([[[0, 1, 2, 3],
+            [4, 5, 6, 7]]])
+    """
+    return planes.reshape(len(planes), groups, math.prod(planes.shape[1:]) // groups)
 
 
 def ready(array: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ cell by cell, without a jump in the innermost loop, so the compiler works on sev
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 
 import numpy as np
@@ -50,16 +51,12 @@ def _max_pool2d_by_window(input, output, indices, kernel_size, stride, padding, 
     for p in range(len(input)):
         for y in range(output.shape[1]):
             top = y * stride[0] - padding[0]
-            first_k, last_k = (
-                max(0, -(top // dilation[0])),
-                min(kernel_size[0], (H - 1 - top) // dilation[0] + 1),
-            )
+            first_k = max(0, -(top // dilation[0]))
+            last_k = min(kernel_size[0], (H - 1 - top) // dilation[0] + 1)
             for x in range(output.shape[2]):
                 left = x * stride[1] - padding[1]
-                first_m, last_m = (
-                    max(0, -(left // dilation[1])),
-                    min(kernel_size[1], (W - 1 - left) // dilation[1] + 1),
-                )
+                first_m = max(0, -(left // dilation[1]))
+                last_m = min(kernel_size[1], (W - 1 - left) // dilation[1] + 1)
                 output[p, y, x], indices[p, y, x] = -np.inf, -1
                 for k in range(first_k, last_k):
                     for m in range(first_m, last_m):
@@ -135,7 +132,7 @@ def max_pool2d(input, kernel_size, stride, padding, dilation, ceil_mode):
     else:
         place, *windows = found
         planes = spread(input, *place, fill=-np.inf)
-        planes = planes.reshape(batch * channels, int(np.prod(planes.shape[2:])))  # (N · C, cells)
+        planes = planes.reshape(batch * channels, math.prod(planes.shape[2:]))  # (N · C, cells)
         _max_pool2d(planes, *windows, output, indices)
     return output.reshape(batch, channels, *size), indices.reshape(batch, channels, *size)
 
