@@ -1,5 +1,6 @@
 """Beside PyTorch: models carried over and compared. torch is imported when a function needs it."""
 
-from minicnn.interop.torch.export import to_torch
+from minicnn.interop.torch.export import to_torch, torch_output
+from minicnn.interop.torch.library import is_installed
 
-__all__ = ["to_torch"]
+__all__ = ["is_installed", "to_torch", "torch_output"]

@@ -74,6 +74,18 @@ def to_torch(model: nn.Module):
     return module
 
 
+def torch_output(model: nn.Module, input: np.ndarray) -> np.ndarray:
+    """Return what torch computes with the model's weights, in evaluation mode.
+
+    >>> from minicnn.interop.torch.library import is_installed
+    >>> torch_output(nn.ReLU(), np.float32([-1, 2])) if is_installed() else np.float32([0, 2])
+    array([0., 2.], dtype=float32)
+    """
+    torch = import_torch()
+    with torch.no_grad():
+        return to_torch(model).eval()(torch.from_numpy(np.array(input))).numpy()
+
+
 def counterpart(module: nn.Module, torch):
     """Return torch's module of the same kind and arguments, with its own initial weights."""
     kind = type(module).__name__

@@ -1,0 +1,89 @@
+"""The command `minicnn`: one parser, one table of commands, one place for errors and exit codes.
+
+Exit codes: 0 done; 1 something was wrong with the files or the data; 2 the command line was wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import warnings
+
+from minicnn import __version__
+from minicnn.commands import evaluate, predict, tour, train
+
+COMMANDS = {"tour": tour, "train": train, "predict": predict, "evaluate": evaluate}
+
+DESCRIPTION = "A convolutional network whose every number can be followed by hand."
+EXAMPLES = """examples:
+  minicnn tour                                       learn real digits and see every step, in a minute
+  minicnn train --data mnist-5k --out digits.safetensors
+  minicnn predict digits.safetensors seven.png
+  minicnn evaluate digits.safetensors --data mnist-5k
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser with all commands.
+
+    >>> build_parser().parse_args(["tour", "--seed", "3"]).seed
+    3
+    """
+    parser = argparse.ArgumentParser(
+        prog="minicnn",
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"minicnn {__version__}")
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, module in COMMANDS.items():
+        subparser = subparsers.add_parser(
+            name,
+            help=module.__doc__.splitlines()[0].split(": ", 1)[1],
+            description=module.DESCRIPTION,
+            epilog=module.EXAMPLES,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        module.add_arguments(subparser)
+        subparser.set_defaults(run=module.run)
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command and return its exit code; errors are one line on stderr, without a traceback.
+
+    >>> main(["predict", "nowhere.safetensors", "image.png"])
+    1
+    """
+    parsed = build_parser().parse_args(arguments)
+    warnings.showwarning = show_warning
+    try:
+        parsed.run(parsed)
+    except (ValueError, TypeError, RuntimeError, OSError) as error:
+        print(f"minicnn {parsed.command}: {one_line(error)}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"minicnn {parsed.command}: stopped", file=sys.stderr)
+        return 1
+    return 0
+
+
+def one_line(error: Exception) -> str:
+    """Return the message of `error` in one line.
+
+    >>> one_line(FileNotFoundError(2, "No such file or directory", "a.png"))
+    'a.png: No such file or directory'
+    """
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def show_warning(message, category, filename, lineno, file=None, line=None) -> None:
+    """Print a warning as one line, without the place in our code where it arose.
+
+    >>> show_warning("small.png was resized", UserWarning, "x.py", 1, file=sys.stdout)
+    warning: small.png was resized
+    """
+    print(f"warning: {message}", file=file or sys.stderr)

@@ -1,0 +1,126 @@
+"""What several commands share: data by name or folder, images from files, figures without a screen."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+
+def load_data(name: str, size: int | None = None):
+    """Return (train, test) of a data set by name, or of a folder with one folder a class.
+
+    A folder that holds "train" and "test" is taken as it is split; any other is split 80 : 20 by class.
+
+    >>> [len(part) for part in load_data("mnist-5k")]
+    [4000, 1000]
+    """
+    from minicnn import data
+
+    if not Path(name).is_dir():
+        return data.load(name)
+    if Path(name, "train").is_dir() and Path(name, "test").is_dir():
+        train = data.ImageFolder(Path(name, "train"), size=size)
+        color = train.images.ndim == 4
+        test = data.ImageFolder(Path(name, "test"), size=train.images.shape[1:3], color=color)
+        if train.classes != test.classes:
+            raise ValueError(
+                f"{name}: train and test must have the same classes. Got {', '.join(train.classes)} and "
+                f"{', '.join(test.classes)}. Give both the same folders."
+            )
+    else:
+        train, test = data.split(data.ImageFolder(name, size=size), (0.8, 0.2), rng=0)
+    transforms = data.transforms
+    prepared = transforms.Compose([transforms.ToFloat(), transforms.Normalize.fit(train)])
+    train.transform = test.transform = prepared
+    return train, test
+
+
+def load_classifier(path: str):
+    """Return the classifier in a file.
+
+    >>> load_classifier("nowhere.safetensors")
+    Traceback (most recent call last):
+    FileNotFoundError: [Errno 2] No such file or directory: 'nowhere.safetensors'
+    """
+    import errno
+    import os
+
+    from minicnn.classifier import Classifier
+
+    if not Path(path).exists():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+    return Classifier.load(path)
+
+
+def images_like(classifier, paths: list[str], invert: bool = False) -> np.ndarray:
+    """Return the images in files, in the size and the colours that the classifier was trained on.
+
+    Warns where an image had to be resized, or has a bright border where the training images are dark.
+
+    >>> from minicnn.classifier import Classifier
+    >>> images_like(Classifier(None, image_shape=(28, 28)), []).shape
+    (0, 28, 28)
+    """
+    from minicnn.data import read_image
+
+    shape = classifier.image_shape
+    color = None if shape is None else len(shape) == 3
+    images = []
+    for path in paths:
+        image = read_image(path, color=color)
+        if shape is not None and image.shape[:2] != tuple(shape[:2]):
+            size = "x".join(map(str, shape[:2]))
+            found = "x".join(map(str, image.shape[:2]))
+            warnings.warn(f"{path}: resized from {found} to {size}, the size the model knows", stacklevel=2)
+            image = read_image(path, color=color, size=tuple(shape[:2]))
+        if invert:
+            image = 255 - image
+        elif border_brightness(image) > 127 and knows_dark_borders(classifier):
+            warnings.warn(
+                f"{path}: bright border, but the model was trained on dark ones; try --invert", stacklevel=2
+            )
+        images.append(image)
+    return np.stack(images) if images else np.zeros((0, *(shape or (1, 1))), np.uint8)
+
+
+def border_brightness(image: np.ndarray) -> float:
+    """Return the mean of the outermost pixels, 0 to 255.
+
+    >>> border_brightness(np.array([[10, 10, 10], [10, 200, 10], [10, 10, 10]], np.uint8))
+    10.0
+    """
+    edges = [image[0], image[-1], image[1:-1, 0], image[1:-1, -1]]
+    return float(np.concatenate([edge.ravel() for edge in edges]).mean())
+
+
+def knows_dark_borders(classifier) -> bool:
+    """Say whether the training images were dark on the whole, as white digits on black are.
+
+    >>> from minicnn.classifier import Classifier
+    >>> from minicnn.data import transforms
+    >>> knows_dark_borders(Classifier(None, transform=transforms.Normalize([0.13], [0.3])))
+    True
+    """
+    transform = classifier.transform
+    steps = getattr(transform, "transforms", [transform])
+    means = [step.mean for step in steps if hasattr(step, "mean")]
+    return bool(means) and float(np.mean(means[0])) < 0.25
+
+
+def save_figure(axes, path: Path) -> None:
+    """Write the figure that `axes` belong to as a PNG, and close it.
+
+    >>> import tempfile
+    >>> from matplotlib.figure import Figure
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_figure(Figure().subplots(), Path(folder, "a.png"))
+    ...     Path(folder, "a.png").exists()
+    True
+    """
+    import matplotlib.pyplot as plt
+
+    figure = np.ravel(axes)[0].figure
+    figure.savefig(path, dpi=120, bbox_inches="tight")
+    plt.close(figure)

@@ -1,0 +1,48 @@
+"""evaluate: measure a saved classifier on labelled images."""
+
+from __future__ import annotations
+
+import argparse
+
+DESCRIPTION = "Print the accuracy and a table by class of a saved classifier on the test part of a data set."
+EXAMPLES = """examples:
+  minicnn evaluate digits.safetensors --data mnist-5k
+  minicnn evaluate animals.safetensors --data photos --confusion confusion.png
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what `minicnn evaluate` takes.
+
+    >>> parser = argparse.ArgumentParser(); add_arguments(parser)
+    >>> parser.parse_args(["m.safetensors", "--data", "mnist-5k"]).data
+    'mnist-5k'
+    """
+    parser.add_argument("model", metavar="MODEL", help="a classifier that `minicnn train` or `tour` saved")
+    parser.add_argument("--data", required=True, metavar="NAME_OR_FOLDER", help="as in `minicnn train`")
+    parser.add_argument("--confusion", metavar="PNG", help="also draw the confusion matrix")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Load the model and the images, predict, print."""
+    from pathlib import Path
+
+    from minicnn import metrics
+    from minicnn.commands.common import load_classifier, load_data, save_figure
+
+    classifier = load_classifier(arguments.model)
+    size = None if classifier.image_shape is None else tuple(classifier.image_shape[:2])
+    _, test = load_data(arguments.data, size)
+    if tuple(classifier.classes_) != tuple(test.classes):
+        raise ValueError(
+            f"{arguments.data}: the classes must be the model's {', '.join(map(str, classifier.classes_))}. "
+            f"Got {', '.join(test.classes)}. Evaluate on the data that the model was made for."
+        )
+    labels = [test.classes[target] for target in test.targets]
+    predicted = classifier.predict(test.images)
+    print(metrics.classification_table(labels, predicted, test.classes))
+    error = metrics.expected_calibration_error(labels, classifier.predict_proba(test.images), test.classes)
+    print(f"expected calibration error {error:.4f}")
+    if arguments.confusion:
+        save_figure(metrics.plot_confusion_matrix(labels, predicted, test.classes), Path(arguments.confusion))
+        print(f"drawn to {arguments.confusion}")

@@ -1,0 +1,50 @@
+"""predict: name what is in image files."""
+
+from __future__ import annotations
+
+import argparse
+
+DESCRIPTION = """Print a label and its probability for each PNG or JPEG file.
+
+Images may be grey or in colour and of any size: they are brought to what the model was trained on, with
+a warning where that means resizing."""
+EXAMPLES = """examples:
+  minicnn predict digits.safetensors seven.png
+  minicnn predict digits.safetensors scans/*.jpg --invert        dark digits on white paper
+  minicnn predict digits.safetensors seven.png --explain         the whole way from logits to label
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what `minicnn predict` takes.
+
+    >>> parser = argparse.ArgumentParser(); add_arguments(parser)
+    >>> parser.parse_args(["m.safetensors", "a.png", "b.png"]).images
+    ['a.png', 'b.png']
+    """
+    parser.add_argument("model", metavar="MODEL", help="a classifier that `minicnn train` or `tour` saved")
+    parser.add_argument("images", metavar="IMAGE", nargs="+", help="PNG or JPEG files")
+    parser.add_argument(
+        "--top", type=int, default=3, metavar="K", help="how many classes to name (%(default)s)"
+    )
+    parser.add_argument("--explain", action="store_true", help="print the whole chain for each image")
+    parser.add_argument("--invert", action="store_true", help="swap dark and bright first")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Load the model, read the images, print a line for each."""
+    from minicnn.commands.common import images_like, load_classifier
+
+    classifier = load_classifier(arguments.model)
+    images = images_like(classifier, arguments.images, arguments.invert)
+    chains = classifier.explain(images, top_k=max(1, arguments.top))
+    probabilities = classifier.predict_proba(images)
+    width = max(len(path) for path in arguments.images)
+    for path, chain, row, label in zip(
+        arguments.images, chains, probabilities, classifier.predict(images), strict=True
+    ):
+        best = row.argsort(kind="stable")[::-1][: max(1, arguments.top)]
+        ranked = ", ".join(f"{classifier.classes_[index]} {row[index]:.1%}" for index in best)
+        print(f"{path:{width}}  {label}  ({ranked})")
+        if arguments.explain:
+            print(chain)

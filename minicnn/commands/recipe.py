@@ -1,0 +1,85 @@
+"""The recipe that `tour` and `train` share: shifted images, Adam, and one cycle of the learning rate.
+
+Plain Adam stops at 96 to 97 % on the 4,000 digits. Shifting every image by up to two pixels makes more of
+them than there are, and a learning rate that rises and then falls to almost nothing lets the weights
+settle.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+EPOCHS, BATCH_SIZE, LARGEST_RATE, SHIFT = 15, 64, 6e-3, 2
+
+
+def train_classifier(
+    train,
+    test,
+    *,
+    epochs: int = EPOCHS,
+    batch_size: int = BATCH_SIZE,
+    lr: float = LARGEST_RATE,
+    shift: int = SHIFT,
+    seed: int = 0,
+    checkpoint=None,
+    progress: bool = True,
+):
+    """Train the two-block CNN and return (classifier, history).
+
+    Parameters
+    ----------
+    train, test : ArrayDataset
+        `test` is only measured, after every epoch.
+    epochs, batch_size : int
+    lr : float
+        The largest learning rate of the cycle.
+    shift : int
+        Images are moved by up to so many pixels.
+    seed : int
+        Decides initial weights, order and shifts.
+    checkpoint : path, or None
+        Where to keep the run, so that it can be stopped and started again.
+    progress : bool
+
+    Examples
+    --------
+    >>> from minicnn import data
+    >>> train, test = data.load("mnist-5k")
+    >>> classifier, history = train_classifier(train[:128], test[:64], epochs=1, progress=False)
+    >>> classifier.predict(test.images[:3]).shape
+    (3,)
+    """
+    from minicnn import optim
+    from minicnn.classifier import Classifier
+    from minicnn.data import DataLoader, transforms
+    from minicnn.models import mnist_cnn
+    from minicnn.training import fit
+
+    weights_rng, order_rng = np.random.default_rng(seed).spawn(2)
+    height, width, *colours = train.images.shape[1:]
+    channels = colours[0] if colours else 1
+    if min(height, width) < 4:
+        raise ValueError(
+            f"train: images must be at least 4x4. Got {height}x{width}. Pass --size to enlarge them."
+        )
+    model = mnist_cnn(len(train.classes), image_shape=(channels, height, width), rng=weights_rng)
+    first, *rest = train.transform.transforms
+    shifted = transforms.Compose([first, transforms.RandomCrop((height, width), padding=shift), *rest])
+    loader = DataLoader(train, batch_size=batch_size, shuffle=True, transform=shifted, rng=order_rng)
+    optimizer = optim.Adam(model.parameters())
+    schedule = optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=epochs * len(loader))
+    history = fit(
+        model,
+        loader,
+        validation=test,
+        epochs=epochs,
+        batch_size=batch_size,
+        optimizer=optimizer,
+        scheduler=schedule,
+        checkpoint=checkpoint,
+        progress=progress,
+    )
+    classifier = Classifier(
+        model, classes=train.classes, transform=train.transform, image_shape=train.images.shape[1:]
+    )
+    return classifier, history
