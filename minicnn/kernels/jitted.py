@@ -51,7 +51,8 @@ def _conv2d(planes, weight, bias, offsets, width, output):
     for n in range(len(planes)):
         for o in range(C_out):
             cells = planes[n, o // (C_out // planes.shape[1])]
-            sums[:] = bias[o]
+            for x in range(length):  # a loop compiles in a third of the time of sums[:] = bias[o]
+                sums[x] = bias[o]
             for t in range(0, terms - 3, 4):
                 a = cells[offsets[t] : offsets[t] + length]
                 b = cells[offsets[t + 1] : offsets[t + 1] + length]
@@ -65,7 +66,8 @@ def _conv2d(planes, weight, bias, offsets, width, output):
                 for x in range(length):
                     sums[x] += wa * a[x]
             for y in range(H_out):
-                output[n, o, y] = sums[y * width : y * width + W_out]
+                for x in range(W_out):
+                    output[n, o, y, x] = sums[y * width + x]
 
 
 @njit(cache=True, nogil=True, fastmath=FLAGS)

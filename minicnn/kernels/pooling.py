@@ -22,15 +22,14 @@ __all__ = ["max_pool2d", "max_pool2d_backward"]
 
 
 @njit(cache=True, nogil=True)
-def _max_pool2d(planes, offsets, first_tap, corners, places, output, indices):
+def _max_pool2d(planes, offsets, first_tap, corners, places, width, output, indices):
     """Fill output and indices (P, H_out, W_out) from planes (P, cells)."""
     H_out, W_out = corners.shape
-    width = first_tap.shape[1]
     length = (H_out - 1) * width + W_out
     best, winner = np.empty(length, planes.dtype), np.empty(length, np.int32)
     for p in range(len(planes)):
-        best[:] = -np.inf
-        winner[:] = first_tap.ravel()[:length]
+        for x in range(length):
+            best[x], winner[x] = -np.inf, first_tap[x]
         for t in range(len(offsets)):
             row, tap = planes[p, offsets[t] : offsets[t] + length], np.int32(t)
             for x in range(length):
@@ -85,7 +84,7 @@ def plan(input_size, kernel_size, output_size, stride, padding, dilation):
 
     >>> _, offsets, first_tap, corners, places = plan((2, 4), (2, 2), (1, 3), (1, 1), (0, 1), (1, 2))
     >>> offsets, first_tap                      # columns -1 and 1, 0 and 2, 1 and 3, then two of no window
-    (array([0, 2, 5, 7]), array([[1, 0, 0, 0, 0]], dtype=int32))
+    (array([0, 2, 5, 7]), array([1, 0, 0, 0, 0], dtype=int32))
     >>> corners, places
     (array([[-1,  0,  1]]), array([0, 2, 4, 6]))
     """
@@ -108,7 +107,7 @@ def plan(input_size, kernel_size, output_size, stride, padding, dilation):
     first_tap[:, : output_size[1]] = np.where(none, -1, first[0][:, None] * kernel_size[1] + first[1])
     corners = starts[0][:, None] * input_size[1] + starts[1]  # (H_out, W_out)
     places = (taps[0][:, None] * input_size[1] + taps[1]).ravel()  # (K_h · K_w,)
-    return (phases, size, stride, padding), offsets, first_tap, corners, places
+    return (phases, size, stride, padding), offsets, first_tap.ravel(), corners, places
 
 
 def max_pool2d(input, kernel_size, stride, padding, dilation, ceil_mode):
@@ -132,8 +131,8 @@ def max_pool2d(input, kernel_size, stride, padding, dilation, ceil_mode):
     else:
         place, *windows = found
         planes = spread(input, *place, fill=-np.inf)
-        planes = planes.reshape(batch * channels, math.prod(planes.shape[2:]))  # (N · C, cells)
-        _max_pool2d(planes, *windows, output, indices)
+        cells = planes.reshape(batch * channels, math.prod(planes.shape[2:]))  # (N · C, cells)
+        _max_pool2d(cells, *windows, planes.shape[-1], output, indices)
     return output.reshape(batch, channels, *size), indices.reshape(batch, channels, *size)
 
 
