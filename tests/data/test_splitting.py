@@ -24,6 +24,12 @@ def test_by_hand():
         assert (np.diff(part.images.ravel()) > 0).all()  # the order they had
 
 
+def test_unequal_classes_keep_their_shares():
+    counts = [900, 90, 10]
+    parts = split(numbered(np.repeat([0, 1, 2], counts)), [0.7, 0.2, 0.1])
+    assert [np.bincount(part.targets).tolist() for part in parts] == [[630, 63, 7], [180, 18, 2], [90, 9, 1]]
+
+
 def test_sizes_are_the_same_as_fractions():
     fractions, sizes = split(numbered([0, 1, 2] * 8), [0.75, 0.25]), split(numbered([0, 1, 2] * 8), [18, 6])
     for one, other in zip(fractions, sizes, strict=True):

@@ -35,6 +35,13 @@ def test_crop_by_hand():
     assert np.abs(counts - 2000 / 9).max() < 5 * np.sqrt(2000 / 9)  # equally likely
 
 
+def test_crop_finds_every_row_and_column():
+    H, W = 3, 7
+    images = np.tile(np.arange(H * W, dtype=np.float64).reshape(1, 1, H, W), (1000, 1, 1, 1))
+    found = RandomCrop((2, 3))(images, rng=0)
+    assert set(found[:, 0, 0, 0]) == {row * W + column for row in range(2) for column in range(5)}
+
+
 def test_shift_by_up_to_two_pixels():
     images = np.zeros((500, 1, 28, 28), np.float32)
     images[:, :, 10, 20] = 1
