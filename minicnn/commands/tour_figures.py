@@ -64,9 +64,7 @@ def plot_prediction(classifier, image: np.ndarray, truth: str):
     logits = classifier.decision_function(image)[0]
     probabilities = classifier.predict_proba(image)[0]
     label = str(classifier.predict(image)[0])
-    figure, axes = plt.subplots(
-        1, 4, figsize=(12, 3.2), layout="constrained", width_ratios=[1, 1.1, 1.1, 1.1]
-    )
+    _, axes = plt.subplots(1, 4, figsize=(12, 3.2), layout="constrained", width_ratios=[1, 1.1, 1.1, 1.1])
     axes[0].imshow(image[0], cmap="gray", vmin=0, vmax=255)
     axes[0].set(title=f"the image: a {truth}", xlabel="column", ylabel="row")
     stages = (

@@ -8,6 +8,7 @@ would make a NaN of it, the readable rung computes instead.
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -109,6 +110,19 @@ def backward_plans(size, channels, kernel, stride, padding, dilation) -> list[tu
     return plans
 
 
+def swells(size, kernel, stride, padding, dilation) -> bool:
+    """Return whether the planes would hold far more cells than the input and all windows together.
+
+    A huge stride or dilation, with padding to match, would fill the memory with zeros.
+
+    >>> swells((28, 28), (3, 3), (1, 1), (1, 1), (1, 1)), swells((3, 3), (3, 3), (1, 1), (99, 99), (99, 99))
+    (False, True)
+    """
+    cells = [conv_output_size(size[a], kernel[a], stride[a], padding[a], dilation[a]) for a in (0, 1)]
+    laid_out = math.prod(cells[a] * stride[a] + dilation[a] * (kernel[a] - 1) for a in (0, 1))
+    return laid_out > 4 * (math.prod(size) + math.prod(kernel) * math.prod(cells))
+
+
 def blocks_of_four(weight):
     """Return weights (groups, filters, channels, taps) flat as (groups, blocks, channels, taps, 4).
 
@@ -150,7 +164,8 @@ def conv2d(input, weight, bias, stride, padding, dilation, groups):
     >>> conv2d(image, kernel, None, (1, 1), (0, 0), (1, 1), 1)
     array([[[[12., 23.]]]])
     """
-    if not np.isfinite(weight).all():
+    thin = swells(input.shape[2:], weight.shape[2:], stride, padding, dilation)
+    if thin or not np.isfinite(weight).all():
         return jitted.conv2d(input, weight, bias, stride, padding, dilation, groups)
     filters, channels, *kernel = weight.shape
     made = forward_plan(input.shape[2:], channels, tuple(kernel), stride, padding, dilation)
@@ -167,7 +182,8 @@ def conv2d_grad_input(grad_output, weight, input_shape, stride, padding, dilatio
     >>> conv2d_grad_input(grad, kernel, (1, 1, 1, 3), (1, 1), (0, 0), (1, 1), 1)
     array([[[[10., 21.,  2.]]]])
     """
-    if not np.isfinite(weight).all():
+    thin = swells(input_shape[2:], weight.shape[2:], stride, padding, dilation)
+    if thin or not np.isfinite(weight).all():
         return jitted.conv2d_grad_input(grad_output, weight, input_shape, stride, padding, dilation, groups)
     filters, channels, *kernel = weight.shape
     plans = backward_plans(
@@ -188,6 +204,8 @@ def conv2d_grad_weight(grad_output, input, weight_shape, stride, padding, dilati
     >>> conv2d_grad_weight(grad, image, (1, 1, 1, 2), (1, 1), (0, 0), (1, 1), 1)
     array([[[[5., 8.]]]])
     """
+    if swells(input.shape[2:], weight_shape[2:], stride, padding, dilation):
+        return jitted.conv2d_grad_weight(grad_output, input, weight_shape, stride, padding, dilation, groups)
     filters, channels, *kernel = weight_shape
     made = forward_plan(input.shape[2:], channels, tuple(kernel), stride, padding, dilation)
     offsets = np.pad(made.offsets, (0, -len(made.offsets) % VECTORS), mode="edge")

@@ -16,7 +16,7 @@ import math
 import numpy as np
 
 from minicnn import checks
-from minicnn.nn.parameter import Parameter
+from minicnn.parameter import Parameter
 
 GAINS = {"linear": 1.0, "conv2d": 1.0, "sigmoid": 1.0, "tanh": 5 / 3, "relu": math.sqrt(2), "selu": 0.75}
 

@@ -17,7 +17,7 @@ import numpy as np
 from minicnn import checks
 from minicnn.nn import hooks
 from minicnn.nn.grad_mode import is_grad_enabled
-from minicnn.nn.parameter import Parameter
+from minicnn.parameter import Parameter
 
 
 class Module:

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from minicnn.nn import Parameter
 from minicnn.optim.optimizer import Optimizer
+from minicnn.parameter import Parameter
 
 
 class Adam(Optimizer):

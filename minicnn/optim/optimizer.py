@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from minicnn import checks
-from minicnn.nn import Parameter
+from minicnn.parameter import Parameter
 
 
 class Optimizer:

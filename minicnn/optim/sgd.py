@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from minicnn.nn import Parameter
 from minicnn.optim.optimizer import Optimizer
+from minicnn.parameter import Parameter
 
 
 class SGD(Optimizer):
