@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import struct
 import tracemalloc
 import zlib
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from minicnn.data import idx
 
@@ -45,6 +47,21 @@ def cifar_bytes(labels, seed: int = 0) -> bytes:
     """Return CIFAR-10 records with random pixels."""
     pixels = np.random.default_rng(seed).integers(0, 256, (len(labels), 3072), dtype=np.uint8)
     return np.concatenate([np.array(labels, np.uint8)[:, None], pixels], axis=1).tobytes()
+
+
+def packed(array: np.ndarray, kind: str = "PNG") -> bytes:
+    """Return an image file of this kind."""
+    buffer = io.BytesIO()
+    Image.fromarray(array).save(buffer, kind)
+    return buffer.getvalue()
+
+
+def write_files(folder: Path, files: dict[str, bytes | np.ndarray]) -> Path:
+    """Write files with their folders; an array becomes a PNG."""
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(packed(content) if isinstance(content, np.ndarray) else content)
+    return folder
 
 
 @contextmanager

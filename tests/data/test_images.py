@@ -1,6 +1,5 @@
-"""read_image and ImageFolder: what Pillow reads becomes arrays; what it cannot read is named."""
+"""read_image: what Pillow reads becomes arrays; what it cannot read is named."""
 
-import io
 import struct
 import zlib
 from pathlib import Path
@@ -11,23 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from minicnn.data import DataLoader, ImageFolder, read_image, split
+from minicnn.data import read_image
 from minicnn.data.natural import natural_key
-from minicnn.data.transforms import Compose, Normalize, ToFloat
-from tests.data.files import memory_below
+from tests.data.files import memory_below, packed, write_files
 from tests.helpers import raises
 
 GREY = np.arange(12, dtype=np.uint8).reshape(3, 4) * 20
 COLOUR = np.random.default_rng(0).integers(0, 256, (3, 4, 3), dtype=np.uint8)
-
-
 NOISE = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
-
-
-def packed(array: np.ndarray, kind: str = "PNG") -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(array).save(buffer, kind)
-    return buffer.getvalue()
 
 
 def chunk(kind: bytes, body: bytes) -> bytes:
@@ -42,14 +32,6 @@ def png_bomb(width: int, height: int) -> bytes:
     )
 
 
-def write(folder: Path, files: dict[str, bytes | np.ndarray]) -> Path:
-    """Write files with their folders; an array becomes a PNG."""
-    for name, content in files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(packed(content) if isinstance(content, np.ndarray) else content)
-    return folder
-
-
 # Natural order
 
 
@@ -62,14 +44,14 @@ def test_natural_order():
 
 
 def test_pixels_are_those_of_the_file(tmp_path):
-    write(tmp_path, {"grey.png": GREY, "colour.png": COLOUR})
+    write_files(tmp_path, {"grey.png": GREY, "colour.png": COLOUR})
     np.testing.assert_array_equal(read_image(tmp_path / "grey.png"), GREY)
     np.testing.assert_array_equal(read_image(str(tmp_path / "colour.png")), COLOUR)
     assert read_image(tmp_path / "grey.png").flags.writeable
 
 
 def test_grey_and_colour(tmp_path):
-    write(tmp_path, {"grey.png": GREY, "colour.png": np.array([[[255, 0, 0], [0, 255, 0]]], np.uint8)})
+    write_files(tmp_path, {"grey.png": GREY, "colour.png": np.array([[[255, 0, 0], [0, 255, 0]]], np.uint8)})
     np.testing.assert_array_equal(
         read_image(tmp_path / "grey.png", color=True), np.stack([GREY] * 3, axis=-1)
     )
@@ -87,7 +69,7 @@ def test_jpeg(tmp_path):
 
 def test_resized(tmp_path):
     halves = np.repeat(np.array([[10, 250]], np.uint8), 20, axis=1)  # (1, 40), dark left, bright right
-    write(tmp_path, {"a.png": np.repeat(halves, 30, axis=0)})
+    write_files(tmp_path, {"a.png": np.repeat(halves, 30, axis=0)})
     read = read_image(tmp_path / "a.png", size=(3, 4))
     assert read.shape == (3, 4)
     np.testing.assert_array_equal(read[:, [0, 3]], [[10, 250]] * 3)
@@ -105,14 +87,14 @@ def test_a_photo_on_its_side(tmp_path):
 
 def test_transparent_is_white(tmp_path):
     pixels = np.array([[[0, 0, 0, 0], [0, 0, 0, 255]]], np.uint8)  # black ink on nothing
-    write(tmp_path, {"a.png": pixels, "b.png": pixels[..., [0, 3]]})
+    write_files(tmp_path, {"a.png": pixels, "b.png": pixels[..., [0, 3]]})
     assert read_image(tmp_path / "a.png", color=False).tolist() == [[255, 0]]
     assert read_image(tmp_path / "a.png").tolist() == [[[255] * 3, [0] * 3]]
     assert read_image(tmp_path / "b.png").tolist() == [[255, 0]]  # grey with alpha stays grey
 
 
 def test_16_bits_and_1_bit(tmp_path):
-    write(tmp_path, {"deep.png": np.array([[0, 255, 256, 65535]], np.uint16)})
+    write_files(tmp_path, {"deep.png": np.array([[0, 255, 256, 65535]], np.uint16)})
     assert read_image(tmp_path / "deep.png").tolist() == [[0, 0, 1, 255]]
     Image.fromarray(np.array([[True, False]])).save(tmp_path / "flat.png")
     assert read_image(tmp_path / "flat.png").tolist() == [[255, 0]]
@@ -217,103 +199,3 @@ def test_any_damage_gives_an_image_or_an_error(tmp_path_factory, data):
             raise
     else:
         assert array.dtype == np.uint8
-
-
-# A folder of them
-
-
-def test_by_hand(tmp_path):
-    write(
-        tmp_path,
-        {
-            "10/a.png": np.full((2, 3), 100, np.uint8),
-            "2/img10.png": np.full((2, 3), 30, np.uint8),
-            "2/img9.png": np.full((2, 3), 20, np.uint8),
-            "1/a.PNG": np.full((2, 3), 10, np.uint8),
-            "1/notes.txt": b"no image",
-            "1/.hidden.png": b"no image",
-            ".git/a.png": b"no image",
-            "readme.png": b"no image",
-        },
-    )
-    dataset = ImageFolder(tmp_path)
-    assert dataset.classes == ("1", "2", "10")
-    assert dataset.images[:, 0, 0].tolist() == [10, 20, 30, 100]
-    assert dataset.targets.tolist() == [0, 1, 1, 2]
-    assert [path.name for path in dataset.paths] == ["a.PNG", "img9.png", "img10.png", "a.png"]
-    assert repr(dataset) == "ImageFolder(4 images (2, 3) uint8, 3 classes)"
-    image, target = dataset[3]
-    assert (image.shape, image.dtype, target) == ((1, 2, 3), np.float32, 2)
-
-
-def test_colour_is_found_out_or_chosen(tmp_path):
-    write(tmp_path, {"a/1.png": GREY, "a/2.png": GREY})
-    assert ImageFolder(tmp_path).images.shape == (2, 3, 4)
-    assert ImageFolder(tmp_path, color=True).images.shape == (2, 3, 4, 3)
-    write(tmp_path, {"b/1.png": COLOUR})
-    dataset = ImageFolder(str(tmp_path))
-    assert dataset.images.shape == (3, 3, 4, 3)
-    np.testing.assert_array_equal(dataset.images[2], COLOUR)
-    assert ImageFolder(tmp_path, color=False).images.shape == (3, 3, 4)
-
-
-def test_it_works_with_the_rest(tmp_path):
-    write(tmp_path, {f"{kind}/{i}.png": COLOUR + np.uint8(i) for kind in "ab" for i in range(6)})
-    folder = ImageFolder(tmp_path)
-    train, test = split(folder, [8, 4])
-    loader = DataLoader(train, 3, True, transform=Compose([ToFloat(), Normalize.fit(train)]), rng=0)
-    shapes = [(images.shape, targets.shape) for images, targets in loader]
-    assert shapes == [((3, 3, 3, 4), (3,)), ((3, 3, 3, 4), (3,)), ((2, 3, 3, 4), (2,))]
-    assert np.bincount(test.targets).tolist() == [2, 2]
-
-
-def test_sizes(tmp_path):
-    write(tmp_path, {"a/1.png": GREY, "a/2.png": GREY[:2]})
-    with raises(
-        ValueError,
-        "ImageFolder: images must be of one size, 3x4 as the first. "
-        f"Got 2x4 in {str(tmp_path / 'a' / '2.png')!r}. Pass size=(3, 4) to resize them.",
-    ):
-        ImageFolder(tmp_path)
-    assert ImageFolder(tmp_path, size=(3, 4)).images.shape == (2, 3, 4)
-    assert ImageFolder(tmp_path, size=5).images.shape == (2, 5, 5)
-
-
-def test_own_transform(tmp_path):
-    write(tmp_path, {"a/1.png": GREY})
-    transform = ToFloat(np.float64)
-    assert ImageFolder(tmp_path, transform=transform).transform is transform
-
-
-@pytest.mark.parametrize("color", [None, True])
-def test_a_broken_image_is_named(tmp_path, color):
-    write(tmp_path, {"a/1.png": GREY, "b/2.png": packed(GREY)[:50]})
-    path = tmp_path / "b" / "2.png"
-    with pytest.raises(ValueError, match="must be a whole PNG or JPEG image") as caught:
-        ImageFolder(tmp_path, color=color)
-    assert str(caught.value).startswith(f"ImageFolder: {str(path)!r} must be")
-
-
-def test_folders_that_do_not_fit(tmp_path):
-    write(tmp_path, {"1.png": GREY})
-    with raises(
-        ValueError,
-        "ImageFolder: there must be one folder for each class. "
-        f"Got none in {str(tmp_path)!r}. Move the images into folders that are called like the classes.",
-    ):
-        ImageFolder(tmp_path)
-    write(tmp_path, {"cat/1.png": GREY, "dog/1.gif": b"GIF89a"})
-    with raises(
-        ValueError,
-        "ImageFolder: every class must have images (.png, .jpg, .jpeg). "
-        f"Got none in {str(tmp_path / 'dog')!r}. Put images there, or remove the folder.",
-    ):
-        ImageFolder(tmp_path)
-    path = tmp_path / "1.png"
-    with raises(
-        ValueError,
-        f"ImageFolder: path must name a folder. Got {str(path)!r}, which is none. Pass the path of a folder.",
-    ):
-        ImageFolder(path)
-    with raises(ValueError, "ImageFolder: size must be at least 1. Got 0. Pass a larger number."):
-        ImageFolder(tmp_path, size=0)
