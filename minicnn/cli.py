@@ -57,9 +57,11 @@ def main(arguments: list[str] | None = None) -> int:
     1
     """
     parsed = build_parser().parse_args(arguments)
-    warnings.showwarning = show_warning
     try:
-        parsed.run(parsed)
+        with warnings.catch_warnings():
+            warnings.simplefilter("always", UserWarning)
+            warnings.showwarning = show_warning
+            parsed.run(parsed)
     except (ValueError, TypeError, RuntimeError, OSError) as error:
         print(f"minicnn {parsed.command}: {one_line(error)}", file=sys.stderr)
         return 1

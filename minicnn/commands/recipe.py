@@ -1,15 +1,15 @@
-"""The recipe that `tour` and `train` share: shifted images, Adam, and one cycle of the learning rate.
+"""The recipe that `tour` and `train` share: shifted images, AdamW, and one cycle of the learning rate.
 
 Plain Adam stops at 96 to 97 % on the 4,000 digits. Shifting every image by up to two pixels makes more of
-them than there are, and a learning rate that rises and then falls to almost nothing lets the weights
-settle.
+them than there are; a learning rate that rises to a large value and then falls to almost nothing, with
+weights that shrink all the while, ends above 98 %.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-EPOCHS, BATCH_SIZE, LARGEST_RATE, SHIFT = 15, 64, 6e-3, 2
+EPOCHS, BATCH_SIZE, LARGEST_RATE, SHIFT, WEIGHT_DECAY = 15, 64, 1e-2, 2, 0.05
 
 
 def train_classifier(
@@ -66,7 +66,7 @@ def train_classifier(
     first, *rest = train.transform.transforms
     shifted = transforms.Compose([first, transforms.RandomCrop((height, width), padding=shift), *rest])
     loader = DataLoader(train, batch_size=batch_size, shuffle=True, transform=shifted, rng=order_rng)
-    optimizer = optim.Adam(model.parameters())
+    optimizer = optim.AdamW(model.parameters(), weight_decay=WEIGHT_DECAY)
     schedule = optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=epochs * len(loader))
     history = fit(
         model,

@@ -1,0 +1,158 @@
+"""The command, as somebody types it: what it prints, its exit codes, and its errors in one line."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from minicnn import data
+from minicnn.cli import COMMANDS, build_parser, main
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A classifier trained for one epoch through the command, and the folder it lies in."""
+    folder = tmp_path_factory.mktemp("cli")
+    path = folder / "digits.safetensors"
+    assert main(["train", "--data", "mnist-5k", "--epochs", "1", "--out", str(path)]) == 0
+    return path
+
+
+def save_digit(path, size=None, mode="L", invert=False):
+    """Write the first test image as a file."""
+    image = data.load("mnist-5k")[1].images[0]
+    picture = Image.fromarray(255 - image if invert else image).convert(mode)
+    picture = picture if size is None else picture.resize(size)
+    picture.save(path)
+    return str(path)
+
+
+def test_train_prints_a_table_and_saves(trained, capsys):
+    assert trained.exists()
+    assert main(["evaluate", str(trained), "--data", "mnist-5k"]) == 0
+    printed = capsys.readouterr().out
+    assert "balanced accuracy" in printed
+    assert "expected calibration error" in printed
+
+
+def test_evaluate_draws_the_confusion_matrix(trained, tmp_path):
+    picture = tmp_path / "confusion.png"
+    assert main(["evaluate", str(trained), "--data", "mnist-5k", "--confusion", str(picture)]) == 0
+    with Image.open(picture) as opened:
+        assert opened.format == "PNG"
+
+
+def test_predict_takes_grey_and_colour_of_any_size(trained, tmp_path, capsys):
+    grey = save_digit(tmp_path / "grey.png")
+    colour = save_digit(tmp_path / "colour.jpg", size=(64, 50), mode="RGB")
+    assert main(["predict", str(trained), grey, colour]) == 0
+    captured = capsys.readouterr()
+    first, second = captured.out.splitlines()
+    assert first.startswith(grey)
+    assert second.startswith(colour)
+    assert first.count("%") == 3
+    assert captured.err == f"warning: {colour}: resized from 50x64 to 28x28, the size the model knows\n"
+
+
+def test_predict_warns_of_a_bright_border_and_inverts(trained, tmp_path, capsys):
+    dark, bright = save_digit(tmp_path / "a.png"), save_digit(tmp_path / "b.png", invert=True)
+    assert main(["predict", str(trained), bright]) == 0
+    assert "bright border, but the model was trained on dark ones; try --invert" in capsys.readouterr().err
+    assert main(["predict", str(trained), bright, "--invert"]) == 0
+    inverted = capsys.readouterr().out.replace("b.png", "a.png")
+    assert main(["predict", str(trained), dark]) == 0
+    assert capsys.readouterr().out == inverted
+
+
+def test_predict_explains(trained, tmp_path, capsys):
+    assert main(["predict", str(trained), save_digit(tmp_path / "a.png"), "--explain"]) == 0
+    assert "argmax: index" in capsys.readouterr().out
+
+
+def test_a_folder_of_images_is_learned(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    for name, level in (("dark", 60), ("bright", 190)):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for number in range(10):
+            pixels = rng.integers(level - 20, level + 20, size=(12, 9, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "photos" / name / f"{number}.png")
+    out, photos = str(tmp_path / "m.safetensors"), str(tmp_path / "photos")
+    assert main(["train", "--data", photos, "--epochs", "8", "--batch-size", "4", "--out", out]) == 0
+    assert main(["predict", out, f"{photos}/dark/0.png"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].split()[1] == "dark"
+    assert main(["evaluate", out, "--data", photos]) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["predict", "nowhere.safetensors", "a.png"],
+            "minicnn predict: nowhere.safetensors: No such file or directory",
+        ),
+        (
+            ["train", "--data", "minst"],
+            "minicnn train: load: name must be one of mnist-5k, mnist, fashion-mnist, cifar10. Got 'minst'.",
+        ),
+    ],
+)
+def test_errors_are_one_line_and_exit_code_1(arguments, message, capsys):
+    assert main(arguments) == 1
+    captured = capsys.readouterr()
+    assert captured.err.startswith(message)
+    assert captured.err.count("\n") == 1
+
+
+def test_other_classes_are_refused(trained, tmp_path, capsys):
+    (tmp_path / "photos" / "cat").mkdir(parents=True)
+    for number in range(5):
+        save_digit(tmp_path / "photos" / "cat" / f"{number}.png")
+    assert main(["evaluate", str(trained), "--data", str(tmp_path / "photos")]) == 1
+    assert "the classes must be the model's 0, 1, 2, 3, 4, 5, 6, 7, 8, 9. Got cat." in capsys.readouterr().err
+
+
+def test_a_file_that_is_no_image_is_refused(trained, tmp_path, capsys):
+    (tmp_path / "a.png").write_text("not an image")
+    assert main(["predict", str(trained), str(tmp_path / "a.png")]) == 1
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["fly"], ["train"], ["train", "--data", "mnist-5k", "--epochs", "0"]]
+)
+def test_a_wrong_command_line_is_exit_code_2(arguments, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == 2
+    assert "usage: minicnn" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_has_examples(command, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        build_parser().parse_args([command, "--help"])
+    assert stopped.value.code == 0
+    printed = capsys.readouterr().out
+    assert "examples:" in printed
+    assert f"minicnn {command}" in printed
+
+
+def test_python_dash_m():
+    result = subprocess.run(
+        [sys.executable, "-m", "minicnn", "--version"], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.startswith("minicnn ")
+
+
+@pytest.mark.slow
+def test_the_tour(tmp_path, capsys):
+    assert main(["tour", "--epochs", "2", "--out", str(tmp_path / "tour")]) == 0
+    printed = capsys.readouterr().out
+    assert "The same weights in torch" in printed
+    assert printed.count("computed") == 4
+    found = {path.name for path in (tmp_path / "tour").iterdir()}
+    assert found == {"confusion.png", "history.png", "filters.png", "prediction.png", "digits.safetensors"}
