@@ -219,6 +219,18 @@ def test_any_layout_gives_the_same(name, layout):
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_arrays_in_a_file(name, tmp_path):
+    case = Conv((2, 4, 5, 6), (4, 2, 3, 2), padding=(1, 1), groups=2)
+    mapped = []
+    for k, array in enumerate(case.arrays(whole, np.float32)):
+        np.save(tmp_path / f"{k}.npy", array)
+        mapped.append(np.load(tmp_path / f"{k}.npy", mmap_mode="r"))
+    actual = results(RUNGS[name], case, *mapped)
+    assert_equal(actual, by_loops(case, whole), np.float32)
+    assert all(type(array) is np.ndarray for array in actual.values())
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_zero_strides(name):
     case = Conv((3, 2, 4, 4), (2, 2, 2, 2))
     arrays = [np.broadcast_to(array.flat[:1], array.shape) for array in case.arrays(whole, np.float32, 5)]
