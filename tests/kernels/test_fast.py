@@ -1,0 +1,260 @@
+"""What only the fast rung promises: the same bits for any number of threads and any batch, and no byte beside."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import platform
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+from minicnn import get_num_threads, kernels, nn, set_num_threads
+from minicnn.kernels import fast, jitted, threads
+from minicnn.models import deeper_cnn, mnist_cnn
+from tests.helpers import draws, raises
+
+GEOMETRIES = [
+    # channels, filters, kernel, stride, padding, dilation, groups
+    (3, 16, (3, 3), (1, 1), (1, 1), (1, 1), 1),
+    (4, 6, (5, 3), (2, 1), (2, 0), (1, 2), 2),
+    (5, 7, (1, 1), (1, 1), (0, 0), (1, 1), 1),
+    (2, 2, (7, 7), (2, 2), (3, 3), (1, 1), 2),
+]
+
+
+@pytest.fixture
+def threads_restored():
+    before = get_num_threads()
+    yield
+    set_num_threads(before)
+
+
+def everything(model, images, targets) -> list[np.ndarray]:
+    """Return output, input gradient and all parameter gradients of one training step."""
+    criterion = nn.CrossEntropyLoss()
+    model.zero_grad()
+    output = model(images)
+    criterion(output, targets)
+    return [output, model.backward(criterion.backward()), *(p.grad for p in model.parameters())]
+
+
+@pytest.mark.parametrize("build", [mnist_cnn, deeper_cnn])
+@pytest.mark.parametrize("batch", [1, 7, 33])
+@pytest.mark.usefixtures("threads_restored")
+def test_the_same_bits_for_any_number_of_threads(build, batch, monkeypatch):
+    monkeypatch.setattr(threads, "WORTH_A_THREAD", 0)  # share even the smallest work
+    model = build(rng=0)
+    shape = (1, 28, 28) if build is mnist_cnn else (3, 32, 32)
+    images, targets = draws((batch, *shape), np.float32), np.arange(batch) % 10
+    set_num_threads(1)
+    expected = everything(model, images, targets)
+    for count in (2, 3, 8):
+        set_num_threads(count)
+        for found, wanted in zip(everything(model, images, targets), expected, strict=True):
+            np.testing.assert_array_equal(found, wanted)
+
+
+@pytest.mark.parametrize("build", [mnist_cnn, deeper_cnn])
+def test_an_image_gives_the_same_bits_alone_and_in_a_batch(build):
+    model = build(rng=0).eval()
+    images = draws((9, *((1, 28, 28) if build is mnist_cnn else (3, 32, 32))), np.float32)
+    together = model(images)
+    for n in range(len(images)):
+        np.testing.assert_array_equal(model(images[n : n + 1])[0], together[n])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("geometry", GEOMETRIES)
+def test_nothing_beside_the_arrays_is_read_or_written(geometry, dtype):
+    """Every array lies between walls of NaN: one read of them shows in the sums, one write in the walls."""
+    channels, filters, kernel, *rest = geometry
+    wall = 4096
+    shapes = {"input": (2, channels, 11, 9), "weight": (filters, channels // geometry[-1], *kernel)}
+    arrays, walls = {}, []
+    for name, shape in shapes.items():
+        size = int(np.prod(shape))
+        padded = np.full(size + 2 * wall, np.nan, dtype)
+        padded[wall : wall + size] = draws(size, dtype)
+        arrays[name], walls = padded[wall : wall + size].reshape(shape), [*walls, padded]
+    x, w = arrays["input"], arrays["weight"]
+    output = fast.conv2d(x, w, None, *rest)
+    assert np.isfinite(output).all()
+    assert np.isfinite(fast.conv2d_grad_input(output, w, x.shape, *rest)).all()
+    assert np.isfinite(fast.conv2d_grad_weight(output, x, w.shape, *rest)).all()
+    for padded in walls:
+        assert np.isnan(padded[:wall]).all()
+        assert np.isnan(padded[-wall:]).all()
+
+
+@pytest.mark.parametrize("where", ["input", "weight", "grad"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_nan_and_infinity_are_where_the_readable_rung_has_them(where, value):
+    geometry = ((1, 1), (1, 1), (1, 1), 1)
+    arrays = {
+        "input": draws((2, 3, 6, 5), np.float32),
+        "weight": draws((4, 3, 3, 3), np.float32),
+        "grad": draws((2, 4, 6, 5), np.float32),
+    }
+    arrays[where].ravel()[7] = value
+    x, w, g = arrays.values()
+    for found, expected in (
+        (fast.conv2d(x, w, None, *geometry), jitted.conv2d(x, w, None, *geometry)),
+        (
+            fast.conv2d_grad_input(g, w, x.shape, *geometry),
+            jitted.conv2d_grad_input(g, w, x.shape, *geometry),
+        ),
+        (
+            fast.conv2d_grad_weight(g, x, w.shape, *geometry),
+            jitted.conv2d_grad_weight(g, x, w.shape, *geometry),
+        ),
+    ):
+        np.testing.assert_array_equal(np.isnan(found), np.isnan(expected))
+        np.testing.assert_array_equal(np.isinf(found), np.isinf(expected))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    ("rows", "features", "outputs"), [(1, 1, 1), (3, 17, 5), (8, 8, 4), (0, 5, 2), (65, 33, 10)]
+)
+def test_linear_is_the_loops_on_small_integers(rows, features, outputs, dtype):
+    rng = np.random.default_rng(0)
+    x, w, b, g = (
+        rng.integers(-4, 5, size=size).astype(dtype)
+        for size in ((rows, features), (outputs, features), outputs, (rows, outputs))
+    )
+    np.testing.assert_array_equal(fast.linear(x, w, b), x @ w.T + b)
+    np.testing.assert_array_equal(fast.linear_grad_input(g, w), g @ w)
+    np.testing.assert_array_equal(fast.linear_grad_weight(g, x), g.T @ x)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("where", [0, 1, 2])
+def test_linear_lets_nan_and_infinity_through(where, value):
+    x, w, g = draws((3, 9), np.float32), draws((4, 9), np.float32), draws((3, 4), np.float32)
+    (x, w, g)[where][1, 2] = value
+    with np.errstate(invalid="ignore"):
+        expected = (x @ w.T, g @ w, g.T @ x)
+    found = (fast.linear(x, w, None), fast.linear_grad_input(g, w), fast.linear_grad_weight(g, x))
+    for ours, numpy in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(np.isnan(ours), np.isnan(numpy))
+        np.testing.assert_array_equal(np.isinf(ours), np.isinf(numpy))
+
+
+def test_inference_from_eight_threads():
+    model, images = mnist_cnn(rng=0).eval(), draws((16, 1, 28, 28), np.float32)
+    with nn.no_grad():
+        expected = model(images)
+    found = [None] * 8
+
+    def infer(number: int) -> None:
+        with nn.no_grad():
+            for _ in range(5):
+                found[number] = model(images)
+
+    runners = [threading.Thread(target=infer, args=(number,)) for number in range(8)]
+    for runner in runners:
+        runner.start()
+    for runner in runners:
+        runner.join(60)
+    for output in found:
+        np.testing.assert_array_equal(output, expected)
+
+
+def forward_in_child(queue) -> None:
+    """Run a forward pass in another process, and send back its output and the number of threads."""
+    output = mnist_cnn(rng=0)(np.ones((64, 1, 28, 28), np.float32))
+    queue.put((output, threads.default_threads()))
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_forked_and_spawned_workers_neither_wait_nor_crowd(method, monkeypatch):
+    if method not in multiprocessing.get_all_start_methods():
+        pytest.skip(f"no {method} on this system")
+    monkeypatch.delenv("MINICNN_NUM_THREADS", raising=False)
+    expected = mnist_cnn(rng=0)(np.ones((64, 1, 28, 28), np.float32))  # the pool is running now
+    context = multiprocessing.get_context(method)
+    queue = context.Queue()
+    child = context.Process(target=forward_in_child, args=(queue,))
+    child.start()
+    output, count = queue.get(timeout=120)
+    child.join(30)
+    np.testing.assert_array_equal(output, expected)
+    assert count == 1
+
+
+def test_the_environment_sets_the_number_of_threads(monkeypatch):
+    monkeypatch.setenv("MINICNN_NUM_THREADS", "5")
+    assert threads.default_threads() == 5
+    monkeypatch.setenv("MINICNN_NUM_THREADS", "many")
+    with raises(
+        ValueError,
+        "MINICNN_NUM_THREADS: the number of threads must be an integer of at least 1. Got 'many'. "
+        "Set it to the number of cores to use.",
+    ):
+        threads.default_threads()
+    with raises(ValueError, "set_num_threads: count must be at least 1. Got 0. Pass a larger number."):
+        set_num_threads(0)
+    with raises(TypeError, "set_num_threads: count must be an integer. Got 2.5 (float). Pass an int."):
+        set_num_threads(2.5)
+
+
+@pytest.mark.usefixtures("threads_restored")
+def test_an_error_in_a_part_reaches_the_caller(monkeypatch):
+    monkeypatch.setattr(threads, "WORTH_A_THREAD", 0)
+
+    def fail(start: int, stop: int) -> None:
+        if start:
+            raise ValueError(f"part {start}")
+
+    set_num_threads(max(2, get_num_threads()))
+    with pytest.raises(ValueError, match="part"):
+        threads.share(fail, 4, work=1)
+
+
+OTHER_MACHINES = {
+    "no AVX": ("generic", "", 16),
+    "AVX2": ("haswell", "+avx2,+fma,+avx,+sse4.2,+sse4.1,+ssse3,+sse3,+sse2", 32),
+}
+SMALL_STEP = """
+import numpy as np
+from minicnn.kernels import fast, loops, vector
+assert vector.REGISTER_BYTES == {size}, vector.REGISTER_BYTES
+rng = np.random.default_rng(0)
+for dtype in (np.float32, np.float64):
+    x, w, g = (rng.integers(-3, 4, size=s).astype(dtype) for s in ((2, 3, 6, 5), (5, 3, 3, 3), (2, 5, 6, 5)))
+    geometry = ((1, 1), (1, 1), (1, 1), 1)
+    for rung in (fast, loops):
+        rung.found = (
+            rung.conv2d(x, w, None, *geometry),
+            rung.conv2d_grad_input(g, w, x.shape, *geometry),
+            rung.conv2d_grad_weight(g, x, w.shape, *geometry),
+        )
+    for ours, right in zip(fast.found, loops.found):
+        assert np.array_equal(ours, right)
+print("right")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="the features are those of x86")
+@pytest.mark.parametrize("machine", OTHER_MACHINES)
+def test_other_machines_get_a_tile_that_fits(machine, tmp_path):
+    name, features, size = OTHER_MACHINES[machine]
+    own = {"NUMBA_CPU_NAME": name, "NUMBA_CPU_FEATURES": features, "NUMBA_CACHE_DIR": str(tmp_path)}
+    result = subprocess.run(
+        [sys.executable, "-c", SMALL_STEP.format(size=size)],
+        env=os.environ | own,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.stdout == "right\n", result.stderr
+
+
+def test_the_layers_use_the_fast_rung():
+    assert kernels.conv2d is fast.conv2d
