@@ -132,7 +132,8 @@ def test_labels_and_indexes_give_the_same(order):
 def test_a_class_that_does_not_occur_has_its_row():
     matrix = metrics.confusion_matrix(["cat"], ["dog"], ["ant", "cat", "dog"])
     np.testing.assert_array_equal(matrix, [[0, 0, 0], [0, 0, 1], [0, 0, 0]])
-    assert metrics.balanced_accuracy(["cat"], ["dog"], ["ant", "cat", "dog"]) == 0  # ant does not count
+    # neither ant nor dog, which is only predicted, counts: recall of cat 1/2
+    assert metrics.balanced_accuracy(["cat", "cat"], ["cat", "dog"], ["ant", "cat", "dog"]) == 1 / 2
 
 
 def test_abstentions_are_a_column_of_their_own():
@@ -293,6 +294,7 @@ def test_confusion_matrix_has_names_counts_and_titles():
         "8 images, 62.5% right",
     )
     assert words(ax) == ["2", "1", "0", "1", "3", "0", "0", "1", "0"]
+    assert ax.texts[1].get_position() == (1, 0)  # column dog of row cat
     shares = metrics.plot_confusion_matrix(TARGETS, PREDICTIONS, CLASSES, normalize=True)
     assert words(shares)[:3] == ["0.67", "0.33", "0.00"]
 

@@ -145,8 +145,9 @@ def as_labels(y) -> np.ndarray:
 For numbers that are measured use Regressor.
     """
     y = np.asarray(y)
-    if y.dtype == object and all(isinstance(label, str) for label in y.ravel()):
-        y = y.astype(str)
+    for kind in (str, int):
+        if y.dtype == object and all(isinstance(label, kind) for label in y.ravel()):
+            y = y.astype(kind)
     whole = y.dtype.kind != "f" or bool(np.all(y == np.round(y)))
     if y.ndim != 1 or y.dtype.kind not in "Uiubf" or not whole:
         raise ValueError(
