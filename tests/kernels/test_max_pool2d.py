@@ -56,6 +56,7 @@ EDGES = [
     Pool((1, 2, 7, 5), (3, 3), (2, 2), (1, 1)),
     Pool((1, 2, 5, 6), (5, 6), (5, 6)),  # one window
     Pool((1, 2, 2, 3), (6, 6), (1, 1), (3, 3)),  # the window is larger than the image
+    Pool((1, 2, 3, 2), (16, 14), (2, 1), (8, 7), (1, 2)),  # most of the window is padding
     Pool((1, 1, 1, 9), (1, 3), (1, 2), (0, 1)),  # a row
     Pool((1, 1, 9, 1), (3, 1), (2, 1), (1, 0)),  # a column
     Pool((1, 3, 5, 5), (2, 2), (2, 2), (1, 1), (1, 1), True),
@@ -145,14 +146,16 @@ def test_who_wins(name):
     assert np.isnan(winner(1, nan, 2)[0])
 
 
+@pytest.mark.parametrize("width", [1, 8])
 @pytest.mark.parametrize("name", NAMES)
-def test_a_window_of_padding_alone_has_no_winner(name):
-    # taps at rows and columns -1 and 1 of an image that has only 0
-    image = np.float32([[[[5]]]])
-    output, indices = RUNGS[name].max_pool2d(image, (2, 2), (1, 1), (1, 1), (2, 2), False)
-    assert (output.item(), indices.item()) == (-np.inf, -1)
-    grad = np.float32([[[[7]]]])
-    assert RUNGS[name].max_pool2d_backward(grad, indices, image.shape).item() == 0
+def test_a_window_of_padding_alone_has_no_winner(name, width):
+    # taps at rows -1 and 1 of an image that has only row 0
+    image = np.full((1, 1, 1, width), 5, np.float32)
+    output, indices = RUNGS[name].max_pool2d(image, (2, 1), (1, 1), (1, 0), (2, 1), False)
+    assert output.tolist() == [[[[-np.inf] * width]]]
+    assert indices.tolist() == [[[[-1] * width]]]
+    grad = np.full(output.shape, 7, np.float32)
+    assert not RUNGS[name].max_pool2d_backward(grad, indices, image.shape).any()
 
 
 @pytest.mark.parametrize("index", [-(2**40), -1, 4, 2**40])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import os
+import pkgutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,9 +14,10 @@ import numpy as np
 import pytest
 from numba import config
 
+from minicnn import kernels
 from minicnn.kernels import jitted, pooling
 from tests.kernels.rungs import COMPILED, RUNGS, Conv, normal
-from tests.kernels.test_conv2d import results
+from tests.kernels.test_conv2d import backwards, not_aligned, results
 
 ROOT = Path(__file__).parents[2]
 
@@ -90,15 +93,14 @@ def test_another_process_makes_the_same_bits():
 
 @pytest.mark.skipif(config.DISABLE_JIT, reason="nothing is compiled")
 def test_one_compiled_version_for_each_dtype_serves_all_layouts():
-    frozen = {}
     for dtype in (np.float32, np.float64):
         arrays = CASE.arrays(normal, dtype)
         for array in arrays:
             array.flags.writeable = False
-        for change in (lambda array: array, np.asfortranarray, lambda array: np.flip(np.flip(array).copy())):
+        for change in (lambda array: array, np.asfortranarray, backwards, not_aligned):
             results(jitted, CASE, *map(change, arrays))
             output, indices = jitted.max_pool2d(change(arrays[0]), (2, 2), (2, 2), (0, 0), (1, 1), False)
-            frozen[dtype] = jitted.max_pool2d_backward(change(output), change(indices), CASE.input)
+            jitted.max_pool2d_backward(change(output), change(indices), CASE.input)
     for kernel in (
         jitted._conv2d,
         jitted._conv2d_grad_input,
@@ -107,6 +109,18 @@ def test_one_compiled_version_for_each_dtype_serves_all_layouts():
         pooling._max_pool2d_backward,
     ):
         assert len(kernel.signatures) == 2, kernel
+
+
+def test_no_kernel_may_assume_that_numbers_are_finite():
+    found = 0
+    for module in pkgutil.iter_modules(kernels.__path__, "minicnn.kernels."):
+        if module.name.endswith(".fast") and config.DISABLE_JIT:
+            continue
+        for kernel in vars(importlib.import_module(module.name)).values():
+            flags = getattr(kernel, "targetoptions", {}).get("fastmath", False)
+            assert flags is False or flags <= {"contract", "reassoc", "nsz", "arcp"}, kernel
+            found += bool(flags)
+    assert found or config.DISABLE_JIT
 
 
 CHECKED = """
