@@ -10,9 +10,16 @@ import sys
 import warnings
 
 from minicnn import __version__
-from minicnn.commands import evaluate, predict, tour, train
+from minicnn.commands import evaluate, explain, predict, tour, trace, train
 
-COMMANDS = {"tour": tour, "train": train, "predict": predict, "evaluate": evaluate}
+COMMANDS = {
+    "tour": tour,
+    "train": train,
+    "predict": predict,
+    "evaluate": evaluate,
+    "trace": trace,
+    "explain": explain,
+}
 
 DESCRIPTION = "A convolutional network whose every number can be followed by hand."
 EXAMPLES = """examples:
@@ -20,6 +27,7 @@ EXAMPLES = """examples:
   minicnn train --data mnist-5k --out digits.safetensors
   minicnn predict digits.safetensors seven.png
   minicnn evaluate digits.safetensors --data mnist-5k
+  minicnn explain digits.safetensors seven.png --layer 0 --at 3,5,7
 """
 
 

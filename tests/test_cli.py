@@ -73,6 +73,44 @@ def test_predict_explains(trained, tmp_path, capsys):
     assert "argmax: index" in capsys.readouterr().out
 
 
+def test_trace_prints_a_row_for_every_layer(trained, tmp_path, capsys):
+    image = save_digit(tmp_path / "a.png")
+    assert main(["trace", str(trained), image, "--target", "0"]) == 0
+    printed = capsys.readouterr().out
+    assert [line.split()[1] for line in printed.splitlines()[1:]] == [
+        *("Conv2d", "ReLU", "MaxPool2d", "Conv2d", "ReLU", "MaxPool2d", "Flatten", "Linear"),
+        *("CrossEntropyLoss", "Softmax", "Label"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "title"),
+    [
+        ([], "label: output[0]"),
+        (["--layer", "0", "--at", "3,5,7"], 'Conv2d "0": output[0, 3, 5, 7]'),
+        (
+            ["--target", "0", "--layer", "0", "--at", "3,0,1,1", "--of", "weight.grad"],
+            'Conv2d "0": weight.grad',
+        ),
+        (["--layer", "softmax", "--at", "7", "--code", "numpy"], 'Softmax "softmax": output[0, 7]'),
+    ],
+)
+def test_explain_takes_one_number_apart(options, title, trained, tmp_path, capsys):
+    assert main(["explain", str(trained), save_digit(tmp_path / "a.png"), *options]) == 0
+    assert capsys.readouterr().out.startswith(title)
+
+
+def test_explain_names_the_layers_there_are(trained, tmp_path, capsys):
+    assert (
+        main(["explain", str(trained), save_digit(tmp_path / "a.png"), "--layer", "conv1", "--at", "0,0,0"])
+        == 1
+    )
+    assert capsys.readouterr().err == (
+        "minicnn explain: Trace: a step must have been recorded. Got 'conv1'. "
+        "Choose one of '0', '1', '2', '3', '4', '5', '6', '7', 'softmax', 'label'.\n"
+    )
+
+
 def test_a_folder_of_images_is_learned(tmp_path, capsys):
     rng = np.random.default_rng(0)
     for name, level in (("dark", 60), ("bright", 190)):
