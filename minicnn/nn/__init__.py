@@ -3,13 +3,14 @@
 from minicnn.nn import init
 from minicnn.nn.activations import ELU, GELU, LeakyReLU, ReLU, Sigmoid, SiLU, Tanh
 from minicnn.nn.average_pooling import AdaptiveAvgPool2d, AvgPool2d
+from minicnn.nn.binary_losses import BCELoss, BCEWithLogitsLoss
 from minicnn.nn.containers import Identity, Residual, Sequential
 from minicnn.nn.conv import Conv2d
 from minicnn.nn.cross_entropy import CrossEntropyLoss, NLLLoss
 from minicnn.nn.dropout import Dropout, Dropout2d
 from minicnn.nn.grad_mode import enable_grad, is_grad_enabled, no_grad
 from minicnn.nn.linear import Flatten, Linear
-from minicnn.nn.losses import BCELoss, BCEWithLogitsLoss, L1Loss, Loss, MSELoss
+from minicnn.nn.losses import L1Loss, Loss, MSELoss
 from minicnn.nn.module import Module, Parameter
 from minicnn.nn.normalization import BatchNorm1d, BatchNorm2d
 from minicnn.nn.pooling import MaxPool2d

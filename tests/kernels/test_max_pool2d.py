@@ -56,7 +56,7 @@ EDGES = [
     Pool((1, 2, 7, 5), (3, 3), (2, 2), (1, 1)),
     Pool((1, 2, 5, 6), (5, 6), (5, 6)),  # one window
     Pool((1, 2, 2, 3), (6, 6), (1, 1), (3, 3)),  # the window is larger than the image
-    Pool((1, 2, 3, 2), (16, 14), (2, 1), (8, 7), (1, 2)),  # most of the window is padding
+    Pool((1, 2, 3, 2), (16, 14), (2, 1), (8, 7)),  # most of the window is padding
     Pool((1, 1, 1, 9), (1, 3), (1, 2), (0, 1)),  # a row
     Pool((1, 1, 9, 1), (3, 1), (2, 1), (1, 0)),  # a column
     Pool((1, 3, 5, 5), (2, 2), (2, 2), (1, 1), (1, 1), True),
