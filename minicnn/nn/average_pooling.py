@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
 
 from minicnn import checks
+from minicnn.kernels.geometry import inside
 from minicnn.nn.pooling import Pool
 
 
@@ -98,19 +100,18 @@ class AvgPool2d(Pool):
         return grad_input if grad_output.ndim == 4 else grad_input[0]
 
     def _taps(self, size, output_size) -> Iterator[tuple]:
-        """Yield, for each cell of the window, the output cells that meet a pixel there, and the pixels."""
-        for tap in np.ndindex(self.kernel_size):
-            cells, pixels = [], []
-            for a in range(2):
-                shift, stride = tap[a] - self.padding[a], self.stride[a]
-                first = max(0, -(shift // stride))
-                last = min(output_size[a], (size[a] - 1 - shift) // stride + 1)
-                cells.append(slice(first, max(first, last)))
-                start = first * stride + shift
-                pixels.append(slice(start, start + max(0, last - first) * stride, stride))
-            if all(c.stop > c.start for c in cells):
-                pixels = [slice(p.start, min(p.stop, s), p.step) for p, s in zip(pixels, size, strict=True)]
-                yield tuple(cells), tuple(pixels)
+        """Yield, for each cell of the window, the output cells that meet a pixel there, and the pixels.
+
+        Cells that lie on padding in every window are left out: a window may be far larger than its image.
+        """
+        axes = []
+        for a in range(2):
+            kernel, stride, padding = self.kernel_size[a], self.stride[a], self.padding[a]
+            firsts = [padding - o * stride for o in range(output_size[a])]  # the tap on pixel 0, by window
+            taps = {tap for first in firsts for tap in range(max(0, first), min(kernel, first + size[a]))}
+            axes.append([inside(size[a], tap, stride, padding, 1, output_size[a]) for tap in sorted(taps)])
+        for (cell_rows, rows), (cell_columns, columns) in itertools.product(*axes):
+            yield (cell_rows, cell_columns), (rows, columns)
 
     def _divisors(self, size, output_size) -> np.ndarray:
         """Return what each window's sum is divided by, (H_out, W_out)."""
@@ -122,8 +123,8 @@ class AvgPool2d(Pool):
             stop = np.minimum(start + self.kernel_size[a], size[a] + self.padding[a])
             if not self.count_include_pad:
                 start, stop = np.maximum(start, 0), np.minimum(stop, size[a])
-            counts.append(stop - start)
-        return np.outer(*counts).astype(float)
+            counts.append((stop - start).astype(float))
+        return np.outer(*counts)
 
     def arguments(self) -> str:
         return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"

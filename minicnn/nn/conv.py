@@ -158,17 +158,18 @@ class Conv2d(Module):
         return pads, (0, 0)
 
     def _check_arguments(self) -> None:
-        if self.padding_mode not in NUMPY_MODES:
+        if not isinstance(self.padding_mode, str) or self.padding_mode not in NUMPY_MODES:
             raise ValueError(
                 f"{self.who}: padding_mode must be one of {', '.join(NUMPY_MODES)}. Got "
                 f"{self.padding_mode!r}. Choose one of these."
             )
-        if isinstance(self.padding, str) and self.padding not in ("same", "valid"):
+        by_name = isinstance(self.padding, str)
+        if by_name and self.padding not in ("same", "valid"):
             raise ValueError(
                 f'{self.who}: padding must be an int, a pair, "same" or "valid". Got {self.padding!r}. '
                 "Choose one of these."
             )
-        if self.padding == "same" and self.stride != (1, 1):
+        if by_name and self.padding == "same" and self.stride != (1, 1):
             raise ValueError(
                 f'{self.who}: padding="same" needs stride 1. Got stride {self.stride}. '
                 "Give the padding as a number."

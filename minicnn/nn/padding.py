@@ -68,6 +68,11 @@ Use less padding or padding_mode="replicate".
             rule = "reflect padding must be smaller than the image"
         elif mode == "circular" and most > cells:
             rule = "circular padding must not be larger than the image"
+        elif mode == "replicate" and most and not cells:
+            raise ValueError(
+                f"{who}: replicate padding needs a pixel to repeat. Got padding {most} for {name} 0. "
+                "Pass images with pixels."
+            )
         else:
             continue
         raise ValueError(
