@@ -5,5 +5,17 @@ from minicnn.inspection.explainers import REGISTRY
 from minicnn.inspection.explanation import Explanation
 from minicnn.inspection.record import Step
 from minicnn.inspection.trace import Trace, trace
+from minicnn.inspection.what_if import Change, WhatIf, what_if
 
-__all__ = ["REGISTRY", "Explanation", "Step", "Story", "Trace", "chain", "trace"]
+__all__ = [
+    "REGISTRY",
+    "Change",
+    "Explanation",
+    "Step",
+    "Story",
+    "Trace",
+    "WhatIf",
+    "chain",
+    "trace",
+    "what_if",
+]

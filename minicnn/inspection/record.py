@@ -118,7 +118,8 @@ def unchanged(model: Module) -> Iterator[None]:
         for parameter, grad in grads:
             parameter.grad = grad
         for parameter, data, value in values:
-            data[...] = value
+            if data.flags.writeable:  # what cannot be written has not changed
+                data[...] = value
             parameter.data = data
         for module, key, buffer, value in buffers:
             buffer[...] = value
