@@ -6,6 +6,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 FAULTS = (np.nan, np.inf, -np.inf, -0.0)
+ANY_SHAPE = st.lists(st.integers(0, 4), max_size=4).map(tuple)
 DTYPES = st.sampled_from((np.float32, np.float64))
 
 
@@ -67,6 +68,9 @@ NO_FLOATS = {
     "number": lambda array: 1.5,
     "None": lambda array: None,
 }
+
+# What may stand for a size by mistake, and a few that are odd but right.
+NO_SIZES = (0, -1, 1.5, None, "large", True, (1, 2, 3), (1, 0), (2, "x"), np.int8(2), 10**6)
 
 
 @st.composite
