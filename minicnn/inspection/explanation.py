@@ -92,6 +92,8 @@ class Explanation:
         Further names in `expression`, with their values.
     torch_lines : str or None
         torch's own code for the number, where it has a layer for it.
+    window : tuple of int, or None
+        The shape (channels, K_h, K_w) of the window whose cells the first terms are, in reading order.
 
     Examples
     --------
@@ -125,6 +127,7 @@ class Explanation:
     steps: list[str] = field(default_factory=list)
     constants: dict = field(default_factory=dict)
     torch_lines: str | None = None
+    window: tuple[int, int, int] | None = None
 
     @property
     def operands(self) -> list[str]:

@@ -66,7 +66,7 @@ def plot_confusion_matrix(targets, predictions, classes=None, *, normalize: bool
     if len(names) <= MOST_NUMBERS:
         for i, j in np.ndindex(counts.shape):
             text = f"{shares[i, j]:.2f}" if normalize else str(counts[i, j])
-            colour = _readable_on(image.to_rgba(shares[i, j])) if counts[i, j] else "#888888"
+            colour = readable_on(image.to_rgba(shares[i, j])) if counts[i, j] else "#888888"
             size = 9 if len(names) <= 12 and len(text) <= 4 else 6
             ax.text(j, i, text, ha="center", va="center", color=colour, fontsize=size)
     return ax
@@ -156,7 +156,12 @@ def plot_reliability(targets, probabilities, classes=None, *, bins: int = 15, ax
     return ax
 
 
-def _readable_on(rgba) -> str:
+def readable_on(rgba) -> str:
+    """Return the colour of text, black or white, that stands out against a background.
+
+    >>> readable_on((1, 1, 0, 1)), readable_on((0, 0, 1, 1))
+    ('black', 'white')
+    """
     red, green, blue, _ = rgba
     return "black" if 0.299 * red + 0.587 * green + 0.114 * blue > 0.55 else "white"
 

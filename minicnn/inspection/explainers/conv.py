@@ -109,7 +109,9 @@ def output(step, index: tuple) -> Explanation:
         rule += " + bias"
     values, weights, product, note, *where = (np.ravel(array) for array in operands)
     terms = as_terms(dict(zip(places, where, strict=True)), product, note, input=values, weight=weights)
-    return explain_sum(step, "output", index, rule, terms, expression="(input * weight).sum()")
+    return explain_sum(
+        step, "output", index, rule, terms, expression="(input * weight).sum()", window=weight.shape[1:]
+    )
 
 
 def grad_input(step, index: tuple) -> Explanation:
