@@ -19,6 +19,7 @@ from tests.helpers import draws
 # One example of every layer at least, with no argument at its default.
 LAYERS = [
     nn.AdaptiveAvgPool2d((2, None)),
+    nn.Affine(0.5, -2),
     nn.AvgPool2d((2, 3), (1, 2), (1, 0), True, False, 5),
     nn.BatchNorm1d(3, 1e-3, None, False, False),
     nn.BatchNorm1d(3, affine=False, dtype=np.float64),
@@ -31,12 +32,21 @@ LAYERS = [
     nn.ELU(0.5),
     nn.Flatten(0, 2),
     nn.GELU("tanh"),
+    nn.Graph(
+        [("a", "net.0", "x"), ("b", "add", "a", "x"), ("c", "cat", "b", "a")],
+        net=nn.Sequential(nn.Linear(3, 3)),
+        add=nn.Add(),
+        cat=nn.Concatenate(1),
+    ),
     nn.Identity(),
     nn.LeakyReLU(0.2),
     nn.Linear(3, 2, False, np.float64),
     nn.LogSoftmax(-1),
     nn.MaxPool2d((2, 3), (1, 2), (1, 0), (2, 1), True, True),
+    nn.Mean((2, 3), True),
+    nn.Pad2d((1, 2, 0, 3), "reflect", 2.5),
     nn.ReLU(),
+    nn.Reshape((0, 2, -1)),
     nn.Residual(nn.Linear(3, 3)),
     nn.Residual(nn.Conv2d(2, 3, 1), nn.Conv2d(2, 3, 1, bias=False)),
     nn.Sequential(),
@@ -44,6 +54,7 @@ LAYERS = [
     nn.SiLU(),
     nn.Sigmoid(),
     nn.Softmax(1),
+    nn.Squeeze((2, 3)),
     nn.Tanh(),
 ]
 

@@ -126,7 +126,7 @@ def _check_own_state(module: nn.Module, description: dict) -> None:
     own = {name: (array.shape, str(array.dtype)) for name, array in _own_state(module).items()}
     made = dict(_tensors_of_layer(description))
     foreign = sorted(name for name in own.keys() | made.keys() if own.get(name) != made.get(name))
-    if not isinstance(module, nn.Sequential):
+    if not isinstance(module, nn.Sequential | nn.Graph):
         foreign += sorted(module.children().keys() - arguments_of(type(module)).keys())
     if foreign:
         raise ValueError(
@@ -207,7 +207,7 @@ def check_description(description) -> None:
         if not isinstance(arguments, dict) or not isinstance(children, dict):
             raise ValueError(f"a {kind} without arguments")
         known = arguments_of(kinds()[kind])
-        given = arguments.keys() if kind == "Sequential" else arguments.keys() | children.keys()
+        given = arguments.keys() if kind in ("Sequential", "Graph") else arguments.keys() | children.keys()
         unknown = sorted(given - known.keys())
         missing = sorted(name for name in known.keys() - given if known[name] is NO_DEFAULT)
         if unknown or missing:

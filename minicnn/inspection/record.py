@@ -40,7 +40,8 @@ class Step:
     training : bool
         The layer's mode during the call.
     parts, grad_parts : dict of str to ndarray
-        What the children of a layer that adds several paths gave, forward and backward.
+        What the children of a layer that adds several paths gave, forward and backward; or, of a layer
+        with several inputs, each input and its gradient ("input 0", ...), of which `input` is the first.
     origin : tuple of int, or None
         Behind a Flatten: the shape (C, H, W) that the columns of `input` had.
 
@@ -134,7 +135,7 @@ def unchanged(model: Module) -> Iterator[None]:
 def recording(model: Module) -> Iterator[list[Step]]:
     """Yield a list that fills with a Step for every call of every layer below `model`.
 
-    `Sequential` only passes on, so it makes no step of its own.
+    `Sequential` and `Graph` only pass on, so they make no steps of their own.
 
     >>> model = nn.Sequential(nn.Flatten(), nn.Linear(2, 1))
     >>> with recording(model) as steps:
@@ -158,6 +159,17 @@ def recording(model: Module) -> Iterator[list[Step]]:
                     vars(module)[method] = function
 
 
+def each_input(arrays) -> dict[str, np.ndarray]:
+    """Return a tuple's arrays by name; nothing for one array.
+
+    >>> each_input((np.ones(1), np.zeros(1)))
+    {'input 0': array([1.]), 'input 1': array([0.])}
+    """
+    if not isinstance(arrays, tuple):
+        return {}
+    return {f"input {position}": array for position, array in enumerate(arrays)}
+
+
 def _watch(module: Module, name: str, steps: list[Step], latest: dict[int, dict]) -> None:
     """Let `module` write down its calls; a backward belongs to the latest forward without one.
 
@@ -173,20 +185,21 @@ def _watch(module: Module, name: str, steps: list[Step], latest: dict[int, dict]
     def recorded_forward(input):
         output = forward(input)
         latest[id(module)] = {"output": output}
+        several = each_input(input)
         calls = sum(step.module is module for step in steps)
         step = Step(
             name=f"{name}#{calls + 1}" if calls else name,
             kind=type(module).__name__,
             module=module,
-            input=input,
+            input=several["input 0"] if several else input,
             output=output[0] if isinstance(output, tuple) else output,
             parameters={key: parameter.data for key, parameter in own_parameters(module).items()},
             saved=module.saved,
             training=module.training,
-            parts=parts_of("output"),
+            parts=several or parts_of("output"),
         )
         open_calls.append(step)
-        if not isinstance(module, nn.Sequential):
+        if not isinstance(module, nn.Sequential | nn.Graph):
             steps.append(step)
         return output
 
@@ -197,13 +210,15 @@ def _watch(module: Module, name: str, steps: list[Step], latest: dict[int, dict]
         for parameter in own.values():
             parameter.grad = None
         step.grad_output = grad_output
-        step.grad_input = backward(grad_output)
+        given = backward(grad_output)
+        several = each_input(given)
+        step.grad_input = several["input 0"] if several else given
         step.grads = {key: parameter.grad for key, parameter in own.items() if parameter.grad is not None}
         for key, parameter in own.items():
             if before[key] is not None:
                 parameter.grad = before[key] if parameter.grad is None else before[key] + parameter.grad
-        latest[id(module)]["grad_input"] = step.grad_input
-        step.grad_parts = parts_of("grad_input")
-        return step.grad_input
+        latest[id(module)]["grad_input"] = given
+        step.grad_parts = several or parts_of("grad_input")
+        return given
 
     module.forward, module.backward = recorded_forward, recorded_backward

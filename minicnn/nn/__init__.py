@@ -2,6 +2,7 @@
 
 from minicnn.nn import init
 from minicnn.nn.activations import ELU, GELU, LeakyReLU, ReLU, Sigmoid, SiLU, Tanh
+from minicnn.nn.arithmetic import Affine, Mean
 from minicnn.nn.average_pooling import AdaptiveAvgPool2d, AvgPool2d
 from minicnn.nn.binary_losses import BCELoss, BCEWithLogitsLoss
 from minicnn.nn.containers import Identity, Residual, Sequential
@@ -9,27 +10,34 @@ from minicnn.nn.conv import Conv2d
 from minicnn.nn.cross_entropy import CrossEntropyLoss, NLLLoss
 from minicnn.nn.dropout import Dropout, Dropout2d
 from minicnn.nn.grad_mode import enable_grad, is_grad_enabled, no_grad
+from minicnn.nn.graph import Graph
+from minicnn.nn.joins import Add, Concatenate
 from minicnn.nn.linear import Flatten, Linear
 from minicnn.nn.losses import L1Loss, Loss, MSELoss
 from minicnn.nn.module import Module, Parameter
 from minicnn.nn.normalization import BatchNorm1d, BatchNorm2d
 from minicnn.nn.pooling import MaxPool2d
+from minicnn.nn.shapes import Pad2d, Reshape, Squeeze
 from minicnn.nn.softmax import LogSoftmax, Softmax
 
 __all__ = [
     "ELU",
     "GELU",
     "AdaptiveAvgPool2d",
+    "Add",
+    "Affine",
     "AvgPool2d",
     "BCELoss",
     "BCEWithLogitsLoss",
     "BatchNorm1d",
     "BatchNorm2d",
+    "Concatenate",
     "Conv2d",
     "CrossEntropyLoss",
     "Dropout",
     "Dropout2d",
     "Flatten",
+    "Graph",
     "Identity",
     "L1Loss",
     "LeakyReLU",
@@ -38,15 +46,19 @@ __all__ = [
     "Loss",
     "MSELoss",
     "MaxPool2d",
+    "Mean",
     "Module",
     "NLLLoss",
+    "Pad2d",
     "Parameter",
     "ReLU",
+    "Reshape",
     "Residual",
     "Sequential",
     "SiLU",
     "Sigmoid",
     "Softmax",
+    "Squeeze",
     "Tanh",
     "enable_grad",
     "init",

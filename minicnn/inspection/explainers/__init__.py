@@ -1,6 +1,15 @@
 """How every kind of layer explains its numbers; each file joins the registry when it is imported."""
 
-from minicnn.inspection.explainers import activations, conv, label, linear, losses, normalization, pooling
+from minicnn.inspection.explainers import (
+    activations,
+    conv,
+    label,
+    linear,
+    losses,
+    normalization,
+    operations,
+    pooling,
+)
 from minicnn.inspection.explainers.registry import REGISTRY, Explainer, register
 
 __all__ = [
@@ -12,6 +21,7 @@ __all__ = [
     "linear",
     "losses",
     "normalization",
+    "operations",
     "pooling",
     "register",
 ]

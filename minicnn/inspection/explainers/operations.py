@@ -1,0 +1,150 @@
+"""What stands between layers: sums of paths, joined channels, constants, means, shapes, padding."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minicnn.inspection.explainers.common import explain_sum, moved
+from minicnn.inspection.explainers.registry import register
+from minicnn.inspection.explanation import Explanation, as_terms, number
+
+
+def place(name: str, index) -> str:
+    """Return an array's name with an index, as it is written in code.
+
+    >>> place("input 1", (0, 3))
+    'input 1[0, 3]'
+    """
+    return f"{name}[{', '.join(str(int(i)) for i in index)}]"
+
+
+def added(step, index: tuple) -> Explanation:
+    """output = Σ of the inputs at this place"""
+    values = [float(array[index]) for array in step.parts.values()]
+    return explain_sum(step, "output", index, "Σ inputs", as_terms({}, values, list(step.parts)))
+
+
+def passed(step, index: tuple) -> Explanation:
+    """grad_input = grad_output, for every input"""
+    terms = as_terms({}, [step.grad_output[index]], "the whole gradient goes to every input")
+    return explain_sum(step, "grad_input", index, place("grad_output", index), terms)
+
+
+register("Add", output=added, grad_input=passed)
+
+
+def joined_output(step, index: tuple) -> Explanation:
+    """output = the input whose part of the axis this is"""
+    axis, rest = step.module.dim % step.output.ndim, list(index)
+    names = iter(step.parts)
+    name = next(names)
+    while rest[axis] >= step.parts[name].shape[axis]:
+        rest[axis] -= step.parts[name].shape[axis]
+        name = next(names)
+    terms = as_terms({}, [step.parts[name][tuple(rest)]], "moved, not changed")
+    return explain_sum(step, "output", index, place(name, rest), terms)
+
+
+register("Concatenate", output=joined_output, grad_input=passed)  # the first input's part comes first
+
+
+def scaled(step, index: tuple) -> Explanation:
+    """output = factor · input + shift"""
+    factor, shift = step.module.factor, step.module.shift
+    operands = {"input": [step.input[index], 1], "constant": [factor, shift]}
+    product = np.multiply(operands["input"], operands["constant"])
+    terms = as_terms({}, product, ["", "shift"], **operands)
+    return explain_sum(
+        step, "output", index, "factor·input + shift", terms, expression="(input * constant).sum()"
+    )
+
+
+def scaled_grad(step, index: tuple) -> Explanation:
+    """grad_input = factor · grad_output"""
+    grad, factor = float(step.grad_output[index]), step.module.factor
+    terms = as_terms({}, [grad * factor], grad_output=[grad], factor=[factor])
+    return explain_sum(
+        step, "grad_input", index, "factor·grad_output", terms, expression="(grad_output * factor).sum()"
+    )
+
+
+register("Affine", output=scaled, grad_input=scaled_grad)
+
+
+def mean_axes(step) -> tuple[int, ...]:
+    """Return the axes that the mean is taken over, in order, counted from the front."""
+    return tuple(sorted(dim % step.input.ndim for dim in step.module.dim))
+
+
+def mean_output(step, index: tuple) -> Explanation:
+    """output = Σ input / n"""
+    axes, left = mean_axes(step), list(index)
+    if not step.module.keepdim:
+        for axis in axes:
+            left.insert(axis, 0)
+    places = [slice(None) if axis in axes else i for axis, i in enumerate(left)]
+    values = np.float64(step.input[tuple(places)])
+    grid = {f"axis {axis}": grid.ravel() for axis, grid in zip(axes, np.indices(values.shape), strict=True)}
+    terms = as_terms(grid, values.ravel() / values.size, input=values.ravel())
+    rule = f"Σ input / {number(values.size)}"
+    return explain_sum(step, "output", index, rule, terms, expression="input.mean()", operations=2)
+
+
+def mean_grad(step, index: tuple) -> Explanation:
+    """grad_input = grad_output / n"""
+    axes = mean_axes(step)
+    where = tuple(0 if a in axes else i for a, i in enumerate(index))
+    if not step.module.keepdim:
+        where = tuple(i for a, i in enumerate(index) if a not in axes)
+    count = int(np.prod([step.input.shape[axis] for axis in axes]))
+    grad = float(step.grad_output[where])
+    terms = as_terms({}, [grad / count], grad_output=[grad], n=[count])
+    rule = f"{place('grad_output', where)} / {count}"
+    return explain_sum(step, "grad_input", index, rule, terms, expression="(grad_output / n).sum()")
+
+
+register("Mean", output=mean_output, grad_input=mean_grad)
+register(
+    "Reshape",
+    "Squeeze",
+    output=lambda step, index: moved(step, "output", index),
+    grad_input=lambda step, index: moved(step, "grad_input", index),
+)
+
+
+def sources(step) -> tuple[np.ndarray, np.ndarray]:
+    """Return, for every output row and column, the input row and column it holds; -1 for none."""
+    left, right, top, bottom = step.module.padding
+    modes = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}
+    found = []
+    for size, pads in zip(step.input.shape[-2:], ((top, bottom), (left, right)), strict=True):
+        if step.module.mode == "zeros":
+            found.append(np.pad(np.arange(size), pads, constant_values=-1))
+        else:
+            found.append(np.pad(np.arange(size), pads, modes[step.module.mode]))
+    return found[0], found[1]
+
+
+def padded_output(step, index: tuple) -> Explanation:
+    """output = the pixel that this cell was copied from, or the constant"""
+    rows, columns = sources(step)
+    *front, y, x = index
+    source = (*front, rows[y], columns[x])
+    outside = min(source[-2:]) < 0
+    value, rule = (step.module.value, "value") if outside else (step.input[source], place("input", source))
+    terms = as_terms({}, [value], "padding" if outside else "moved, not changed")
+    return explain_sum(step, "output", index, rule, terms)
+
+
+def padded_grad(step, index: tuple) -> Explanation:
+    """grad_input = Σ grad_output over the cells that hold this pixel"""
+    rows, columns = sources(step)
+    *front, i, j = index
+    cells = [(y, x) for y in np.flatnonzero(rows == i) for x in np.flatnonzero(columns == j)]
+    row, column = np.array(cells, int).reshape(-1, 2).T
+    grads = np.float64(step.grad_output[(*front, row, column)])
+    rule = "Σ grad_output of the cells that hold this pixel"
+    return explain_sum(step, "grad_input", index, rule, as_terms({"row": row, "column": column}, grads))
+
+
+register("Pad2d", output=padded_output, grad_input=padded_grad)
