@@ -1,0 +1,394 @@
+"""check_gradients: right on right layers, the first wrong one by name, kinks and ties told apart."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+
+from minicnn import kernels, nn
+from minicnn.inspection import check_gradients
+from minicnn.inspection.differences import Slopes, Value
+from minicnn.inspection.kinks import on_kink, windows_of
+from tests.helpers import distinct, draws, raises
+from tests.networks import random_network
+
+TARGETS = np.array([0, 2])
+
+
+class Scaled(nn.Module):
+    """A layer that is right, and that no explanation knows."""
+
+    def forward(self, input):
+        output = 3 * input
+        self.save(output)
+        return output
+
+    def backward(self, grad_output):
+        self.recall(grad_output)
+        return 3 * grad_output
+
+
+class Unscaled(Scaled):
+    """Its backward forgets the factor."""
+
+    def backward(self, grad_output):
+        return grad_output
+
+
+class ForgetsShortcut(nn.Residual):
+    """Its layers are right, but nothing goes back around them."""
+
+    def backward(self, grad_output):
+        return self.body.backward(grad_output)
+
+
+class Wrong:
+    """Wrong backwards, each a subclass of the layer that it is wrong about."""
+
+    class Conv2d(nn.Conv2d):
+        def backward(self, grad_output):
+            grad_input = super().backward(grad_output)
+            self.weight.grad = self.weight.grad[..., ::-1].copy()  # flipped
+            return grad_input
+
+    class Linear(nn.Linear):
+        def backward(self, grad_output):
+            grad_input = super().backward(grad_output)
+            self.bias.grad = self.bias.grad / len(grad_output)  # the mean for the sum
+            return grad_input
+
+    class ReLU(nn.ReLU):
+        def backward(self, grad_output):
+            return grad_output  # as if nothing had been cut off
+
+    class BatchNorm2d(nn.BatchNorm2d):
+        def backward(self, grad_output):
+            return super().backward(grad_output) + 1e-3 * grad_output
+
+    class MaxPool2d(nn.MaxPool2d):
+        def backward(self, grad_output):
+            return super().backward(grad_output)[..., ::-1].copy()
+
+    class CrossEntropyLoss(nn.CrossEntropyLoss):
+        def backward(self, grad_output=None):
+            return -super().backward(grad_output)
+
+
+def net(**wrong) -> nn.Sequential:
+    """Return a float64 net in train mode; a layer's class is taken from `wrong` if it is named there."""
+    kind = {name: wrong.get(name, getattr(nn, name)) for name in vars(nn) if name[0].isupper()}
+    return nn.Sequential(
+        kind["Conv2d"](1, 3, 3, padding=1, rng=0), kind["BatchNorm2d"](3), kind["ReLU"](),
+        nn.Residual(nn.Conv2d(3, 3, 3, padding=1, rng=1)), kind["MaxPool2d"](2),
+        nn.Dropout(0.3, rng=2), nn.Flatten(), kind["Linear"](27, 3, rng=3),
+    ).astype(np.float64)  # fmt: skip
+
+
+IMAGES = draws((2, 1, 6, 6), np.float64, seed=5)
+
+
+def test_by_hand():
+    # x² through w: loss = (w·x - t)² = (2·3 - 5)² = 1; by w 2·1·3 = 6, by x 2·1·2 = 4, by the output 2
+    layer = nn.Linear(1, 1, bias=False, dtype=np.float64, rng=0)
+    layer.weight.data[...] = 2
+    result = check_gradients(nn.Sequential(layer), np.array([[3.0]]), np.array([[5.0]]), nn.MSELoss())
+    assert result.ok
+    told = {(row.who, row.of): row.findings[0].analytic for row in result.rows}
+    assert told == {
+        ("MSELoss", "grad_input"): 2,
+        ('Linear "0"', "grad_input"): 4,
+        ('Linear "0"', "weight.grad"): 6,
+        ("the whole model", "grad_input"): 4,
+        ("the whole model", "0.weight.grad"): 6,
+    }
+    assert all(abs(row.findings[0].numeric - row.findings[0].analytic) < 1e-8 for row in result.rows)
+    assert str(result).startswith("check_gradients: all 5 gradients are right\n")
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_a_right_net_is_right(training):
+    result = check_gradients(net().train(training), IMAGES, TARGETS)
+    assert result.ok, str(result)
+    assert {row.verdict for row in result.rows} <= {"right", "kink"}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_random_nets_are_right(seed):
+    model, images, targets = random_network(np.random.default_rng(seed), np.float64, batch=2)
+    result = check_gradients(model, images, targets, nn.CrossEntropyLoss(label_smoothing=0.1))
+    assert result.ok, str(result)
+
+
+@pytest.mark.parametrize("name", ["MSELoss", "L1Loss", "BCEWithLogitsLoss"])
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_other_losses_are_right(name, reduction):
+    model = nn.Sequential(nn.Linear(4, 3, dtype=np.float64, rng=0))
+    targets = np.random.default_rng(1).random((5, 3))
+    result = check_gradients(model, draws((5, 4)), targets, getattr(nn, name)(reduction=reduction))
+    assert result.ok, str(result)
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "of", "explained"),
+    [
+        ("Conv2d", "0", "weight.grad", 'Conv2d "0": weight.grad['),
+        ("BatchNorm2d", "1", "grad_input", 'BatchNorm2d "1": grad_input['),
+        ("ReLU", "2", "grad_input", 'ReLU "2": grad_input['),
+        ("MaxPool2d", "4", "grad_input", 'MaxPool2d "4": grad_input['),
+        ("Linear", "7", "bias.grad", 'Linear "7": bias.grad['),
+    ],
+)
+def test_the_wrong_layer_is_named_and_its_number_explained(name, place, of, explained):
+    result = check_gradients(net(**{name: getattr(Wrong, name)}), IMAGES, TARGETS)
+    first = result.first_wrong
+    assert (first.who, first.of) == (f'{name} "{place}"', of), str(result)
+    worst = first.worst
+    assert worst.index is not None
+    assert first.explanation.title.startswith(explained)
+    # the explanation is of that very number: it recomputes the numeric one, and shows the analytic one
+    assert first.explanation.actual == worst.analytic
+    assert abs(first.explanation.value - worst.numeric) < 1e-6 * max(1, abs(worst.numeric))
+    assert not first.explanation.ok
+    for text in (str(first.explanation.title), "analytic ", "numeric  "):
+        assert text in str(result)
+
+
+def test_a_wrong_loss_is_first():
+    result = check_gradients(net(), IMAGES, TARGETS, Wrong.CrossEntropyLoss())
+    assert (result.first_wrong.who, result.first_wrong.of) == ("CrossEntropyLoss", "grad_input")
+    # its layers are right by themselves, and the whole model is not
+    assert {row.who for row in result.rows if row.verdict == "wrong"} == {
+        "CrossEntropyLoss",
+        "the whole model",
+    }
+
+
+def test_a_wrong_kernel_is_found(monkeypatch):
+    right = kernels.conv2d_grad_input
+
+    def transposed(grad_output, weight, *geometry):
+        return right(grad_output, np.ascontiguousarray(weight.swapaxes(2, 3)), *geometry)
+
+    monkeypatch.setattr(kernels, "conv2d_grad_input", transposed)
+    result = check_gradients(net(), IMAGES, TARGETS)
+    # the last convolution, inside the residual block, before the block itself and the first one
+    assert (result.first_wrong.who, result.first_wrong.of) == ('Conv2d "3.body"', "grad_input")
+
+
+def test_a_layer_without_an_explanation():
+    good = nn.Sequential(nn.Flatten(), Scaled(), nn.Linear(36, 3, rng=0)).astype(np.float64)
+    assert check_gradients(good, IMAGES, TARGETS).ok
+    bad = nn.Sequential(nn.Flatten(), Unscaled(), nn.Linear(36, 3, rng=0)).astype(np.float64)
+    result = check_gradients(bad, IMAGES, TARGETS)
+    assert (result.first_wrong.who, result.first_wrong.explanation) == ('Unscaled "1"', None)
+    assert abs(result.first_wrong.worst.numeric - 3 * result.first_wrong.worst.analytic) < 1e-8
+
+
+def test_a_block_that_passes_nothing_on_is_named():
+    block = ForgetsShortcut(nn.Conv2d(1, 1, 3, padding=1, rng=0), nn.Conv2d(1, 1, 1, rng=1))
+    model = nn.Sequential(block, nn.Flatten(), nn.Linear(36, 3, rng=0)).astype(np.float64)
+    result = check_gradients(model, IMAGES, TARGETS)
+    assert result.first_wrong.who == 'ForgetsShortcut "0"'
+    wrong = {(row.who, row.of) for row in result.rows if row.verdict == "wrong"}
+    assert ('ForgetsShortcut "0"', "shortcut.weight.grad") in wrong
+    assert ('ForgetsShortcut "0"', "body.weight.grad") not in wrong
+    assert not any(who.startswith("Conv2d") for who, _ in wrong)
+
+
+def test_a_model_that_wires_its_layers_wrongly():
+    class Skips(nn.Sequential):
+        def backward(self, grad_output):
+            return self[0].backward(self[2].backward(grad_output))  # forgets the activation
+
+    model = Skips(nn.Flatten(), nn.Tanh(), nn.Linear(36, 3, dtype=np.float64, rng=0))
+    result = check_gradients(model, IMAGES, TARGETS)
+    assert result.first_wrong.who == "the whole model"
+    assert "every layer by itself is right: what passes the gradients on between them is not" in str(result)
+
+
+def test_kink_of_relu_by_hand():
+    # input 0: from the left the slope is 0, from the right 5; the difference sees 2.5, backward says 0
+    model = nn.Sequential(nn.ReLU())
+    result = check_gradients(model, np.array([[0.0, 1.0]]), np.array([[-5.0, 0.0]]), nn.MSELoss("sum"))
+    assert result.ok
+    (relu,) = [row for row in result.rows if row.who == 'ReLU "0"']
+    # MSE's gradient: 2·(0 + 5) = 10, so the slopes are 0 and 10
+    assert (relu.verdict, relu.kink.index, relu.kink.analytic) == ("right", (0, 0), 0)
+    np.testing.assert_allclose([relu.kink.numeric, *relu.kink.sides], [5, 0, 10], atol=1e-5)
+    line = 'ReLU "0": grad_input[0, 0]: analytic 0, numeric 5: ReLU "0" takes another branch on each side'
+    assert f"{line} (slopes 0, 10)" in str(result)
+    assert "on a kink the slope jumps, and backward gives one of its sides: that is no mistake" in str(result)
+
+
+def test_on_a_kink_a_slope_outside_both_sides_is_wrong():
+    class Doubled(nn.ReLU):
+        def forward(self, input):
+            self.slope = np.where(input == 0, 2.0, input > 0)
+            return super().forward(input)
+
+        def backward(self, grad_output):
+            return self.slope * grad_output
+
+    model = nn.Sequential(Doubled())
+    result = check_gradients(model, np.array([[0.0, 1.0]]), np.array([[-5.0, 0.0]]), nn.MSELoss("sum"))
+    assert result.first_wrong.who == 'Doubled "0"'
+
+
+def test_tie_of_max_pooling_by_hand():
+    # 7 stands twice: the first wins and gets the whole gradient 2·(7 - 4) = 6; the difference sees 3 and 3
+    image = np.array([[[[7.0, 7.0], [1.0, 2.0]]]])
+    result = check_gradients(nn.Sequential(nn.MaxPool2d(2)), image, np.full((1, 1, 1, 1), 4.0), nn.MSELoss())
+    assert result.ok
+    (pool,) = [row for row in result.rows if row.who.startswith("MaxPool2d")]
+    ties = [finding for finding in pool.findings if finding.verdict == "kink"]
+    assert [(tie.index, tie.analytic) for tie in ties] == [((0, 0, 0, 0), 6), ((0, 0, 0, 1), 0)]
+    np.testing.assert_allclose([tie.numeric for tie in ties], [3, 3], atol=1e-5)
+    assert 'MaxPool2d "0" takes another branch on each side' in str(result)
+
+
+def test_kink_of_the_absolute_distance():
+    class Upwards(nn.L1Loss):
+        def backward(self, grad_output=None):
+            return np.where(self.saved["difference"] < 0, -1.0, 1.0)
+
+    predictions, targets = np.array([[1.0, 2]]), np.array([[1.0, 5]])
+    # at its kink |x - t| has slopes -1 and 1; a difference sees 0, which L1Loss gives too
+    assert check_gradients(nn.Sequential(nn.Identity()), predictions, targets, nn.L1Loss("sum")).ok
+    result = check_gradients(nn.Sequential(nn.Identity()), predictions, targets, Upwards("sum"))
+    assert result.ok
+    assert (result.rows[0].kink.index, result.rows[0].kink.who) == ((0, 0), "L1Loss")
+    np.testing.assert_allclose(result.rows[0].kink.sides, [-1, 1], atol=1e-5)
+
+
+@pytest.mark.parametrize("layer", [nn.ReLU(), nn.LeakyReLU(0.2), nn.ELU(0.5), nn.MaxPool2d(3, 2, 1)])
+def test_images_full_of_kinks_and_ties(layer):
+    images = np.random.default_rng(0).integers(-1, 2, (2, 1, 9, 9)).astype(np.float64)
+    model = nn.Sequential(copy.deepcopy(layer), nn.Flatten(), nn.Linear(layer(images)[0].size, 3, rng=0))
+    result = check_gradients(model.astype(np.float64), images, TARGETS)
+    assert result.ok, str(result)
+    (row,) = [row for row in result.rows if row.who == f'{type(layer).__name__} "0"']
+    assert row.kink is not None
+    assert row.verdict in ("right", "kink")
+
+
+def test_large_layers_full_of_kinks_still_show_their_mistakes():
+    images = np.random.default_rng(0).integers(-2, 3, (2, 1, 12, 12)).astype(np.float64)
+    model = nn.Sequential(Wrong.ReLU(), nn.Flatten(), nn.Linear(144, 3, rng=0)).astype(np.float64)
+    result = check_gradients(model, images, TARGETS)
+    assert result.first_wrong.who == 'ReLU "0"'
+    assert images[result.first_wrong.worst.index] < 0
+
+
+def test_one_wrong_number_among_many_is_found():
+    class OneOff(nn.Linear):
+        def backward(self, grad_output):
+            grad_input = super().backward(grad_output)
+            self.weight.grad[1, 77] += 0.01 * np.abs(self.weight.grad).max()
+            return grad_input
+
+    model = nn.Sequential(OneOff(200, 3, rng=0), nn.Linear(3, 3, rng=1)).astype(np.float64)
+    result = check_gradients(model, draws((2, 200)), TARGETS)
+    assert (result.first_wrong.of, result.first_wrong.worst.index) == ("weight.grad", (1, 77))
+
+
+def test_curves_are_no_mistake():
+    # (f(x+h) - f(x-h)) / 2h of a curve that changes within 1e-5: only a smaller step sees the slope
+    x = np.array([1e-5])
+    slopes = Slopes(lambda: Value(float(np.sin(3e4 * x[0])), 1.0, []), x, np.array([3e4 * np.cos(0.3)]))
+    assert slopes.at(0).verdict == "right"
+    slopes = Slopes(lambda: Value(float(np.sin(3e4 * x[0])), 1.0, []), x, np.array([2.9e4 * np.cos(0.3)]))
+    assert slopes.at(0).verdict == "wrong"
+
+
+def test_windows_are_those_of_the_layer():
+    images = distinct((2, 3, 8, 7))
+    for arguments in [(2,), (3, 2, 1), ((2, 3), 1, (0, 1), (2, 1)), (3, 2, 1, 1, False, True)]:
+        layer = nn.MaxPool2d(*arguments)
+        values, _ = windows_of(layer, images)
+        np.testing.assert_array_equal(values.max(axis=-1).ravel(), layer(images).ravel())
+        assert not on_kink(layer, images, 1e-6).any()
+
+
+def test_nan_is_not_finite():
+    images = IMAGES.copy()
+    images[0, 0, 0, 0] = np.nan
+    result = check_gradients(
+        nn.Sequential(nn.Flatten(), nn.Linear(36, 3, dtype=np.float64, rng=0)), images, TARGETS
+    )
+    assert not result.ok
+    assert result.first_wrong.verdict == "not finite"
+
+
+def test_dropout_keeps_its_mask_and_its_random_state():
+    model = nn.Sequential(nn.Flatten(), nn.Dropout(0.5, rng=0), nn.Linear(36, 3, dtype=np.float64, rng=0))
+    before = copy.deepcopy(model[1].rng.bit_generator.state)
+    result = check_gradients(model, IMAGES, TARGETS)
+    assert result.ok, str(result)
+    assert model[1].rng.bit_generator.state == before
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_the_model_is_left_as_it_was(fails, monkeypatch):
+    model = net()
+    model.backward(model(IMAGES))
+    arrays = model.state_dict()
+    owners = [(p.data, p.grad) for p in model.parameters()]
+    saved = [module.saved for module in model.modules()]
+    criterion = nn.CrossEntropyLoss()
+    if fails:
+        monkeypatch.setattr(nn.Flatten, "backward", lambda self, grad_output: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            check_gradients(model, IMAGES, TARGETS, criterion)
+    else:
+        images = IMAGES.copy()
+        images.flags.writeable = False
+        check_gradients(model, images, TARGETS, criterion)
+    for name, array in model.state_dict().items():
+        np.testing.assert_array_equal(array, arrays[name])
+    assert all(
+        p.data is data and p.grad is grad for p, (data, grad) in zip(model.parameters(), owners, strict=True)
+    )
+    assert all(module.saved is kept for module, kept in zip(model.modules(), saved, strict=True))
+    assert criterion.saved == {}
+    assert not any("forward" in vars(module) or "backward" in vars(module) for module in model.modules())
+
+
+def test_same_seed_same_result():
+    one, two = (str(check_gradients(net(), IMAGES, TARGETS, rng=7)) for _ in range(2))
+    assert one == two
+
+
+def test_html():
+    result = check_gradients(net(Linear=Wrong.Linear), IMAGES, TARGETS)
+    assert "<table>" in result._repr_html_()
+    assert "bias.grad of Linear &quot;7&quot;" in result._repr_html_()
+
+
+def test_errors():
+    with raises(
+        TypeError,
+        "check_gradients: central differences need float64, because the rounding of float32 is larger than the "
+        "differences. Got float32 in images. Convert with model.astype(np.float64) and images.astype(np.float64).",
+    ):
+        check_gradients(net(), IMAGES.astype(np.float32), TARGETS)
+    with raises(
+        TypeError,
+        "check_gradients: central differences need float64, because the rounding of float32 is larger than the "
+        "differences. Got float32 in 0.weight. Convert with model.astype(np.float64) and images.astype(np.float64).",
+    ):
+        check_gradients(net().astype(np.float32), IMAGES, TARGETS)
+    with raises(
+        TypeError, "check_gradients: model must be a minicnn module. Got ndarray. Pass the model first."
+    ):
+        check_gradients(IMAGES, net(), TARGETS)
+    with raises(
+        TypeError,
+        "check_gradients: images must be float32 or float64. Got int64. Convert it with .astype(np.float32).",
+    ):
+        check_gradients(net(), IMAGES.astype(np.int64), TARGETS)
+    with raises(
+        ValueError, "check_gradients: images must hold at least one image. Got none. Pass a small batch."
+    ):
+        check_gradients(net(), IMAGES[:0], TARGETS[:0])
