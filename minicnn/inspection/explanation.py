@@ -209,7 +209,7 @@ class Explanation:
         used = [name for name in self.operands if re.search(rf"\b{name}\b", self.expression)]
         lines = [f"{name} = " + array.format(literal(self.terms[name], library)) for name in used]
         lines += [f"{name} = {literal(value, library)}" for name, value in self.constants.items()]
-        expression = self.expression.replace("xp.", f"{library}.")
+        expression = re.sub(r"\bxp\.", f"{library}.", self.expression)  # not the "xp." in "exp."
         header = f"import math\n{header}" if "math." in expression else header
         return "\n".join([header, *lines, f"print(float({expression}))"])
 

@@ -23,6 +23,7 @@ def columns_of(step) -> list[str]:
         span(output),
         average(output),
         span(step.grad_input),
+        average(step.grad_input),
         dead_share(step),
     ]
 
@@ -36,8 +37,9 @@ HEADER = (
     "multiply-adds",
     "bytes kept",
     "output range",
-    "mean",
+    "output mean",
     "grad_input range",
+    "grad_input mean",
     "dead",
 )
 LEFT = 4  # so many columns are set to the left; the rest are numbers
@@ -67,9 +69,11 @@ def span(array) -> str:
 def average(array) -> str:
     """Return the mean of the finite numbers of an array.
 
-    >>> average(np.float32([1, 2, np.inf]))
-    '1.5'
+    >>> average(np.float32([1, 2, np.inf])), average(None)
+    ('1.5', '-')
     """
+    if array is None:
+        return "-"
     finite = np.asarray(array)[np.isfinite(array)]
     return f"{finite.mean(dtype=np.float64):.3g}" if finite.size and finite.dtype.kind == "f" else "-"
 

@@ -154,6 +154,11 @@ def trace(model: nn.Module, images: np.ndarray, targets=None, criterion=None, cl
     'Label'
     """
     criterion = nn.CrossEntropyLoss() if criterion is None else criterion
+    if not hasattr(criterion, "saved"):
+        raise TypeError(
+            f"trace: criterion must be a loss. Got {type(criterion).__name__}. "
+            "Pass one such as nn.CrossEntropyLoss() (with the brackets)."
+        )
     names = None if classes is None else tuple(map(str, classes))
     with nn.enable_grad(), unchanged(model), kept(criterion), recording(model) as steps:
         output = model(images)
