@@ -75,10 +75,10 @@ NO_SIZES = (0, -1, 1.5, None, "large", True, (1, 2, 3), (1, 0), (2, "x"), np.int
 
 @st.composite
 def arrays(draw, shape, dtype) -> np.ndarray:
-    """Draw small integers (so that sums are exact), up to two faults among them, in any layout."""
+    """Draw small integers (so that sums are exact), up to three faults among them, in any layout."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1), label="seed"))
     array = np.asarray(rng.integers(-4, 5, shape), dtype)
-    for fault in draw(st.lists(st.sampled_from(FAULTS), max_size=2), label="faults"):
+    for fault in draw(st.lists(st.sampled_from(FAULTS), max_size=3), label="faults"):
         if array.size:
             array[np.unravel_index(rng.integers(array.size), array.shape)] = fault
     if array.ndim:
@@ -91,20 +91,22 @@ def arrays(draw, shape, dtype) -> np.ndarray:
 @st.composite
 def sometimes_wrong(draw, right: np.ndarray):
     """Draw whether an array stays what it is, or becomes what no layer takes: (value, was left alone)."""
-    kind = draw(st.sampled_from(["right"] * 12 + sorted(NO_FLOATS)), label="kind")
-    return (right, True) if kind == "right" else (NO_FLOATS[kind](right), False)
+    if draw(st.integers(0, 7), label="kind") < 7:
+        return right, True
+    return NO_FLOATS[draw(st.sampled_from(sorted(NO_FLOATS)))](right), False
 
 
 @st.composite
 def image_shapes(draw, channels: int | None = None) -> tuple[int, ...]:
     """Draw the shape of a batch or of one image, rarely with other axes or other channels."""
-    number, height, width = draw(st.integers(0, 2)), draw(st.integers(0, 6)), draw(st.integers(0, 6))
+    height, width = (draw(st.sampled_from((3, 4, 5, 6, 7, 2, 1, 0))) for _ in range(2))
+    number = draw(st.sampled_from((1, 2, 1, 2, 1, 2, 0)))
     if channels is None:
-        channels = draw(st.integers(0, 3))
+        channels = draw(st.sampled_from((1, 2, 3, 1, 2, 3, 0)))
     elif draw(st.integers(0, 9)) == 9:
         channels = draw(st.integers(0, 5))
     shape = (number, channels, height, width)
-    axes = draw(st.sampled_from([4] * 10 + [3] * 4 + [0, 1, 2, 5]))
+    axes = draw(st.sampled_from([4] * 14 + [3] * 5 + [0, 1, 2, 5]))
     return (1, *shape) if axes == 5 else shape[4 - axes :]
 
 
@@ -126,7 +128,7 @@ def as_pair(value) -> tuple[int, int]:
 @st.composite
 def windows(draw, paddings: tuple[int, ...]) -> dict:
     """Draw kernel size, stride and padding; at times a huge kernel along one axis, padded or not."""
-    kernel = draw(pairs(st.integers(1, 4)))
+    kernel = draw(pairs(st.sampled_from((2, 3, 1, 4))))
     padding = draw(pairs(st.sampled_from(paddings)))
     if draw(st.integers(0, 7)) == 7:
         height_first = draw(st.booleans())

@@ -153,7 +153,7 @@ def pool_is_possible(layer, input: np.ndarray, dilation: tuple[int, int], ceil_m
 
 def pooling_layer(data, kind, **more):
     """Draw a pooling layer; None if its padding was refused, as it must be."""
-    how = data.draw(draw.windows((0, 0, 1, 2)), label="window")
+    how = data.draw(draw.windows((0, 0, 0, 1, 2)), label="window")
     kernel, padding = draw.as_pair(how["kernel_size"]), draw.as_pair(how["padding"])
     possible = all(p <= k // 2 for p, k in zip(padding, kernel, strict=True))
     if data.draw(st.booleans(), label="default stride"):
@@ -161,7 +161,7 @@ def pooling_layer(data, kind, **more):
     return answer(possible, lambda: kind(**how, **more))
 
 
-@examples(150)
+@examples(300)
 @given(st.data(), draw.DTYPES, st.booleans())
 def test_max_pool2d(data, dtype, ceil_mode):
     dilation = data.draw(draw.pairs(st.integers(1, 2)), label="dilation")
@@ -185,7 +185,7 @@ def test_max_pool2d(data, dtype, ceil_mode):
         assert_equal(grad_input, expected.reshape(input.shape), "grad_input")
 
 
-@examples(120)
+@examples(200)
 @given(st.data(), draw.DTYPES, st.booleans(), st.booleans())
 def test_avg_pool2d(data, dtype, ceil_mode, count_include_pad):
     divisor = data.draw(st.sampled_from((None, None, 3, -2)), label="divisor")
