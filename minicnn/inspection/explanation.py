@@ -157,7 +157,7 @@ class Explanation:
     @property
     def ok(self) -> bool:
         """Whether rounding explains the difference."""
-        return self.difference <= self.bound
+        return self.difference == 0 or self.difference <= self.bound < math.inf
 
     @property
     def verdict(self) -> str:
