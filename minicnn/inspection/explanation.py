@@ -213,19 +213,30 @@ class Explanation:
         header = f"import math\n{header}" if "math." in expression else header
         return "\n".join([header, *lines, f"print(float({expression}))"])
 
-    def plot(self, ax=None):
-        """Draw the terms as bars, largest first, and return the axes."""
-        from matplotlib import pyplot as plt
+    def plot(self, ax=None, *, figure=None):
+        """Draw a convolution's output as patch × kernel = product, any other number as bars of its terms.
 
-        ax = ax or plt.subplots(layout="constrained")[1]
-        order = np.argsort(-np.abs(self.terms["product"]), kind="stable")[:SHOWN][::-1]
-        products = self.terms["product"][order]
-        ax.barh(range(len(order)), products, color=np.where(products < 0, "#d55e00", "#0072b2"))
-        ax.set_yticks(range(len(order)), [describe(self.terms[i]) for i in order])
-        ax.axvline(0, color="black", linewidth=0.8)
-        ax.set_xlabel("term")
-        ax.set_title(f"{self.title} = {self.value:.6g}", fontsize="medium")
-        return ax
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+            Where to draw bars, of a convolution too, and what is then returned.
+        figure : matplotlib Figure or SubFigure, optional
+            By default a new one, which pyplot does not know of.
+
+        Returns
+        -------
+        matplotlib Figure or SubFigure, or the Axes that were passed
+
+        Examples
+        --------
+        >>> terms = as_terms({"column": [0, 1]}, [20, 300], input=[10, 100], weight=[2, 3])
+        >>> figure = Explanation('Linear "7": output[0, 4]', "Σ input·weight", terms, 320.0, 1.2e-7).plot()
+        >>> [label.get_text() for label in figure.axes[0].get_yticklabels()]
+        ['column 1', 'column 0']
+        """
+        from minicnn.inspection.figures.choice import plot_explanation
+
+        return plot_explanation(self, ax=ax, figure=figure)
 
     def __str__(self) -> str:
         return self.formula

@@ -85,10 +85,21 @@ def dead_share(step) -> str:
     >>> dead_share(Step("0", "ReLU", None, None, np.float32([[0, 1], [0, 2]])))
     '50%'
     """
+    dead = dead_units(step)
+    return "-" if dead is None else f"{dead.mean():.0%}"
+
+
+def dead_units(step) -> np.ndarray | None:
+    """Return which channels or columns give zero for every image, (C,); None where it is no ReLU.
+
+    >>> from minicnn.inspection.record import Step
+    >>> dead_units(Step("0", "ReLU", None, None, np.float32([[0, 1], [0, 2]])))
+    array([ True, False])
+    """
     if step.kind != "ReLU" or step.output.ndim < 2 or not step.output.size:
-        return "-"
+        return None
     others = tuple(axis for axis in range(step.output.ndim) if axis != 1)
-    return f"{(step.output == 0).all(axis=others).mean():.0%}"
+    return (step.output == 0).all(axis=others)  # (C,)
 
 
 def marks(steps) -> list[str]:

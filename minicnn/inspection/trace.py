@@ -93,6 +93,44 @@ class Trace:
             return explainer.grad_input(step, index)
         return explainer.grads[of.removesuffix(".grad")](step, index)
 
+    def plot(self, name: str, *, image: int = 0, figure=None):
+        """Draw the picture that fits a step, and return the figure.
+
+        A convolution: its filters and its feature maps. Max pooling: the winners in the strongest channel.
+        Softmax and label: the way from logits to probabilities. The loss: its gradient for each logit. Any
+        other: feature maps, or bars or a histogram of a vector.
+
+        Parameters
+        ----------
+        name : str
+            The step.
+        image : int
+            Which of the batch.
+        figure : matplotlib Figure or SubFigure, optional
+            By default a new one, which pyplot does not know of.
+
+        Returns
+        -------
+        matplotlib Figure or SubFigure
+
+        Raises
+        ------
+        KeyError
+            If there is no such step.
+        ValueError
+            If there is no such image.
+
+        Examples
+        --------
+        >>> t = trace(nn.Sequential(nn.Conv2d(1, 2, 3, rng=0)), np.ones((1, 1, 4, 4), np.float32))
+        >>> upper, lower = t.plot("0").subfigs
+        >>> upper.get_suptitle(), lower.get_suptitle()
+        ('Conv2d "0": 2 filters', 'Conv2d "0", image 0: 2 channels')
+        """
+        from minicnn.inspection.figures.choice import plot_step
+
+        return plot_step(self[name], image=image, classes=self.classes, figure=figure)
+
     def __str__(self) -> str:
         return summary_table(self)
 

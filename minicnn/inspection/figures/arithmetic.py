@@ -125,7 +125,9 @@ def sum_line(explanation: Explanation, rest: np.ndarray) -> str:
 
 
 def plot_terms(explanation: Explanation, *, ax=None):
-    """Draw the terms of a number as bars, the largest first; those beyond twelve are one bar.
+    """Draw the terms of a number as bars, the largest first: red adds, blue takes away.
+
+    Those beyond twelve are one bar.
 
     Parameters
     ----------
@@ -158,8 +160,8 @@ def plot_terms(explanation: Explanation, *, ax=None):
     if len(rest):
         names, values = [*names, f"{len(rest)} more"], np.append(values, products[rest].sum())
     ax = as_axes("plot_terms", ax, (8, 0.32 * len(names) + 1.3))
-    bars = ax.barh(range(len(names)), values, color=np.where(values < 0, RED, BLUE))
-    ax.bar_label(bars, labels=[f"{value:.4g}" for value in values], padding=3, fontsize="small")
+    bars = ax.barh(range(len(names)), values, color=np.where(values < 0, BLUE, RED))
+    ax.bar_label(bars, labels=[f"{value + 0.0:.4g}" for value in values], padding=3, fontsize="small")
     ax.set_yticks(range(len(names)), names)
     ax.invert_yaxis()
     ax.margins(x=0.3)

@@ -29,7 +29,7 @@ def grid_size(count: int, columns: int, shape: tuple[int, int], between=0.35) ->
     """
     rows = -(-count // columns)
     tall = float(np.clip(shape[0] / shape[1], 0.4, 2.5)) if all(shape) else 1.0
-    side = float(np.clip(8 / columns, 1.1, 2.4))
+    side = 4.0 if count == 1 else float(np.clip(8 / columns, 1.1, 2.4))
     return round(columns * side + 1.2, 1), round(rows * (side * tall + between) + 1.0, 1)
 
 

@@ -44,12 +44,21 @@ def plot_filters(layer, *, filters=None, channels=None, figure=None):
     >>> [ax.get_title() for ax in figure.axes[:2]], len(figure.axes)      # six filters and the colour bar
     (['filter 0', 'filter 1'], 7)
     """
-    who, weight = "plot_filters", as_weight("plot_filters", layer)
+    weight = as_weight("plot_filters", layer)
+    name = f"{layer.who}: " if hasattr(layer, "who") else ""
+    return plot_weight("plot_filters", weight, name, "weight", filters, channels, figure)
+
+
+def plot_weight(who, weight, title, label, filters, channels, figure):
+    """Draw an array (C_out, C_in, K_h, K_w), weights or their gradients; `title` is what stands in front.
+
+    >>> plot_weight("plot", np.ones((2, 3, 1, 1)), "", "weight", None, 2, None).get_suptitle()
+    '2 filters, 1 of 3 channels'
+    """
     single = weight.shape[1] == 1
     rows = as_places(who, "filter", filters, len(weight), MOST_MAPS if single else MOST_FILTERS)
     columns = as_places(who, "channel", channels, weight.shape[1], MOST_FILTERS)
-    name = f"{layer.who}: " if hasattr(layer, "who") else ""
-    title = f"{name}{how_many(rows, len(weight), 'filter')}"
+    title += f"{how_many(rows, len(weight), 'filter')}"
     if single:
         maps, titles, names = weight[rows, 0], [f"filter {o}" for o in rows], []
         wide = columns_for(len(maps))
@@ -61,7 +70,7 @@ def plot_filters(layer, *, filters=None, channels=None, figure=None):
     between = 0.35 if single else 0.05
     figure = as_figure(who, figure, grid_size(len(maps), wide, maps.shape[1:], between))
     scale = scale_of(weight, signed=True)
-    draw_grid(figure, maps, titles, scale, columns=wide, title=title, label="weight", rows=names)
+    draw_grid(figure, maps, titles, scale, columns=wide, title=title, label=label, rows=names)
     return figure
 
 

@@ -1,0 +1,98 @@
+"""Which picture fits which step of a trace."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minicnn.inspection.explainers.conv import batched
+from minicnn.inspection.figures.arithmetic import plot_convolution, plot_terms
+from minicnn.inspection.figures.canvas import as_figure, as_place
+from minicnn.inspection.figures.gradients import plot_gradients
+from minicnn.inspection.figures.layers import plot_feature_maps, plot_filters
+from minicnn.inspection.figures.pooling import figure_size, plot_pool_winners
+from minicnn.inspection.figures.softmax import plot_softmax
+from minicnn.inspection.figures.values import plot_values
+from minicnn.inspection.record import Step
+
+MOST_MAPS = 32  # below the filters of a convolution; `plot_feature_maps` draws more
+
+
+def plot_step(step: Step, *, image=0, classes=None, figure=None):
+    """Draw the picture that fits a step, as `Trace.plot` says.
+
+    Parameters
+    ----------
+    step : Step
+    image : int
+    classes : sequence of str, optional
+    figure : matplotlib Figure or SubFigure, optional
+
+    Returns
+    -------
+    matplotlib Figure or SubFigure
+
+    Examples
+    --------
+    >>> figure = plot_step(Step("6", "Flatten", None, None, np.float32([[1, -2]])))
+    >>> [text.get_text() for text in figure.axes[0].texts]
+    ['1', '-2']
+    """
+    who = "Trace.plot"
+    if step.name == "loss":
+        return plot_loss(who, step, image, classes, figure)
+    if step.kind == "Label" or step.name == "softmax":
+        return plot_softmax(step, image=image, classes=classes, figure=figure)
+    if step.kind == "MaxPool2d":
+        planes = batched(step.output)
+        image = as_place(who, "image", image, len(planes))
+        channel = int(np.nan_to_num(planes[image]).max(axis=(1, 2)).argmax())
+        figure = as_figure(who, figure, figure_size(step.input.shape[-2:]))
+        plot_pool_winners(step, image=image, channel=channel, ax=figure.subplots())
+        return figure
+    if step.output.ndim in (3, 4):
+        if step.kind == "Conv2d":
+            return plot_layer(who, step, image, figure)
+        return plot_feature_maps(step, image=image, figure=figure)
+    rows = np.atleast_2d(step.output)
+    image = as_place(who, "image", image, len(rows))
+    return plot_values(rows[image], f"{step.who}, image {image}", "output", figure=figure)
+
+
+def plot_explanation(explanation, *, ax=None, figure=None):
+    """Draw where a number comes from, as `Explanation.plot` says.
+
+    >>> from minicnn.inspection.explanation import Explanation, as_terms
+    >>> plot_explanation(Explanation("a", "b", as_terms({"row": [0]}, [3.0]), 3.0, 1e-7)).axes[0].get_title()
+    'a'
+    """
+    if ax is not None:
+        return plot_terms(explanation, ax=ax)
+    if explanation.window is not None:
+        return plot_convolution(explanation, figure=figure)
+    if figure is None:
+        return plot_terms(explanation).figure
+    plot_terms(explanation, ax=as_figure("Explanation.plot", figure, (8, 5)).subplots())
+    return figure
+
+
+def plot_layer(who: str, step: Step, image, figure):
+    """Draw the filters of a convolution above what they made of one image."""
+    maps = batched(step.output).shape[1]
+    single = step.parameters["weight"].shape[1] == 1
+    lines = -(-len(step.parameters["weight"]) // 8) if single else min(len(step.parameters["weight"]), 8)
+    heights = [(1.4 if single else 1.15) * lines + 0.8, 1.4 * -(-min(maps, MOST_MAPS) // 8) + 0.8]
+    figure = as_figure(who, figure, (10, sum(heights)))
+    upper, lower = figure.subfigures(2, 1, height_ratios=heights)
+    plot_filters(step, figure=upper)
+    plot_feature_maps(step, image=image, channels=range(min(maps, MOST_MAPS)), figure=lower)
+    return figure
+
+
+def plot_loss(who: str, step: Step, image, classes, figure):
+    """Draw the gradient of the loss for each logit of one image."""
+    if step.grad_input.ndim == 2 and classes is not None and step.grad_input.shape[1] == len(classes):
+        image = as_place(who, "image", image, len(step.grad_input))
+        title = f"{step.who}, grad_input, image {image}"
+        row = step.grad_input[image]
+        return plot_values(row, title, "gradient of the logit", names=classes, figure=figure)
+    return plot_gradients(step, image=image, figure=figure)

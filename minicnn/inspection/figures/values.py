@@ -1,0 +1,59 @@
+"""A vector as bars, or as a histogram where it is too long for bars."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minicnn.inspection.figures.canvas import BLUE, RED, as_figure
+
+MOST_BARS = 40
+
+
+def plot_values(values: np.ndarray, title: str, label: str, *, names=None, figure=None):
+    """Draw up to 40 numbers as bars, red above zero and blue below; of more, their histogram.
+
+    Parameters
+    ----------
+    values : ndarray of shape (F,)
+    title, label : str
+        Of the figure, and what the numbers are.
+    names : sequence of str, optional
+        A name for each number; by default 0 to F - 1.
+    figure : matplotlib Figure or SubFigure, optional
+        By default a new one, which pyplot does not know of.
+
+    Returns
+    -------
+    matplotlib Figure or SubFigure
+
+    Examples
+    --------
+    >>> figure = plot_values(np.array([1.5, -2.0]), "two numbers", "output")
+    >>> [float(bar.get_width()) for bar in figure.axes[0].patches], figure.axes[0].get_xlabel()
+    ([1.5, -2.0], 'output')
+    >>> plot_values(np.arange(100.0), "many", "output").axes[0].get_ylabel()
+    'numbers'
+    """
+    values = np.float64(values).ravel()
+    if len(values) > MOST_BARS:
+        figure = as_figure("plot_values", figure, (6.5, 4))
+        ax = figure.subplots()
+        finite = values[np.isfinite(values)]
+        ax.hist(finite, bins=MOST_BARS, color=BLUE)
+        ax.axvline(0, color="black", linewidth=0.8)
+        lost = len(values) - len(finite)
+        note = f", {lost} not finite" if lost else ""
+        ax.set(xlabel=label, ylabel="numbers")
+        ax.set_title(f"{len(values)} numbers, {np.mean(values == 0):.0%} are zero{note}", fontsize="medium")
+    else:
+        figure = as_figure("plot_values", figure, (6.5, 0.26 * len(values) + 1.4))
+        ax = figure.subplots()
+        bars = ax.barh(range(len(values)), values, color=np.where(values < 0, BLUE, RED))
+        ax.bar_label(bars, labels=[f"{value + 0.0:.3g}" for value in values], padding=3, fontsize="small")
+        ax.set_yticks(range(len(values)), range(len(values)) if names is None else names)
+        ax.invert_yaxis()
+        ax.margins(x=0.2)
+        ax.axvline(0, color="black", linewidth=0.8)
+        ax.set(xlabel=label, ylabel="index" if names is None else "class")
+    figure.suptitle(title, fontsize="medium")
+    return figure
