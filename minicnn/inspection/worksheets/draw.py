@@ -1,0 +1,201 @@
+"""worksheet: draw an exercise whose slips can be told apart by what they give."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+
+import numpy as np
+
+from minicnn import checks, nn
+from minicnn.inspection.worksheets.planes import draw_conv2d, draw_pool
+from minicnn.inspection.worksheets.rows import draw_cross_entropy, draw_linear, draw_relu, draw_softmax
+from minicnn.inspection.worksheets.sheet import Worksheet
+
+WHO = "worksheet"
+TRIES = 500
+KINDS = {  # name: class, what draws it, what may be asked
+    "conv2d": (nn.Conv2d, draw_conv2d, ("output", "grad_input", "weight.grad", "bias.grad")),
+    "max_pool2d": (nn.MaxPool2d, draw_pool, ("output", "grad_input")),
+    "avg_pool2d": (nn.AvgPool2d, draw_pool, ("output", "grad_input")),
+    "relu": (nn.ReLU, draw_relu, ("output", "grad_input")),
+    "linear": (nn.Linear, draw_linear, ("output", "grad_input", "weight.grad", "bias.grad")),
+    "softmax": (nn.Softmax, draw_softmax, ("output",)),
+    "cross_entropy": (nn.CrossEntropyLoss, draw_cross_entropy, ("grad_input",)),
+}
+
+
+def usual_layer(name: str, size: tuple[int, int]):
+    """Return the layer that a name stands for.
+
+    >>> usual_layer("conv2d", (4, 4))
+    Conv2d(1, 1, kernel_size=(2, 2), stride=(2, 2), padding=(1, 1))
+    """
+    arguments = {
+        "conv2d": (1, 1, 2, 2, 1),
+        "max_pool2d": (2,),
+        "avg_pool2d": (2,),
+        "linear": (size[1], 2),
+        "softmax": (1,),
+    }
+    return KINDS[name][0](*arguments.get(name, ()))
+
+
+def name_of(layer) -> str:
+    """Return the name of a layer that worksheets exist for.
+
+    >>> name_of(nn.MaxPool2d(3))
+    'max_pool2d'
+    """
+    names = ", ".join(KINDS)
+    if isinstance(layer, str):
+        if layer in KINDS:
+            return layer
+        raise ValueError(f"{WHO}: layer must be one of {names}. Got {layer!r}. Choose one of these.")
+    for name, (kind, _, _) in KINDS.items():
+        if type(layer) is kind:
+            return name
+    raise TypeError(
+        f"{WHO}: layer must be a name or a layer of such a kind: {names}. Got {type(layer).__name__}. "
+        "Pass for example 'conv2d' or nn.Conv2d(1, 1, 2)."
+    )
+
+
+def check_layer(name: str, layer, of: str) -> None:
+    """Raise ValueError if the layer has what a worksheet cannot show.
+
+    >>> check_layer("conv2d", nn.Conv2d(1, 1, 2), "output")
+    """
+    plain = True
+    if name == "conv2d":
+        one = layer.weight.data.shape[:2] == (1, 1)
+        plain = one and layer.dilation == (1, 1) and layer.padding_mode == "zeros"
+        plain = plain and not isinstance(layer.padding, str)
+    elif name in ("max_pool2d", "avg_pool2d"):
+        plain = not layer.ceil_mode and getattr(layer, "dilation", (1, 1)) == (1, 1)
+        plain = plain and getattr(layer, "divisor_override", None) is None
+        plain = plain and getattr(layer, "count_include_pad", True)
+        plain = plain and not getattr(layer, "return_indices", False)
+    elif name == "softmax":
+        plain = layer.dim in (1, -1)
+    elif name == "cross_entropy":
+        plain = layer.weight is None and layer.label_smoothing == 0 and layer.reduction != "none"
+    if not plain:
+        raise ValueError(
+            f"{WHO}: the layer must be a plain one, with one channel where it has channels. Got {layer}. "
+            "Leave out dilation, groups, weights and other extras."
+        )
+    if of not in KINDS[name][2]:
+        raise ValueError(
+            f"{WHO}: of must be one of {', '.join(KINDS[name][2])} for {name}. Got {of!r}. Choose one of these."
+        )
+
+
+def can_be_told_apart(sheet: Worksheet) -> bool:
+    """Say whether the answer and all slips differ from each other in at least one blank.
+
+    >>> sheet = Worksheet("relu", "output", "", {}, np.array([1, 2]), {"one": np.array([1, 3])})
+    >>> can_be_told_apart(sheet)
+    True
+    >>> can_be_told_apart(dataclasses.replace(sheet, blanks=np.array([True, False])))
+    False
+    """
+    outcomes = [on_blanks(sheet, array) for array in (sheet.answer, *sheet.slips.values())]
+    for one, other in itertools.combinations(outcomes, 2):
+        both = np.isfinite(one) & np.isfinite(other)
+        if np.allclose(one[both], other[both], rtol=0, atol=1e-9):
+            return False
+    return True
+
+
+def on_blanks(sheet: Worksheet, array: np.ndarray) -> np.ndarray:
+    """Return what an outcome has at the blanks, in reading order; NaN where its shape has no such place.
+
+    >>> sheet = Worksheet("relu", "output", "", {}, np.zeros((2, 2), int))
+    >>> on_blanks(sheet, np.array([[7.0]]))
+    array([ 7., nan, nan, nan])
+    """
+    placed = np.full(sheet.answer.shape, np.nan)
+    common = tuple(slice(min(a, b)) for a, b in zip(sheet.answer.shape, array.shape, strict=True))
+    placed[common] = array[common]
+    return placed[sheet.blanks]
+
+
+def worksheet(layer, size=4, rng=None, *, of: str | None = None, blanks: int | None = None) -> Worksheet:
+    """Draw a small exercise with whole numbers and blanks.
+
+    It is drawn again until every slip (a flipped kernel, a forgotten bias, ...) gives another answer, so that
+    `grade` can name the slip behind a wrong one.
+
+    Parameters
+    ----------
+    layer : str or layer
+        "conv2d" (kernel 2x2, stride 2, padding 1), "max_pool2d", "avg_pool2d" (windows 2x2), "relu",
+        "linear" (two outputs), "softmax" or "cross_entropy"; or a layer whose kernel size, stride, padding,
+        bias and features are taken over, such as ``nn.Conv2d(1, 1, 3, bias=False)``. Its weights are not:
+        they are drawn.
+    size : int or pair (height, width)
+        Of the image; its width is the number of inputs of "linear" and the number of classes of "softmax" and
+        "cross_entropy".
+    rng : numpy.random.Generator, int or None
+    of : str or None
+        What is asked: "output", "grad_input", "weight.grad" or "bias.grad". None stands for the output, and
+        for "grad_input" of "cross_entropy".
+    blanks : int or None
+        How many numbers of the answer are left blank, at random places; None leaves all.
+
+    Returns
+    -------
+    Worksheet
+
+    Raises
+    ------
+    TypeError, ValueError
+        If there is no worksheet for such a layer, or the size is too small to tell the slips apart.
+
+    Examples
+    --------
+    >>> sheet = worksheet(nn.Conv2d(1, 1, 2, stride=2), 4, rng=0)
+    >>> print(sheet)
+    conv2d: output
+      Convolution with stride 2x2 and padding 0x0 (zeros).
+      Lay the kernel on as it stands, sum the products and add the bias.
+    <BLANKLINE>
+      image
+         3   2   1  -2
+        -2  -4  -4  -4
+        -3   3   2   4
+         1   1   4   2
+      kernel
+        2  1
+        1  4
+      bias
+        -2
+      output
+        __  __
+        __  __
+    """
+    name = name_of(layer)
+    height, width = checks.as_pair(WHO, "size", size, minimum=1)
+    if name in ("softmax", "cross_entropy"):
+        if not 2 <= width <= 10:
+            raise ValueError(f"{WHO}: {name} needs 2 to 10 classes. Got {width}. Pass another size.")
+        height = 2
+    layer = usual_layer(name, (height, width)) if isinstance(layer, str) else layer
+    of = KINDS[name][2][0] if of is None else of
+    check_layer(name, layer, of)
+    if blanks is not None:
+        blanks = checks.as_int(WHO, "blanks", blanks, minimum=1)
+    rng = np.random.default_rng(rng)
+    for _ in range(TRIES):
+        sheet = KINDS[name][1](layer, (height, width), of, rng)
+        if blanks is not None and blanks < sheet.answer.size:
+            places = np.zeros(sheet.answer.size, bool)
+            places[rng.choice(sheet.answer.size, blanks, replace=False)] = True
+            sheet = dataclasses.replace(sheet, blanks=places.reshape(sheet.answer.shape))
+        if can_be_told_apart(sheet):
+            return sheet
+    raise ValueError(
+        f"{WHO}: the blanks must tell the slips apart. Got {name} of size {height}x{width}, where they do not "
+        f"in {TRIES} draws. Pass a larger size, or more blanks."
+    )
