@@ -140,8 +140,8 @@ def kink_line(row: GradientRow) -> str:
     finding = row.kink
     place = "along a random direction" if finding.index is None else str(list(finding.index))
     sides = "" if finding.sides is None else f" (slopes {short(finding.sides[0])}, {short(finding.sides[1])})"
+    jump = "the slope jumps" if finding.who is None else f"{finding.who} takes another branch on each side"
     return (
         f"{row.who}: {row.of}{'' if finding.index is not None else ' '}{place}: analytic "
-        f"{short(finding.analytic)}, numeric {short(finding.numeric)}: {finding.who} takes another branch on "
-        f"each side{sides}"
+        f"{short(finding.analytic)}, numeric {short(finding.numeric)}: {jump}{sides}"
     )

@@ -262,6 +262,34 @@ def test_kink_of_the_absolute_distance():
     np.testing.assert_allclose(result.rows[0].kink.sides, [-1, 1], atol=1e-5)
 
 
+class Absolute(nn.Module):
+    """|x|: a kink that no list of layers knows."""
+
+    def forward(self, input):
+        self.sign = np.where(input < 0, -1.0, 1.0)
+        output = np.abs(input)
+        self.save(output)
+        return output
+
+    def backward(self, grad_output):
+        return self.sign * grad_output
+
+
+@pytest.mark.parametrize("size", [4, 12])
+def test_a_kink_of_an_unknown_layer(size):
+    images = np.random.default_rng(0).integers(-1, 2, (2, 1, size, size)).astype(np.float64)
+    model = nn.Sequential(Absolute(), nn.Flatten(), nn.Linear(size * size, 3, dtype=np.float64, rng=0))
+    result = check_gradients(model, images, TARGETS)
+    assert result.ok, str(result)
+    (row,) = [row for row in result.rows if row.who == 'Absolute "0"']
+    assert row.kink.who is None
+    assert "the slope jumps" in str(result)
+    off = nn.Sequential(
+        Absolute(), Unscaled(), nn.Flatten(), nn.Linear(size * size, 3, dtype=np.float64, rng=0)
+    )
+    assert check_gradients(off, images, TARGETS).first_wrong.who == 'Unscaled "1"'
+
+
 @pytest.mark.parametrize("layer", [nn.ReLU(), nn.LeakyReLU(0.2), nn.ELU(0.5), nn.MaxPool2d(3, 2, 1)])
 def test_images_full_of_kinks_and_ties(layer):
     images = np.random.default_rng(0).integers(-1, 2, (2, 1, 9, 9)).astype(np.float64)
