@@ -76,7 +76,7 @@ def gradient(data, layer, output: np.ndarray):
     return grad, answer(right, layer.backward, given)
 
 
-@examples(400)
+@examples(250)
 @given(st.data())
 def test_conv2d(data):
     how = data.draw(draw.windows((0, 0, 1, 2)), label="window")
@@ -161,7 +161,7 @@ def pooling_layer(data, kind, **more):
     return answer(possible, lambda: kind(**how, **more))
 
 
-@examples(300)
+@examples(200)
 @given(st.data(), draw.DTYPES, st.booleans())
 def test_max_pool2d(data, dtype, ceil_mode):
     dilation = data.draw(draw.pairs(st.integers(1, 2)), label="dilation")
