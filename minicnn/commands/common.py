@@ -109,8 +109,8 @@ def knows_dark_borders(classifier) -> bool:
     return bool(means) and float(np.mean(means[0])) < 0.25
 
 
-def save_figure(axes, path: Path) -> None:
-    """Write the figure that `axes` belong to as a PNG, and close it.
+def save_figure(drawn, path: Path) -> None:
+    """Write a figure, or the one that axes belong to, as a PNG, and close it.
 
     >>> import tempfile
     >>> from matplotlib.figure import Figure
@@ -121,6 +121,6 @@ def save_figure(axes, path: Path) -> None:
     """
     import matplotlib.pyplot as plt
 
-    figure = np.ravel(axes)[0].figure
+    figure = np.ravel(drawn)[0].figure
     figure.savefig(path, dpi=120, bbox_inches="tight")
     plt.close(figure)

@@ -159,12 +159,13 @@ def draw(folder: Path, classifier, history, test, predicted: np.ndarray) -> None
     """Write confusion.png, history.png, filters.png and prediction.png."""
     from minicnn import metrics
     from minicnn.commands.common import save_figure
-    from minicnn.commands.tour_figures import plot_filters, plot_prediction
+    from minicnn.commands.tour_figures import plot_prediction
+    from minicnn.inspection import plot_filters
 
     labels = [test.classes[target] for target in test.targets]
     save_figure(metrics.plot_confusion_matrix(labels, predicted, test.classes), folder / "confusion.png")
     save_figure(history.plot(), folder / "history.png")
-    save_figure(plot_filters(classifier.model[0].weight.data), folder / "filters.png")
+    save_figure(plot_filters(classifier.model[0]), folder / "filters.png")
     image = chosen_images(test, predicted)[-1:]
     truth = labels[int(np.flatnonzero((test.images == image).all(axis=(1, 2)))[0])]
     save_figure(plot_prediction(classifier, image, truth), folder / "prediction.png")
