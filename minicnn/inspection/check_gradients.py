@@ -10,6 +10,7 @@ import numpy as np
 from minicnn import checks, nn
 from minicnn.inspection.differences import EACH, Slopes, Value
 from minicnn.inspection.explainers import REGISTRY
+from minicnn.inspection.explanation import Explanation
 from minicnn.inspection.gradient_report import GradientCheck, GradientRow
 from minicnn.inspection.kinks import branches, on_kink, one_kink_a_number
 from minicnn.inspection.record import Step, recording, unchanged
@@ -17,6 +18,7 @@ from minicnn.inspection.trace import Trace, kept, trace
 
 WHO = "check_gradients"
 WHOLE = "the whole model"
+MOST_ASKED = 1000  # numbers on kinks that are explained in search of the wrong one
 NEAR = 1e-6  # numbers this close to a kink are left out of random directions
 
 
@@ -75,7 +77,12 @@ class Checker:
             return Value(float(products.sum()), float(np.abs(products).sum()), branches_of(inner, step.name))
 
         kinks, strict = on_kink(module, input, NEAR), one_kink_a_number(module, input)
-        rows = [self.row(step.who, "grad_input", value, input, grad_input, local, kinks, strict)]
+        planes = None
+        if isinstance(
+            module, nn.MaxPool2d
+        ):  # a plane that moves as one keeps its ties: their shares must add up
+            planes = self.rng.normal(size=(*input.shape[:-2], 1, 1)) * np.ones(input.shape)
+        rows = [self.row(step.who, "grad_input", value, input, grad_input, local, kinks, strict, planes)]
         for name, parameter in parameters.items():
             rows.append(self.row(step.who, f"{name}.grad", value, parameter.data, grads[name], local))
         return rows
@@ -117,18 +124,47 @@ class Checker:
         return rows
 
     def row(
-        self, who, of, value: Callable[[], Value], array, gradient, step=None, kinks=None, strict=False
+        self,
+        who: str,
+        of: str,
+        value: Callable[[], Value],
+        array: np.ndarray,
+        gradient: np.ndarray | None,
+        step: Step | None = None,
+        kinks: np.ndarray | None = None,
+        strict: bool = False,
+        together: np.ndarray | None = None,
     ) -> GradientRow:
-        """Compare one gradient, and explain the number that is wrong; a gradient that is missing is 0."""
+        """Compare one gradient, and explain the number that is wrong; a gradient that is missing is 0.
+
+        `together` is one more direction to check.
+        """
         gradient = np.zeros_like(array) if gradient is None else gradient
         kinks = np.zeros(array.shape, bool) if kinks is None else kinks
-        findings = Slopes(value, array, gradient, strict).check(kinks, self.rng, 1 if who == WHOLE else EACH)
+        slopes = Slopes(value, array, gradient, strict)
+        findings = slopes.check(kinks, self.rng, 1 if who == WHOLE else EACH)
+        if together is not None and array.size:
+            findings.append(slopes.along(together.ravel()))
         found = GradientRow(who, of, array.size, findings)
-        worst = found.worst
-        if found.verdict in ("wrong", "not finite") and step is not None and worst.index is not None:
-            can_tell = step.kind in REGISTRY and step.array(of) is not None
-            found.explanation = Trace([step]).explain(step.name, worst.index, of) if can_tell else None
+        if found.verdict in ("wrong", "not finite") and step is not None:
+            found.explanation = explanation_of(step, of, found.worst.index, np.argwhere(kinks))
         return found
+
+
+def explanation_of(step: Step, of: str, index, doubtful: np.ndarray) -> Explanation | None:
+    """Return the explanation of a wrong number; without an index, of the first doubtful one that is not ok.
+
+    >>> step = Step("0", "ReLU", nn.ReLU(), np.array([1.0, 2]), None, np.array([3.0, 4]), np.array([3.0, 0]))
+    >>> explanation_of(step, "grad_input", None, np.array([[0], [1]])).title
+    'ReLU "0": grad_input[1]'
+    """
+    if step.kind not in REGISTRY or step.array(of) is None:
+        return None
+    ask = Trace([step]).explain
+    if index is not None:
+        return ask(step.name, index, of)
+    told = (ask(step.name, tuple(place), of) for place in doubtful[:MOST_ASKED])
+    return next((explanation for explanation in told if not explanation.ok), None)
 
 
 def explicable(local: Step, step: Step) -> Step:

@@ -59,8 +59,8 @@ class GradientRow:
     @property
     def way(self) -> str:
         """How the numbers were checked."""
-        single = all(finding.index is not None for finding in self.findings)
-        return "each number" if single and len(self.findings) == self.size else "random directions"
+        singles = {finding.index for finding in self.findings} - {None}
+        return "each number" if len(singles) == self.size else "random directions"
 
 
 class GradientCheck(Page):
