@@ -6,14 +6,13 @@ import numpy as np
 
 from minicnn.inspection.explanation import SHOWN, Explanation, describe
 from minicnn.inspection.figures.canvas import (
-    BLUE,
-    RED,
     as_axes,
     as_figure,
     heat_map,
     scale_of,
     write_numbers,
 )
+from minicnn.inspection.figures.values import draw_bars
 
 PANELS = ("input", "weight", "product")
 MOST_CHANNELS = 4  # rows of the picture of a convolution; the other channels are summed in one line
@@ -68,7 +67,7 @@ def plot_convolution(explanation: Explanation, *, figure=None):
     order = np.argsort(-np.abs(cells["product"]).sum(axis=(1, 2)), kind="stable")
     shown, rest = order[:MOST_CHANNELS], order[MOST_CHANNELS:]
     side = float(np.clip(0.6 * width, 1.8, 3.0))
-    tall = float(np.clip(side * height / width, 1.0, 6.0))
+    tall = float(np.clip(side * height / width, 0.6, 6.0))
     figure = as_figure(who, figure, (3 * side + 2.4, len(shown) * (tall + 0.9) + 1.2))
     axes = figure.subplots(len(shown), 3, squeeze=False)
     scales = {name: scale_of(cells[name], name != "input" or None) for name in PANELS}
@@ -160,12 +159,7 @@ def plot_terms(explanation: Explanation, *, ax=None):
     if len(rest):
         names, values = [*names, f"{len(rest)} more"], np.append(values, products[rest].sum())
     ax = as_axes("plot_terms", ax, (8, 0.32 * len(names) + 1.3))
-    bars = ax.barh(range(len(names)), values, color=np.where(values < 0, BLUE, RED))
-    ax.bar_label(bars, labels=[f"{value + 0.0:.4g}" for value in values], padding=3, fontsize="small")
-    ax.set_yticks(range(len(names)), names)
-    ax.invert_yaxis()
-    ax.margins(x=0.3)
-    ax.axvline(0, color="black", linewidth=0.8)
+    draw_bars(ax, values, names)
     ax.set_xlabel(f"term;  sum {explanation.value:.6g}, computed {explanation.actual:.6g}")
     ax.set_title(explanation.title, fontsize="medium")
     return ax

@@ -67,7 +67,9 @@ def plot_receptive_field(trace, name: str, index, *, ax=None):
     draw_image(ax, images[number], f"{step.who}: output[{where}]\n{sees if height else 'sees padding only'}")
     corner = (columns.start - 0.5, rows.start - 0.5)
     for colour, thick in (("black", 4), (ORANGE, 2)) if height else ():
-        ax.add_patch(Rectangle(corner, width, height, fill=False, edgecolor=colour, linewidth=thick))
+        frame = Rectangle(corner, width, height, fill=False, edgecolor=colour, linewidth=thick)
+        frame.set_clip_on(False)  # at the edge of the image, too, it is drawn in full
+        ax.add_patch(frame)
     ax.title.set_fontsize("medium")
     return ax
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from minicnn.inspection.figures.canvas import BLUE, GREY, as_figure, as_place
+from minicnn.inspection.figures.values import draw_bars
 from minicnn.inspection.record import Step
 
 MOST_CLASSES = 20
@@ -62,24 +63,19 @@ def plot_softmax(step, *, image=0, classes=None, figure=None):
         order = np.argsort(-row, kind="stable")[:MOST_CLASSES]
     colours = [BLUE if index == best else GREY for index in order]
     figure = as_figure(who, figure, (11, 0.24 * len(order) + 1.2))
-    axes = figure.subplots(1, 4, sharey=True)
+    axes = figure.subplots(1, 4)
     for ax, (title, values, form) in zip(axes, stages, strict=True):
-        bars = ax.barh(range(len(order)), values[order], color=colours)
-        ax.bar_label(
-            bars,
-            labels=[form.format(v) if form else percent(v) for v in values[order]],
-            padding=2,
-            fontsize="small",
-        )
-        ax.margins(x=0.3)
-        ax.axvline(0, color="black", linewidth=0.8)
+        texts = [form.format(value) if form else percent(value) for value in values[order]]
+        draw_bars(ax, values[order], [names[index] for index in order], texts, colours)
         ax.set_title(title, fontsize="medium")
-    axes[0].set_yticks(range(len(order)), [names[index] for index in order])
-    axes[0].invert_yaxis()
     axes[0].set_ylabel("class")
-    axes[3].set_xlim(0, 1.3)
+    for ax in axes[1:]:
+        ax.tick_params(labelleft=False)
+    for ax in axes[2:]:
+        ax.set_xlim(0, 1.3)
     left_out = f", {len(order)} of {len(row)} classes" if len(order) < len(row) else ""
-    figure.suptitle(f"softmax of image {image}{left_out}: {names[best]} is the largest", fontsize="medium")
+    finding = f"{names[best]} is the largest" if np.isfinite(row).all() else "a logit is not finite"
+    figure.suptitle(f"softmax of image {image}{left_out}: {finding}", fontsize="medium")
     return figure
 
 

@@ -9,6 +9,39 @@ from minicnn.inspection.figures.canvas import BLUE, RED, as_figure
 MOST_BARS = 40
 
 
+def draw_bars(ax, values: np.ndarray, names, texts=None, colours=None) -> None:
+    """Draw numbers as bars with their texts; what is not finite has no length, but keeps its text.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+    values : ndarray of shape (F,)
+    names : sequence
+        One for each bar, from the top down.
+    texts : sequence of str, optional
+        By default the numbers.
+    colours : sequence, optional
+        By default red above zero and blue below, as in heat maps.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> ax = Figure().subplots()
+    >>> draw_bars(ax, np.array([2.0, -np.inf]), ["a", "b"])
+    >>> [float(bar.get_width()) for bar in ax.patches], [text.get_text() for text in ax.texts]
+    ([2.0, 0.0], ['2', '-inf'])
+    """
+    colours = np.where(values < 0, BLUE, RED) if colours is None else colours
+    texts = [f"{value + 0.0:.4g}" for value in values] if texts is None else texts
+    bars = ax.barh(range(len(values)), np.where(np.isfinite(values), values, 0), color=colours)
+    ax.bar_label(bars, labels=texts, padding=3, fontsize="small")
+    ax.set_yticks(range(len(values)), names)
+    ax.set_ylim(len(values) - 0.5, -0.5)
+    ax.use_sticky_edges = False  # room for the numbers on both sides of zero
+    ax.margins(x=0.3)
+    ax.axvline(0, color="black", linewidth=0.8)
+
+
 def plot_values(values: np.ndarray, title: str, label: str, *, names=None, figure=None):
     """Draw up to 40 numbers as bars, red above zero and blue below; of more, their histogram.
 
@@ -48,12 +81,7 @@ def plot_values(values: np.ndarray, title: str, label: str, *, names=None, figur
     else:
         figure = as_figure("plot_values", figure, (6.5, 0.26 * len(values) + 1.4))
         ax = figure.subplots()
-        bars = ax.barh(range(len(values)), values, color=np.where(values < 0, BLUE, RED))
-        ax.bar_label(bars, labels=[f"{value + 0.0:.3g}" for value in values], padding=3, fontsize="small")
-        ax.set_yticks(range(len(values)), range(len(values)) if names is None else names)
-        ax.invert_yaxis()
-        ax.margins(x=0.2)
-        ax.axvline(0, color="black", linewidth=0.8)
+        draw_bars(ax, values, range(len(values)) if names is None else names)
         ax.set(xlabel=label, ylabel="index" if names is None else "class")
     figure.suptitle(title, fontsize="medium")
     return figure
