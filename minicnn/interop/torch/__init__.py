@@ -1,6 +1,7 @@
 """Beside PyTorch: models carried over and compared. torch is imported when a function needs it."""
 
+from minicnn.interop.torch.convert import from_torch
 from minicnn.interop.torch.export import to_torch, torch_output
 from minicnn.interop.torch.library import is_installed
 
-__all__ = ["is_installed", "to_torch", "torch_output"]
+__all__ = ["from_torch", "is_installed", "to_torch", "torch_output"]

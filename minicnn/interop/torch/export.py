@@ -7,34 +7,12 @@ from collections import OrderedDict
 import numpy as np
 
 from minicnn import nn
+from minicnn.interop.torch.layers import ARGUMENTS, arguments_of
 from minicnn.interop.torch.library import import_torch
+from minicnn.interop.torch.namesakes import FIELDS, namesakes
+from minicnn.nn.graph import INPUT
 
-# Layers whose torch namesake takes the attributes named here, under the same names.
-ARGUMENTS = {
-    "Conv2d": [
-        *("in_channels", "out_channels", "kernel_size", "stride", "padding"),
-        *("dilation", "groups", "bias", "padding_mode"),
-    ],
-    "MaxPool2d": ["kernel_size", "stride", "padding", "dilation", "return_indices", "ceil_mode"],
-    "AvgPool2d": ["kernel_size", "stride", "padding", "ceil_mode", "count_include_pad", "divisor_override"],
-    "AdaptiveAvgPool2d": ["output_size"],
-    "Linear": ["in_features", "out_features", "bias"],
-    "Flatten": ["start_dim", "end_dim"],
-    "ReLU": [],
-    "LeakyReLU": ["negative_slope"],
-    "ELU": ["alpha"],
-    "GELU": ["approximate"],
-    "SiLU": [],
-    "Sigmoid": [],
-    "Tanh": [],
-    "Softmax": ["dim"],
-    "LogSoftmax": ["dim"],
-    "BatchNorm1d": ["num_features", "eps", "momentum", "affine", "track_running_stats"],
-    "BatchNorm2d": ["num_features", "eps", "momentum", "affine", "track_running_stats"],
-    "Dropout": ["p"],
-    "Dropout2d": ["p"],
-    "Identity": [],
-}
+PADDING = {"reflect": "ReflectionPad2d", "replicate": "ReplicationPad2d", "circular": "CircularPad2d"}
 
 
 def to_torch(model: nn.Module):
@@ -48,7 +26,8 @@ def to_torch(model: nn.Module):
     Returns
     -------
     torch.nn.Module
-        With the same parameter names, copies of parameters and buffers, dtype, and mode.
+        With the same parameter names, copies of parameters and buffers, dtype, and mode. A `Graph` becomes a
+        ``torch.fx.GraphModule``. `from_torch` brings it back as it was.
 
     Raises
     ------
@@ -56,6 +35,10 @@ def to_torch(model: nn.Module):
         If torch is not installed.
     TypeError
         If a module of the model has no counterpart in torch.
+
+    Notes
+    -----
+    A Parameter that stands in two layers is one torch parameter, too.
 
     Examples
     --------
@@ -65,12 +48,7 @@ def to_torch(model: nn.Module):
     """
     torch = import_torch()
     module = counterpart(model, torch)
-    state = {name: torch.from_numpy(np.array(array)) for name, array in model.state_dict().items()}
-    for array in state.values():
-        if array.is_floating_point():
-            module.to(array.dtype)
-            break
-    module.load_state_dict(state)
+    copy_values(model, module, torch)
     return module
 
 
@@ -86,20 +64,40 @@ def torch_output(model: nn.Module, input: np.ndarray) -> np.ndarray:
         return to_torch(model).eval()(torch.from_numpy(np.array(input))).numpy()
 
 
+def copy_values(model: nn.Module, module, torch) -> None:
+    """Give a torch model the values of ours; one Parameter of ours becomes one of torch's."""
+    shared = {}
+    for path, ours in model.named_modules():
+        theirs = module.get_submodule(path)
+        for name, value in vars(ours).items():
+            if isinstance(value, nn.Parameter):
+                if value not in shared:
+                    shared[value] = torch.nn.Parameter(torch.from_numpy(np.array(value.data)))
+                setattr(theirs, name, shared[value])
+            elif name in ours.buffer_names and value is not None:
+                setattr(theirs, name, torch.from_numpy(np.array(value)))
+
+
 def counterpart(module: nn.Module, torch):
     """Return torch's module of the same kind and arguments, with its own initial weights."""
     kind = type(module).__name__
     if isinstance(module, nn.Sequential):
         children = ((name, counterpart(child, torch)) for name, child in module.children().items())
         converted = torch.nn.Sequential(OrderedDict(children))
+    elif isinstance(module, nn.Graph):
+        converted = graph_module(module, torch)
     elif isinstance(module, nn.Residual):
         shortcut = None if module.shortcut is None else counterpart(module.shortcut, torch)
-        converted = residual_class(torch)(counterpart(module.body, torch), shortcut)
+        converted = namesakes()["Residual"](counterpart(module.body, torch), shortcut)
+    elif type(module) is nn.Pad2d:
+        if module.mode == "zeros":
+            converted = torch.nn.ConstantPad2d(module.padding, module.value)
+        else:
+            converted = getattr(torch.nn, PADDING[module.mode])(module.padding)
     elif kind in ARGUMENTS and type(module) is getattr(nn, kind):
-        arguments = {name: getattr(module, name) for name in ARGUMENTS[kind]}
-        if "bias" in arguments:
-            arguments["bias"] = module.bias is not None
-        converted = getattr(torch.nn, kind)(**arguments)
+        converted = getattr(torch.nn, kind)(**arguments_of(module, kind))
+    elif kind in FIELDS and type(module) is getattr(nn, kind):
+        converted = namesakes()[kind](**{name: getattr(module, name) for name in FIELDS[kind]})
     else:
         raise TypeError(
             f"to_torch: every layer must have a counterpart in torch. Got {module.who}. "
@@ -108,17 +106,25 @@ def counterpart(module: nn.Module, torch):
     return converted.train(module.training)
 
 
-def residual_class(torch):
-    """Return a torch module class that adds a body and an optional shortcut."""
-
-    class Residual(torch.nn.Module):
-        def __init__(self, body, shortcut=None):
-            super().__init__()
-            self.body = body
-            self.shortcut = shortcut
-
-        def forward(self, input):
-            passed = input if self.shortcut is None else self.shortcut(input)
-            return self.body(input) + passed
-
-    return Residual
+def graph_module(module: nn.Graph, torch):
+    """Return a torch.fx.GraphModule with the same nodes; sums and joins become functions of torch."""
+    root = torch.nn.Module()
+    for name, child in module.children().items():
+        if not getattr(child, "joins", False):
+            root.add_module(name, counterpart(child, torch))
+    graph = torch.fx.Graph()
+    values = {INPUT: graph.placeholder(INPUT)}
+    for name, path, *read in module.nodes:
+        arguments, child = [values[other] for other in read], module.find(path)
+        if isinstance(child, nn.Add):
+            value = arguments[0]
+            for other in arguments[1:]:
+                value = graph.create_node("call_function", torch.add, (value, other), name=path)
+        elif isinstance(child, nn.Concatenate):
+            value = graph.create_node("call_function", torch.cat, (arguments, child.dim), name=path)
+        else:
+            value = graph.call_module(path, tuple(arguments))
+        values[name] = value
+    graph.output(value)
+    graph.lint()
+    return torch.fx.GraphModule(root, graph)

@@ -1,0 +1,112 @@
+"""Layers that both libraries have: which arguments they share, and how one becomes the other."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minicnn import nn
+from minicnn.interop.torch.operations import softmax_axis
+
+# Layers whose torch namesake takes the attributes named here, under the same names.
+ARGUMENTS = {
+    "Conv2d": [
+        *("in_channels", "out_channels", "kernel_size", "stride", "padding"),
+        *("dilation", "groups", "bias", "padding_mode"),
+    ],
+    "MaxPool2d": ["kernel_size", "stride", "padding", "dilation", "return_indices", "ceil_mode"],
+    "AvgPool2d": ["kernel_size", "stride", "padding", "ceil_mode", "count_include_pad", "divisor_override"],
+    "AdaptiveAvgPool2d": ["output_size"],
+    "Linear": ["in_features", "out_features", "bias"],
+    "Flatten": ["start_dim", "end_dim"],
+    "ReLU": [],
+    "LeakyReLU": ["negative_slope"],
+    "ELU": ["alpha"],
+    "GELU": ["approximate"],
+    "SiLU": [],
+    "Sigmoid": [],
+    "Tanh": [],
+    "Softmax": ["dim"],
+    "LogSoftmax": ["dim"],
+    "BatchNorm1d": ["num_features", "eps", "momentum", "affine", "track_running_stats"],
+    "BatchNorm2d": ["num_features", "eps", "momentum", "affine", "track_running_stats"],
+    "Dropout": ["p"],
+    "Dropout2d": ["p"],
+    "Identity": [],
+}
+PADDING = {
+    "ZeroPad2d": "zeros",
+    "ConstantPad2d": "zeros",
+    "ReflectionPad2d": "reflect",
+    "ReplicationPad2d": "replicate",
+    "CircularPad2d": "circular",
+}
+
+
+def arguments_of(module, kind: str) -> dict:
+    """Return the arguments with which `module`, ours or torch's, could be built again.
+
+    >>> arguments_of(nn.Linear(2, 1), "Linear")
+    {'in_features': 2, 'out_features': 1, 'bias': True}
+    """
+    arguments = {name: getattr(module, name) for name in ARGUMENTS[kind]}
+    if "bias" in arguments:
+        arguments["bias"] = module.bias is not None
+    return arguments
+
+
+def is_known(module, torch) -> bool:
+    """Say whether a torch module is a layer that we have too."""
+    kind = type(module).__name__
+    return (kind in ARGUMENTS or kind in PADDING) and type(module) is getattr(torch.nn, kind)
+
+
+def layer_of(module, shape: tuple[int, ...], shared: dict) -> nn.Module:
+    """Return our layer with the arguments, values and mode of a torch layer.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        For which `is_known` holds.
+    shape : tuple of int
+        Of its input: a softmax without an axis chooses it by the number of axes.
+    shared : dict
+        From torch's tensors to our parameters and buffers. What one tensor was stays one.
+
+    Raises
+    ------
+    TypeError
+        If a parameter is neither float32 nor float64.
+    """
+    kind = type(module).__name__
+    if kind in PADDING:
+        layer = nn.Pad2d(module.padding, PADDING[kind], getattr(module, "value", 0.0))
+    else:
+        arguments = arguments_of(module, kind)
+        if "dim" in arguments and arguments["dim"] is None:
+            arguments["dim"] = softmax_axis(len(shape))
+        layer = getattr(nn, kind)(**arguments)
+    for name, tensor in (*module.named_parameters(), *module.named_buffers()):
+        if tensor not in shared:
+            array = np.array(as_array(tensor, f'{kind}: "{name}"'))
+            shared[tensor] = nn.Parameter(array) if isinstance(getattr(layer, name), nn.Parameter) else array
+        setattr(layer, name, shared[tensor])
+    layer.training = module.training
+    return layer
+
+
+def as_array(tensor, what: str) -> np.ndarray:
+    """Return a tensor's numbers; they may share its memory.
+
+    Raises
+    ------
+    TypeError
+        If NumPy has no such dtype, or the layers have not.
+    """
+    names = ("float32", "float64", "int64")
+    dtype = str(tensor.dtype).removeprefix("torch.")
+    if dtype not in names:
+        raise TypeError(
+            f"from_torch: parameters must be float32 or float64. Got {dtype} for {what}. "
+            "Convert the model first with .float()."
+        )
+    return tensor.detach().cpu().numpy()

@@ -1,0 +1,225 @@
+"""What torch's functions and methods become: a function here has the name and signature of torch's.
+
+Its first argument stands for the input, as a tensor without values: only its shape may be asked. Numbers that
+come from the batch's size are of the class `BatchSize`. It returns a layer, or None where the input passes as it
+is, and raises `Unsupported` with a reason where we have no such operation.
+"""
+
+from __future__ import annotations
+
+import math
+
+from minicnn import nn
+
+
+class Unsupported(Exception):
+    """Why an operation cannot be converted; `from_torch` adds where it stands.
+
+    >>> raise Unsupported("two tensors")
+    Traceback (most recent call last):
+    minicnn.interop.torch.operations.Unsupported: two tensors
+    """
+
+
+class BatchSize(int):
+    """A number that changes with the number of images.
+
+    >>> BatchSize(8) == 8
+    True
+    """
+
+
+def is_tensor(value) -> bool:
+    """Say whether an argument is a tensor and not a constant.
+
+    >>> is_tensor(2.0)
+    False
+    """
+    return hasattr(value, "shape")
+
+
+def need(condition: bool, reason: str) -> None:
+    """Raise Unsupported unless `condition` holds.
+
+    >>> need(True, "")
+    """
+    if not condition:
+        raise Unsupported(reason)
+
+
+def softmax_axis(axes: int) -> int:
+    """Return the axis that torch takes when none is given, for an input with so many axes.
+
+    Source: ``torch/nn/functional.py``, _get_softmax_dim.
+
+    >>> softmax_axis(2), softmax_axis(3)
+    (1, 0)
+    """
+    return 0 if axes in (0, 1, 3) else 1
+
+
+# Activations
+
+
+def relu(input, inplace=False):
+    return nn.ReLU()
+
+
+def leaky_relu(input, negative_slope=0.01, inplace=False):
+    return nn.LeakyReLU(negative_slope)
+
+
+def elu(input, alpha=1.0, inplace=False):
+    return nn.ELU(alpha)
+
+
+def gelu(input, approximate="none"):
+    return nn.GELU(approximate)
+
+
+def silu(input, inplace=False):
+    return nn.SiLU()
+
+
+def sigmoid(input):
+    return nn.Sigmoid()
+
+
+def tanh(input):
+    return nn.Tanh()
+
+
+def softmax(input, dim=None, _stacklevel=3, dtype=None):
+    need(dtype is None or dtype == input.dtype, "another dtype")
+    return nn.Softmax(softmax_axis(len(input.shape)) if dim is None else dim)
+
+
+def log_softmax(input, dim=None, _stacklevel=3, dtype=None):
+    need(dtype is None or dtype == input.dtype, "another dtype")
+    return nn.LogSoftmax(softmax_axis(len(input.shape)) if dim is None else dim)
+
+
+def dropout(input, p=0.5, training=True, inplace=False):
+    return nn.Dropout(p).train(training)
+
+
+def dropout2d(input, p=0.5, training=True, inplace=False):
+    return nn.Dropout2d(p).train(training)
+
+
+# Pooling and padding
+
+
+def max_pool2d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False):
+    need(not return_indices, "return_indices=True")
+    return nn.MaxPool2d(kernel_size, stride or None, padding, dilation, ceil_mode=ceil_mode)
+
+
+def avg_pool2d(
+    input,
+    kernel_size,
+    stride=None,
+    padding=0,
+    ceil_mode=False,
+    count_include_pad=True,
+    divisor_override=None,
+):
+    return nn.AvgPool2d(kernel_size, stride or None, padding, ceil_mode, count_include_pad, divisor_override)
+
+
+def adaptive_avg_pool2d(input, output_size):
+    return nn.AdaptiveAvgPool2d(output_size)
+
+
+def pad(input, pad, mode="constant", value=None):
+    need(len(pad) in (2, 4) and min(pad) >= 0, "other axes than height and width, or less than 0 cells")
+    sides = (*pad, 0, 0)[:4]
+    return nn.Pad2d(sides, "zeros" if mode == "constant" else mode, value or 0.0)
+
+
+# Shapes
+
+
+def flatten(input, start_dim=0, end_dim=-1):
+    return nn.Flatten(start_dim, end_dim)
+
+
+def reshape(input, *shape):
+    sizes = list(shape[0] if isinstance(shape[0], tuple | list) else shape)
+    if isinstance(sizes[0], BatchSize) and sizes[0] == input.shape[0]:
+        sizes[0] = 0  # as many as there are images
+    for axis, size in enumerate(sizes):
+        if isinstance(size, BatchSize):  # such as N·H·W rows: whatever is left
+            need(-1 not in sizes, "a shape in which two sizes depend on the batch")
+            sizes[axis] = -1
+    rest = math.prod(input.shape[1:])
+    if sizes[0] == -1 and math.prod(sizes[1:]) == rest:  # view(-1, K), where K is all that one image has
+        sizes[0] = 0
+    if len(sizes) == 2 and sizes[0] == 0 and sizes[1] in (-1, rest):
+        return nn.Flatten()
+    return nn.Reshape(sizes)
+
+
+def squeeze(input, dim=None):
+    return nn.Squeeze(dim)
+
+
+def mean(input, dim=None, keepdim=False, dtype=None):
+    need(dtype is None or dtype == input.dtype, "another dtype")
+    return nn.Mean(tuple(range(len(input.shape))) if dim is None else dim, keepdim)
+
+
+def unchanged(input, *arguments, **named):
+    return None
+
+
+# Arithmetic
+
+
+def add(input, other, alpha=1):
+    if is_tensor(input) and is_tensor(other):
+        need(alpha == 1, f"alpha={alpha}")
+        need(input.shape == other.shape, f"shapes {tuple(input.shape)} and {tuple(other.shape)}")
+        return nn.Add()
+    constant = other if is_tensor(input) else input
+    return nn.Affine(1, constant * alpha)
+
+
+def sub(input, other, alpha=1):
+    need(not (is_tensor(input) and is_tensor(other)), "two tensors")
+    return nn.Affine(1, -other * alpha) if is_tensor(input) else nn.Affine(-alpha, input)
+
+
+def mul(input, other):
+    need(not (is_tensor(input) and is_tensor(other)), "two tensors")
+    return nn.Affine(other if is_tensor(input) else input)
+
+
+def div(input, other, rounding_mode=None):
+    need(is_tensor(input) and not is_tensor(other) and other != 0, "no constant below the line")
+    need(rounding_mode is None, f"rounding_mode={rounding_mode!r}")
+    return nn.Affine(1 / other)
+
+
+def neg(input):
+    return nn.Affine(-1)
+
+
+def cat(tensors, dim=0):
+    return nn.Concatenate(dim)
+
+
+KNOWN = {
+    **{function.__name__: function for function in (relu, leaky_relu, elu, gelu, silu, sigmoid, tanh)},
+    **{function.__name__: function for function in (softmax, log_softmax, dropout, dropout2d)},
+    **{function.__name__: function for function in (max_pool2d, avg_pool2d, adaptive_avg_pool2d, pad)},
+    **{function.__name__: function for function in (flatten, reshape, squeeze, mean)},
+    **{function.__name__: function for function in (add, sub, mul, div, neg, cat)},
+    **dict.fromkeys(("view", "reshape"), reshape),
+    "iadd": add,
+    **dict.fromkeys(("isub", "subtract"), sub),
+    **dict.fromkeys(("imul", "multiply"), mul),
+    **dict.fromkeys(("truediv", "itruediv", "divide", "true_divide"), div),
+    **dict.fromkeys(("concat", "concatenate"), cat),
+    **dict.fromkeys(("contiguous", "clone", "float", "double", "to"), unchanged),
+}

@@ -1,0 +1,113 @@
+"""A torch model's forward as a list of operations, each with the line of code that asked for it."""
+
+from __future__ import annotations
+
+import functools
+import linecache
+import sys
+import traceback
+from pathlib import Path
+
+from minicnn.interop.torch.library import import_torch
+
+HERE = str(Path(__file__).parent)
+
+
+class Place(str):
+    """Where something stands in the user's code, as text for messages: ``net.py, line 12: "x = f(x)"``.
+
+    >>> place_of("net.py", 12)
+    'net.py, line 12'
+    """
+
+
+def place_of(filename: str, number: int) -> Place:
+    """Return a place as text, with the line itself if the file can be read.
+
+    >>> place_of(__file__, 1)[-8:]
+    'line 1: ""'
+    """
+    line = linecache.getline(filename, number).strip()
+    return Place(f'{filename}, line {number}: "{line}"' if line else f"{filename}, line {number}")
+
+
+def is_users(filename: str) -> bool:
+    """Say whether a file is neither torch's nor ours.
+
+    >>> is_users("net.py"), is_users(__file__)
+    (True, False)
+    """
+    torch_folder = str(Path(import_torch().__file__).parent)
+    return not filename.startswith((torch_folder, HERE))
+
+
+def current_place() -> Place | None:
+    """Return the line of the user's code that is running now."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        if is_users(frame.f_code.co_filename):
+            return place_of(frame.f_code.co_filename, frame.f_lineno)
+        frame = frame.f_back
+    return None
+
+
+def place_of_error(error: BaseException) -> Place | None:
+    """Return the innermost line of the user's code in an error's traceback."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if is_users(frame.filename)]
+    return place_of(frames[-1].filename, frames[-1].lineno) if frames else None
+
+
+@functools.cache
+def tracer_class():
+    """Return the class of torch.fx tracers that know places and leave modules whole."""
+    torch = import_torch()
+
+    class Tracer(torch.fx.Tracer):
+        """Trace one module; those inside are calls, but for the ones that must be opened.
+
+        A module is opened if it is called with anything but one tensor, or if it is in `opened`.
+        """
+
+        def __init__(self, opened=()) -> None:
+            super().__init__()
+            self.opened, self.whole = opened, True
+
+        def is_leaf_module(self, module, name) -> bool:
+            return self.whole
+
+        def call_module(self, module, forward, arguments, named):
+            one = len(arguments) == 1 and not named and isinstance(arguments[0], torch.fx.Proxy)
+            self.whole = one and module not in self.opened
+            return super().call_module(module, forward, arguments, named)
+
+        def create_node(self, *arguments, **named):
+            node = super().create_node(*arguments, **named)
+            node.meta["place"] = current_place()
+            return node
+
+    return Tracer
+
+
+def graph_of(module, opened=()):
+    """Return the torch.fx graph of a module's forward.
+
+    Raises
+    ------
+    ValueError
+        If forward asks for values, which a trace has not.
+    """
+    torch = import_torch()
+    if isinstance(module, torch.fx.GraphModule):
+        return module.graph
+    try:
+        return tracer_class()(opened).trace(module)
+    except Exception as error:
+        if isinstance(error, torch.fx.proxy.TraceError):
+            what = "control flow that depends on data"
+        else:
+            what = f"{type(error).__name__} ({str(error).splitlines()[0] if str(error) else 'no reason'})"
+        place = place_of_error(error) or type(module).__name__
+        raise ValueError(
+            f"from_torch: forward must do the same for every input. Got {what} in {place}. "
+            "Take it out of forward, or convert the parts on both sides of it."
+        ) from None
