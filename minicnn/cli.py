@@ -10,7 +10,7 @@ import sys
 import warnings
 
 from minicnn import __version__
-from minicnn.commands import evaluate, explain, predict, tour, trace, train
+from minicnn.commands import bench, evaluate, explain, predict, tour, trace, train
 
 COMMANDS = {
     "tour": tour,
@@ -19,6 +19,7 @@ COMMANDS = {
     "evaluate": evaluate,
     "trace": trace,
     "explain": explain,
+    "bench": bench,
 }
 
 DESCRIPTION = "A convolutional network whose every number can be followed by hand."
@@ -28,6 +29,7 @@ EXAMPLES = """examples:
   minicnn predict digits.safetensors seven.png
   minicnn evaluate digits.safetensors --data mnist-5k
   minicnn explain digits.safetensors seven.png --layer 0 --at 3,5,7
+  minicnn bench --quick                              race it against PyTorch on this machine
 """
 
 

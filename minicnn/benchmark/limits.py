@@ -1,0 +1,69 @@
+"""The physical limits: how fast this machine multiplies and copies, measured in the same run."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minicnn import get_num_threads
+from minicnn.benchmark.race import Racer, race
+from minicnn.kernels import threads
+
+
+def sgemm_racers(size: int) -> list[Racer]:
+    """Return the product of two float32 matrices in NumPy's BLAS, and in torch's if it is installed.
+
+    >>> sgemm_racers(8)[0].name
+    'NumPy'
+    """
+    from minicnn.benchmark.entrants import is_installed
+
+    rng = np.random.default_rng(0)
+    left, right = rng.random((2, size, size), dtype=np.float32)
+    product = np.empty_like(left)
+    racers = [Racer("NumPy", lambda: np.matmul(left, right, out=product))]
+    if is_installed("torch"):
+        import torch
+
+        tensors = [torch.from_numpy(array) for array in (left, right, product)]
+        racers.append(Racer("torch", lambda: torch.mm(tensors[0], tensors[1], out=tensors[2])))
+    return racers
+
+
+def measure(size: int = 1536, megabytes: int = 128, runs: int = 15) -> dict:
+    """Return the rate of the fastest `sgemm` and the bandwidth of a copy by all threads.
+
+    Parameters
+    ----------
+    size : int
+        Rows and columns of the matrices; 2 · size³ operations.
+    megabytes : int
+        Size of the array that is copied: far more than the caches hold.
+    runs : int
+
+    Returns
+    -------
+    dict
+        ``sgemm_gflops``, ``sgemm_by``, ``copy_gbytes_per_second`` (read and written bytes both count) and
+        ``threads``.
+
+    Examples
+    --------
+    >>> measure(size=16, megabytes=1, runs=2)["sgemm_by"] in ("NumPy", "torch")
+    True
+    """
+    times = race(sgemm_racers(size), runs)
+    fastest = min(times, key=lambda name: times[name].median)
+    source = np.ones(megabytes * 2**20, np.uint8)
+    target = np.empty_like(source)
+
+    def copy_part(start: int, stop: int) -> None:
+        np.copyto(target[start:stop], source[start:stop])
+
+    work = threads.WORTH_A_THREAD
+    copied = race([Racer("copy", lambda: threads.share(copy_part, len(source), work))], runs)["copy"]
+    return {
+        "sgemm_gflops": 2 * size**3 / times[fastest].median / 1e9,
+        "sgemm_by": fastest,
+        "copy_gbytes_per_second": 2 * len(source) / copied.median / 1e9,
+        "threads": get_num_threads(),
+    }

@@ -1,0 +1,167 @@
+"""race: functions that do the same work take turns, run by run, and each run is timed.
+
+    turn 1   ours  torch  jax      What slows the machine for a moment (another program, heat) then slows
+    turn 2   torch jax    ours     all of them, and medians over many turns compare what is to be compared.
+    turn 3   jax   ours   torch    Who begins changes, because the first finds the caches as the last left them.
+
+Before its timed run a racer makes one that is not timed: the threads of the racer before it may still spin
+for a millisecond, and its own data have left the caches. A racer that takes microseconds is run several times
+a turn, so that the clock's own cost does not count.
+"""
+
+from __future__ import annotations
+
+import gc
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+SHORTEST = 0.5e-3  # seconds that a timed run lasts at least; reading the clock costs some 50 ns
+SETTLE = 20e-3  # a racer quicker than this makes an untimed run first; for a slower one it changes nothing
+FEWEST = 5  # runs that even a very slow racer makes
+
+
+@dataclass(frozen=True)
+class Racer:
+    """A name, the function that is timed, and what is to be done before each turn.
+
+    Examples
+    --------
+    >>> Racer("ours", lambda: None).name
+    'ours'
+    """
+
+    name: str
+    run: Callable[[], object]
+    before: Callable[[], object] | None = None
+
+
+@dataclass(frozen=True)
+class Times:
+    """The seconds of every timed run of one racer.
+
+    Examples
+    --------
+    >>> times = Times([0.004, 0.001, 0.002, 0.003, 0.010])
+    >>> times.median, times.minimum, times.quartiles
+    (0.003, 0.001, (0.002, 0.004))
+    """
+
+    seconds: Sequence[float]
+
+    @property
+    def median(self) -> float:
+        """Half of the runs took longer."""
+        return float(np.median(self.seconds))
+
+    @property
+    def minimum(self) -> float:
+        """The quickest run."""
+        return float(np.min(self.seconds))
+
+    @property
+    def quartiles(self) -> tuple[float, float]:
+        """Half of the runs lie between these two."""
+        low, high = np.quantile(self.seconds, [0.25, 0.75])
+        return float(low), float(high)
+
+    def as_dict(self) -> dict:
+        """Return what `bench.json` keeps.
+
+        >>> Times([0.5, 0.5]).as_dict()
+        {'median': 0.5, 'minimum': 0.5, 'quartiles': [0.5, 0.5], 'runs': 2}
+        """
+        return {
+            "median": self.median,
+            "minimum": self.minimum,
+            "quartiles": list(self.quartiles),
+            "runs": len(self.seconds),
+        }
+
+
+def race(
+    racers: Sequence[Racer],
+    runs: int = 30,
+    *,
+    warm_up: int = 3,
+    patience: float = 20.0,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[str, Times]:
+    """Let all racers take turns and return the times of each, by name.
+
+    Parameters
+    ----------
+    racers : sequence of Racer
+    runs : int
+        Timed runs of each.
+    warm_up : int
+        Runs before, which are not counted.
+    patience : float
+        A racer that has used so many seconds leaves with the runs it has, five at the least.
+    clock : callable
+        Returns seconds; the tests plant their own.
+
+    Examples
+    --------
+    >>> times = race([Racer("add", lambda: 1 + 1), Racer("sort", lambda: sorted(range(1000)))], runs=5)
+    >>> times["add"].median < times["sort"].median
+    True
+    >>> len(times["add"].seconds)
+    5
+    """
+    estimates = {racer.name: _warm(racer, warm_up, clock) for racer in racers}
+    seconds: dict[str, list[float]] = {racer.name: [] for racer in racers}
+    used = dict.fromkeys(seconds, 0.0)
+    collecting = gc.isenabled()
+    gc.disable()  # a collection in the middle of one run would be charged to it
+    try:
+        for turn in range(runs):
+            first = turn % len(racers)
+            for racer in [*racers[first:], *racers[:first]]:
+                if used[racer.name] > patience and len(seconds[racer.name]) >= FEWEST:
+                    continue
+                began = clock()
+                seconds[racer.name].append(_turn(racer, estimates[racer.name], clock))
+                used[racer.name] += clock() - began
+            gc.collect(0)
+    finally:
+        if collecting:
+            gc.enable()
+    return {name: Times(found) for name, found in seconds.items()}
+
+
+def _warm(racer: Racer, count: int, clock: Callable[[], float]) -> float:
+    """Run a few times and return the quickest, a first guess of the seconds that one run takes."""
+    found = []
+    for _ in range(max(count, 1)):
+        if racer.before is not None:
+            racer.before()
+        began = clock()
+        racer.run()
+        found.append(clock() - began)
+    return min(found)
+
+
+def _turn(racer: Racer, estimate: float, clock: Callable[[], float]) -> float:
+    """Return the seconds of one run: the mean of several, if one is very short."""
+    if racer.before is not None:
+        racer.before()
+    if estimate < SETTLE:
+        racer.run()
+    count = max(1, math.ceil(SHORTEST / max(estimate, 1e-7)))
+    began = clock()
+    for _ in range(count):
+        racer.run()
+    return (clock() - began) / count
+
+
+def geometric_mean(ratios: Sequence[float]) -> float:
+    """Return the root of the product: twice as fast and half as fast make 1.
+
+    >>> geometric_mean([2.0, 0.5, 1.0])
+    1.0
+    """
+    return float(np.exp(np.mean(np.log(ratios)))) if len(ratios) else math.nan

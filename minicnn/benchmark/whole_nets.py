@@ -1,0 +1,112 @@
+"""Whole nets: forward alone, and a full training step, of every net at every batch size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from minicnn import get_num_threads, set_num_threads
+from minicnn.benchmark import judge
+from minicnn.benchmark.entrants.ours import Ours
+from minicnn.benchmark.nets import Net
+from minicnn.benchmark.race import Racer, race
+from minicnn.benchmark.result import outcome
+from minicnn.kernels import jitted
+
+PASSES = ("forward", "training step")
+
+
+def contest(
+    entrants: list,
+    nets: list[Net],
+    batch_sizes,
+    runs: int,
+    patience: float,
+    faults: dict[str, str],
+    progress=None,
+) -> Iterator[dict]:
+    """Judge and race every net at every batch size; yield one row for each pass.
+
+    Parameters
+    ----------
+    entrants : list
+    nets : list of Net
+    batch_sizes : sequence of int
+    runs : int
+    patience : float
+        See `race`.
+    faults : dict of str to str
+        Who was struck out on the obstacle courses, and why.
+    progress : callable or None
+        Called with a text after each net.
+
+    Examples
+    --------
+    >>> from minicnn.benchmark.nets import NETS
+    >>> rows = list(contest([Ours()], [NETS["MNIST net"]], [1], runs=2, patience=1, faults={}))
+    >>> [(row["net"], row["N"], row["pass"]) for row in rows]
+    [('MNIST net', 1, 'forward'), ('MNIST net', 1, 'training step')]
+    """
+    for net in nets:
+        for size in batch_sizes:
+            model, (images, targets) = net.build(rng=0), net.batch(size)
+            wanted = judge.expected(model, images, targets, jitted)
+            runners, struck_out = {}, dict(faults)
+            for entrant in entrants:
+                if entrant.name not in faults:
+                    runner, fault = judge.attempt(entrant, model, images, targets, wanted, judge.NETS)
+                    runners[entrant.name] = runner
+                    if fault:
+                        struck_out[entrant.name] = fault
+            standing = {name: runner for name, runner in runners.items() if name not in struck_out}
+            for name, method in zip(PASSES, ("forward", "step"), strict=True):
+                racers = [Racer(who, getattr(runner, method)) for who, runner in standing.items()]
+                times = race(racers, runs, patience=patience)
+                yield {"net": net.name, "N": size, "pass": name} | outcome(times, struck_out)
+            if progress is not None:
+                progress(f"{net.name}, N = {size}")
+
+
+def threads_gain(net: Net, size: int, runs: int, count: int) -> dict:
+    """Race `count` threads of ours against one, over a training step and a forward pass.
+
+    >>> from minicnn.benchmark.nets import NETS
+    >>> sorted(threads_gain(NETS["MNIST net"], 1, runs=2, count=2))
+    ['N', 'forward', 'net', 'threads', 'training step']
+    """
+    runner = Ours().net(net.build(rng=0), *net.batch(size))
+    before = get_num_threads()
+    found = {"net": net.name, "N": size, "threads": count}
+    try:
+        for name, method in zip(PASSES, ("forward", "step"), strict=True):
+            run = getattr(runner, method)
+            racers = [
+                Racer("one", run, before=lambda: use(1, runner)),
+                Racer("many", run, before=lambda: use(count, runner)),
+            ]
+            times = race(racers, runs)
+            found[name] = times["one"].median / times["many"].median
+    finally:
+        set_num_threads(before)
+    return found
+
+
+def use(count: int, runner) -> None:
+    """Set the number of threads, and wake them: the first call after a change starts them."""
+    set_num_threads(count)
+    runner.forward()
+
+
+def cost_per_image(net: Net, small: int, large: int, runs: int) -> dict:
+    """Return how much an image of a large batch costs, in that of a small batch: 1.0 is flat.
+
+    >>> from minicnn.benchmark.nets import NETS
+    >>> sorted(cost_per_image(NETS["MNIST net"], 1, 2, runs=2))
+    ['forward', 'large', 'net', 'small', 'training step']
+    """
+    runners = {size: Ours().net(net.build(rng=0), *net.batch(size)) for size in (small, large)}
+    found = {"net": net.name, "small": small, "large": large}
+    for name, method in zip(PASSES, ("forward", "step"), strict=True):
+        racers = [Racer(str(size), getattr(runner, method)) for size, runner in runners.items()]
+        times = race(racers, runs)
+        found[name] = (times[str(large)].median / large) / (times[str(small)].median / small)
+    return found
