@@ -74,6 +74,14 @@ def test_loss_of_one_image_is_its_cross_entropy():
     assert f"of this image: Σ truth·(-log p) = {alone:.4g}, truth: 'owl'; the label is " in page
 
 
+@pytest.mark.parametrize(
+    ("target", "verdict"), [(0, "truth: 'cat'; the label is wrong"), (1, "truth: 'dog'; the label is right")]
+)
+def test_whether_the_label_is_right(target, verdict):
+    page = str(told(nn.Sequential(nn.Identity()), np.float32([[1, 3, 2]]), np.array([target])))
+    assert verdict in page
+
+
 def test_smoothed_truth_is_written_out():
     page = str(told(small_net(), draws((1, 1, 4, 4), np.float32), np.array([1]),
                     nn.CrossEntropyLoss(label_smoothing=0.3)))  # fmt: skip

@@ -238,12 +238,14 @@ def test_nan_is_not_finite():
     assert result.first_wrong.verdict == "not finite"
 
 
-def test_dropout_keeps_its_mask_and_its_random_state():
-    model = nn.Sequential(nn.Flatten(), nn.Dropout(0.5, rng=0), nn.Linear(36, 3, dtype=np.float64, rng=0))
-    before = copy.deepcopy(model[1].rng.bit_generator.state)
+@pytest.mark.parametrize("last", [False, True])
+def test_dropout_keeps_its_mask_and_its_random_state(last):
+    dropout, linear = nn.Dropout(0.5, rng=0), nn.Linear(36, 3, dtype=np.float64, rng=0)
+    model = nn.Sequential(nn.Flatten(), *([linear, dropout] if last else [dropout, linear]))
+    before = copy.deepcopy(dropout.rng.bit_generator.state)
     result = check_gradients(model, IMAGES, TARGETS)
     assert result.ok, str(result)
-    assert model[1].rng.bit_generator.state == before
+    assert dropout.rng.bit_generator.state == before
 
 
 @pytest.mark.parametrize("fails", [False, True])

@@ -158,6 +158,20 @@ def test_large_layers_full_of_kinks_still_show_their_mistakes():
     assert images[result.first_wrong.worst.index] < 0
 
 
+def test_one_mistake_among_many_kinks():
+    class OneOff(nn.ReLU):
+        def backward(self, grad_output):
+            grad_input = super().backward(grad_output)
+            grad_input[0, 777] *= 2
+            return grad_input
+
+    images = np.random.default_rng(0).integers(-1, 2, (1, 900)).astype(np.float64)
+    images[0, 777] = 1
+    model = nn.Sequential(OneOff(), nn.Linear(900, 3, dtype=np.float64, rng=0))
+    result = check_gradients(model, images, TARGETS[:1])
+    assert (result.first_wrong.who, result.first_wrong.worst.index) == ('OneOff "0"', (0, 777))
+
+
 def test_windows_are_those_of_the_layer():
     images = distinct((2, 3, 8, 7))
     for arguments in [(2,), (3, 2, 1), ((2, 3), 1, (0, 1), (2, 1)), (3, 2, 1, 1, False, True)]:

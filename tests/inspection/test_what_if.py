@@ -98,6 +98,19 @@ def test_several_edits_are_made_in_order():
     assert result["0"].after.tolist() == [[[8, 5], [5, 5]]]
 
 
+def test_a_function_may_change_its_argument():
+    image = IMAGE.copy()
+
+    def doubled(old):
+        old *= 2
+        return old
+
+    result = what_if(by_hand(), image, {"image": doubled})
+    assert result["image"].before.sum() == 3
+    assert result["image"].after.sum() == 6
+    np.testing.assert_array_equal(image, IMAGE)
+
+
 def test_slices_and_dots():
     image = np.float32(np.arange(18).reshape(1, 2, 3, 3)) + 1
     model = nn.Sequential(nn.Flatten(), nn.Linear(18, 2, rng=0))

@@ -179,6 +179,10 @@ def test_convolution_gradients_against_sums():
         full[2 * y : 2 * y + 2, 2 * x : 2 * x + 2] += grads[y, x] * kernel
     np.testing.assert_array_equal(sheet.answer, full[1:5, 1:5])
     np.testing.assert_array_equal(sheet.slips["padding forgotten"], full)
+    close = np.zeros((4, 4), int)
+    for y, x in np.ndindex(3, 3):
+        close[y : y + 2, x : x + 2] += grads[y, x] * kernel
+    np.testing.assert_array_equal(sheet.slips["stride ignored"], close[1:, 1:])
 
 
 def test_pooling_by_windows():
@@ -199,11 +203,15 @@ def test_softmax_and_its_gradient():
     powers = sheet.given["logits"]
     np.testing.assert_array_equal(sheet.answer * powers.sum(axis=1, keepdims=True), 60 * powers)
     assert f"ln {powers[0, 0]}" in str(sheet)
+    columns = sheet.slips["softmax over the wrong axis"]
+    np.testing.assert_allclose(columns * powers.sum(axis=0), 60 * powers, atol=1e-9)
     sheet = worksheet("cross_entropy", 3, 5)
     assert sheet.answer.sum(axis=1).tolist() == [0, 0]  # what one class gains the others lose
     p = sheet.given["logits"] / sheet.given["logits"].sum(axis=1, keepdims=True)
     onehot = np.eye(3)[sheet.given["targets"]]
     np.testing.assert_allclose(sheet.answer / 120, (p - onehot) / 2, atol=1e-12)
+    columns = sheet.given["logits"] / sheet.given["logits"].sum(axis=0)
+    np.testing.assert_allclose(sheet.slips["softmax over the wrong axis"], 60 * (columns - onehot), atol=1e-9)
     assert "120ths" in str(sheet)
 
 
@@ -230,7 +238,9 @@ def test_one_wrong_number_is_enough():
 def test_thirds_may_be_rounded():
     sheet = worksheet(nn.Conv2d(1, 1, 3), 5, 0)
     answers = np.round(sheet.slips["mean for sum"], 2)
-    assert grade(sheet, answers).slip == "mean for sum"
+    graded = grade(sheet, answers)
+    assert graded.slip == "mean for sum"
+    assert graded.explained == sum(not mark.right for mark in graded.marks) > 5
 
 
 def test_same_seed_same_sheet():
