@@ -18,7 +18,7 @@ from minicnn.interop.torch import layers, operations
 from minicnn.interop.torch.assemble import Call, assemble
 from minicnn.interop.torch.library import import_torch
 from minicnn.interop.torch.namesakes import namesakes, operation_of
-from minicnn.interop.torch.tracing import graph_of
+from minicnn.interop.torch.tracing import graph_of, place_of_error, place_of_forward
 
 
 def from_torch(module, example_input) -> nn.Module:
@@ -77,7 +77,7 @@ def from_torch(module, example_input) -> nn.Module:
         np.array(example_input) if isinstance(example_input, np.ndarray) else example_input
     )
     conversion = Conversion(torch, module, copy.deepcopy(module).eval().to("meta"))
-    model = conversion.convert("", example.detach().to("meta"), "")
+    model = conversion.convert("", example.detach().to("meta"), type(module).__name__)
     lost = sorted(module.state_dict().keys() ^ model.state_dict().keys())
     if lost:
         raise ValueError(
@@ -143,6 +143,7 @@ class Conversion:
             with self.torch.no_grad(), warnings.catch_warnings(action="ignore"):
                 return function(*arguments, **named)
         except Exception as error:
+            place = place_of_error(error) or place
             reason = str(error).split("\n")[0].rstrip(".") or type(error).__name__
             raise ValueError(
                 f"from_torch: the example input must pass through the model. Got {reason} in {place}. "
@@ -177,7 +178,7 @@ class Conversion:
 
     def value_of(self, node, values: dict, path: str, example):
         """Return a node's value, for the shapes of the example."""
-        place = node.meta.get("place") or type(self.model).__name__
+        place = node.meta.get("place") or place_of_forward(self.model.get_submodule(path))
         arguments = self.torch.fx.node.map_arg(node.args, values.get)
         named = self.torch.fx.node.map_arg(node.kwargs, values.get)
         twin = self.twin.get_submodule(path)
@@ -191,11 +192,15 @@ class Conversion:
             raise self.refusal(f"self.{node.target} as a value", self.first_use(node))
         if node.op == "call_module":
             return self.run(twin.get_submodule(node.target), arguments, named, place)
-        if node.op == "call_method":
-            return self.run(getattr(type(arguments[0]), node.target), arguments, named, place)
-        if node.op == "call_function":
-            return self.run(node.target, arguments, named, place)
-        return arguments[0]
+        if node.op == "output":
+            return arguments[0]
+        function = node.target if node.op == "call_function" else getattr(type(arguments[0]), node.target)
+        try:
+            return self.run(function, arguments, named, place)
+        except ValueError:
+            if function_of(node) is None:  # one that asks for values, for example
+                raise self.refusal(name_of(node), place) from None
+            raise
 
     def first_use(self, node) -> str:
         """Return the place where a node's value is used."""
@@ -207,7 +212,7 @@ class Conversion:
         calls, names = [], {}
         for node in graph.nodes:
             tensors = [other for other in node.all_input_nodes if is_tensor(values[other], self.torch)]
-            place = node.meta.get("place") or type(module).__name__
+            place = node.meta.get("place") or place_of_forward(module)
             if node.op == "placeholder":
                 names[node] = "x"
             elif node.op == "output":
@@ -248,11 +253,8 @@ class Conversion:
 
     def operation(self, node, values: dict, batch: set, place: str, module) -> nn.Module | None:
         """Return our layer for a function or a method of torch, or None where it changes nothing."""
-        name = node.target if isinstance(node.target, str) else node.target.__name__
-        shown = name_of(node)
-        home = "torch" if isinstance(node.target, str) else node.target.__module__ or "torch"
-        function = operations.KNOWN.get(name if name.startswith("__") else name.rstrip("_"))
-        if function is None or home.split(".")[0] not in ("torch", "_operator", "builtins", "math"):
+        function, shown = function_of(node), name_of(node)
+        if function is None:
             raise self.refusal(shown, place)
 
         def argument(other):
@@ -268,9 +270,10 @@ class Conversion:
             raise self.refusal(f"{shown} ({str(error).rstrip('.')})", place) from None
         if made is None and values[node].dtype != values[node.all_input_nodes[0]].dtype:
             raise self.refusal(f"{shown} to another dtype", place)
-        if made is not None:
-            # F.dropout(training=...) that differs from the model's mode is meant to; all else follows the model
-            made.training = made.training if isinstance(made, nn.Dropout) else module.training
+        if isinstance(made, nn.Dropout) and module.training and not made.training:
+            return nn.Identity()  # F.dropout(x, training=False) drops nothing, in whatever mode the model is
+        if made is not None and not isinstance(made, nn.Dropout):
+            made.training = module.training
         return made
 
     def refusal(self, what: str, place: str | None) -> ValueError:
@@ -304,6 +307,14 @@ def depends_on_batch(node, values: dict, batch: set) -> bool:
     if name == "getitem" and not hasattr(values[node.args[0]], "dtype"):
         return node.args[1] in (0, -len(values[node.args[0]]))
     return isinstance(values[node], int) and any(other in batch for other in node.all_input_nodes)
+
+
+def function_of(node):
+    """Return what stands in `operations` for a function or a method of torch, or None."""
+    if isinstance(node.target, str):
+        return operations.KNOWN.get(node.target.rstrip("_"))
+    home = (node.target.__module__ or "torch").split(".")[0]
+    return operations.KNOWN.get(node.target.__name__.rstrip("_")) if home in ("torch", "_operator") else None
 
 
 def is_in_place(node) -> bool:

@@ -68,14 +68,13 @@ def copy_values(model: nn.Module, module, torch) -> None:
     """Give a torch model the values of ours; one Parameter of ours becomes one of torch's."""
     shared = {}
     for path, ours in model.named_modules():
-        theirs = module.get_submodule(path)
         for name, value in vars(ours).items():
             if isinstance(value, nn.Parameter):
                 if value not in shared:
                     shared[value] = torch.nn.Parameter(torch.from_numpy(np.array(value.data)))
-                setattr(theirs, name, shared[value])
+                setattr(module.get_submodule(path), name, shared[value])
             elif name in ours.buffer_names and value is not None:
-                setattr(theirs, name, torch.from_numpy(np.array(value)))
+                setattr(module.get_submodule(path), name, torch.from_numpy(np.array(value)))
 
 
 def counterpart(module: nn.Module, torch):
@@ -127,4 +126,8 @@ def graph_module(module: nn.Graph, torch):
         values[name] = value
     graph.output(value)
     graph.lint()
-    return torch.fx.GraphModule(root, graph)
+    made = torch.fx.GraphModule(root, graph)
+    made._modules.clear()  # it takes only what the graph calls, in this order; here all come, in ours
+    for name, child in root.named_children():
+        setattr(made, name, child)
+    return made

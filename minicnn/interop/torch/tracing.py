@@ -10,50 +10,46 @@ from pathlib import Path
 
 from minicnn.interop.torch.library import import_torch
 
-HERE = str(Path(__file__).parent)
 
-
-class Place(str):
-    """Where something stands in the user's code, as text for messages: ``net.py, line 12: "x = f(x)"``.
+def place_of(filename: str, number: int) -> str:
+    """Return a line as messages call it, with its text if the file can be read.
 
     >>> place_of("net.py", 12)
     'net.py, line 12'
     """
-
-
-def place_of(filename: str, number: int) -> Place:
-    """Return a place as text, with the line itself if the file can be read.
-
-    >>> place_of(__file__, 1)[-8:]
-    'line 1: ""'
-    """
     line = linecache.getline(filename, number).strip()
-    return Place(f'{filename}, line {number}: "{line}"' if line else f"{filename}, line {number}")
+    return f'{filename}, line {number}: "{line}"' if line else f"{filename}, line {number}"
 
 
-def is_users(filename: str) -> bool:
-    """Say whether a file is neither torch's nor ours.
-
-    >>> is_users("net.py"), is_users(__file__)
-    (True, False)
-    """
-    torch_folder = str(Path(import_torch().__file__).parent)
-    return not filename.startswith((torch_folder, HERE))
+@functools.cache
+def folders() -> tuple[str, str]:
+    """Return where torch's code lies, and ours: lines there are not the user's."""
+    return str(Path(import_torch().__file__).parent), str(Path(__file__).parent)
 
 
-def current_place() -> Place | None:
+def current_place() -> str | None:
     """Return the line of the user's code that is running now."""
     frame = sys._getframe(1)
     while frame is not None:
-        if is_users(frame.f_code.co_filename):
+        if not frame.f_code.co_filename.startswith(folders()):
             return place_of(frame.f_code.co_filename, frame.f_lineno)
         frame = frame.f_back
     return None
 
 
-def place_of_error(error: BaseException) -> Place | None:
+def place_of_forward(module) -> str:
+    """Return the line on which a module's forward begins."""
+    code = type(module).forward.__code__
+    return place_of(code.co_filename, code.co_firstlineno)
+
+
+def place_of_error(error: BaseException) -> str | None:
     """Return the innermost line of the user's code in an error's traceback."""
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if is_users(frame.filename)]
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith(folders())
+    ]
     return place_of(frames[-1].filename, frames[-1].lineno) if frames else None
 
 
@@ -82,7 +78,8 @@ def tracer_class():
 
         def create_node(self, *arguments, **named):
             node = super().create_node(*arguments, **named)
-            node.meta["place"] = current_place()
+            if node.op in ("call_function", "call_method", "call_module", "get_attr"):
+                node.meta["place"] = current_place()
             return node
 
     return Tracer

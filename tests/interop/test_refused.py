@@ -1,0 +1,211 @@
+"""What from_torch cannot take: one error that names the operation and the line of the model's code."""
+
+from __future__ import annotations
+
+import inspect
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from minicnn.interop.torch import from_torch
+from tests.helpers import raises
+
+ADVICE = "Write it with layers and functions that minicnn.nn has."
+
+
+class Net(torch.nn.Module):
+    """A layer, and then what a subclass does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = torch.nn.Linear(4, 4)
+        self.rnn = torch.nn.GRU(4, 4)
+        self.scale = torch.nn.Parameter(torch.ones(4))
+
+
+class Sums(Net):
+    def forward(self, rows):
+        return torch.cumsum(self.fc(rows), 0)
+
+
+class Permutes(Net):
+    def forward(self, rows):
+        return self.fc(rows).permute(1, 0)
+
+
+class Multiplies(Net):
+    def forward(self, rows):
+        return self.fc(rows) * rows
+
+
+class Broadcasts(Net):
+    def forward(self, rows):
+        return self.fc(rows) + rows.mean(0, keepdim=True)
+
+
+class Learns(Net):
+    def forward(self, rows):
+        return self.fc(rows) * self.scale
+
+
+class Recurs(Net):
+    def forward(self, rows):
+        return self.rnn(rows)[0]
+
+
+class TwoOutputs(Net):
+    def forward(self, rows):
+        return self.fc(rows), rows
+
+
+class TwoInputs(Net):
+    def forward(self, rows, others):
+        return self.fc(rows) + others
+
+
+class Strange(Net):
+    def forward(self, rows):
+        return F.max_pool2d(rows[None], 2, return_indices=True)[0]
+
+
+class Halves(Net):
+    def forward(self, rows):
+        return self.fc(rows).to(torch.float16)
+
+
+class Branches(Net):
+    def forward(self, rows):
+        if rows.sum() > 0:
+            return self.fc(rows)
+        return rows
+
+
+class Counts(Net):
+    def forward(self, rows):
+        return self.fc(rows) * float(rows.max())
+
+
+class Looks(Net):
+    def forward(self, rows):
+        return self.fc(rows)[torch.nonzero(rows)]
+
+
+class Inner(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = torch.nn.Sequential(torch.nn.ReLU(), Sums())
+
+    def forward(self, rows):
+        return self.net(rows)
+
+
+def line_of(kind, text: str) -> str:
+    """Return a line of this file as messages call it."""
+    lines, start = inspect.getsourcelines(kind)
+    (offset,) = [i for i, line in enumerate(lines) if text in line]
+    return f'{__file__}, line {start + offset}: "{lines[offset].strip()}"'
+
+
+@pytest.mark.parametrize(
+    ("kind", "what", "text"),
+    [
+        (Sums, "torch.cumsum", "cumsum"),
+        (Looks, "torch.nonzero", "nonzero"),
+        (Permutes, "x.permute", "permute"),
+        (Multiplies, "operator.mul with two tensors", "* rows"),
+        (Broadcasts, "operator.add with shapes (2, 4) and (1, 4)", "+ rows"),
+        (Learns, "self.scale as a value", "self.scale"),
+        (Recurs, 'torch.nn.GRU "rnn"', "self.rnn"),
+        (TwoOutputs, "a forward that returns a tuple", "def forward"),
+        (TwoInputs, "a second input 'others' of forward", "def forward"),
+        (Strange, "operator.getitem", "rows[None]"),
+        (Halves, "x.to to another dtype", "float16"),
+    ],
+)
+def test_an_operation_that_we_have_not(kind, what, text):
+    place = line_of(kind, text)
+    message = f"from_torch: every operation must be one that minicnn has. Got {what} in {place}. {ADVICE}"
+    with raises(ValueError, message):
+        from_torch(kind(), np.zeros((2, 4), np.float32))
+
+
+def test_further_down():
+    message = (
+        "from_torch: every operation must be one that minicnn has. Got torch.cumsum in "
+        f"{line_of(Sums, 'cumsum')}. {ADVICE}"
+    )
+    with raises(ValueError, message):
+        from_torch(Inner(), np.zeros((2, 4), np.float32))
+
+
+@pytest.mark.parametrize(
+    ("kind", "what", "text"),
+    [
+        (Branches, "control flow that depends on data", "if rows"),
+        (Counts, "TypeError (float() argument must be a string or a real number, not 'Proxy')", "float("),
+    ],
+)
+def test_a_path_that_depends_on_data(kind, what, text):
+    message = (
+        f"from_torch: forward must do the same for every input. Got {what} in {line_of(kind, text)}. "
+        "Take it out of forward, or convert the parts on both sides of it."
+    )
+    with raises(ValueError, message):
+        from_torch(kind(), np.zeros((2, 4), np.float32))
+
+
+def test_a_layer_in_a_sequential():
+    message = (
+        'from_torch: every operation must be one that minicnn has. Got torch.nn.LSTM "1" in Sequential. '
+        f"{ADVICE}"
+    )
+    with raises(ValueError, message):
+        from_torch(torch.nn.Sequential(torch.nn.ReLU(), torch.nn.LSTM(4, 4)), np.zeros((2, 4), np.float32))
+
+
+def test_the_example_must_fit():
+    text = "Got a and b must have same reduction dim, but got [2, 3] X [4, 4] in"
+    rule = "from_torch: the example input must pass through the model."
+    with raises(ValueError, f"{rule} {text} Sequential. Pass an input that the model takes."):
+        from_torch(
+            torch.nn.Sequential(torch.nn.Linear(4, 4)).append(torch.nn.ReLU()), np.zeros((2, 3), np.float32)
+        )
+    place = line_of(Sums, "cumsum")
+    with raises(ValueError, f"{rule} {text} {place}. Pass an input that the model takes."):
+        from_torch(Sums(), np.zeros((2, 3), np.float32))
+
+
+def test_a_parameter_of_the_models_own():
+    class Own(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc, self.unused = torch.nn.Linear(4, 4), torch.nn.Parameter(torch.ones(1))
+
+        def forward(self, rows):
+            return self.fc(rows)
+
+    message = (
+        "from_torch: every parameter and buffer must belong to a layer. Got unused besides. "
+        "Put what is new into a layer that minicnn has."
+    )
+    with raises(ValueError, message):
+        from_torch(Own(), np.zeros((2, 4), np.float32))
+
+
+def test_half_precision():
+    message = (
+        'from_torch: parameters must be float32 or float64. Got bfloat16 for Linear: "weight". '
+        "Convert the model first with .float()."
+    )
+    with raises(TypeError, message):
+        from_torch(torch.nn.Linear(4, 4).bfloat16(), torch.zeros(2, 4, dtype=torch.bfloat16))
+
+
+def test_arguments():
+    with raises(TypeError, "from_torch: module must be a torch.nn.Module. Got int. Pass the model itself."):
+        from_torch(3, np.zeros(2))
+    message = "from_torch: example_input must be an array or a tensor. Got list. Pass for example a batch of images."
+    with raises(TypeError, message):
+        from_torch(torch.nn.ReLU(), [1.0])
