@@ -10,6 +10,7 @@ from minicnn.inspection.figures.canvas import (
     as_figure,
     heat_map,
     scale_of,
+    settle,
     write_numbers,
 )
 from minicnn.inspection.figures.values import draw_bars
@@ -83,7 +84,8 @@ def plot_convolution(explanation: Explanation, *, figure=None):
         name_places(line[0], part)
     figure.suptitle(f"{explanation.title} = {explanation.value:.6g}", fontsize="medium")
     figure.supxlabel(sum_line(explanation, cells["product"][rest]), fontsize="medium")
-    write_numbers(figure, pictures)
+    settle(figure)
+    write_numbers(pictures)
     return figure
 
 

@@ -144,28 +144,38 @@ def heat_map(ax, values: np.ndarray, scale: dict):
     return picture
 
 
-def write_numbers(figure, pictures) -> None:
+def settle(figure) -> None:
+    """Let the layout engine put all axes of a figure in their places, so that cells can be measured.
+
+    >>> settle(as_figure("", None, (4, 3)))
+    """
+    figure.figure.draw_without_rendering()
+
+
+def write_numbers(pictures) -> None:
     """Write its numbers into the cells of each heat map, in one size and only where all of them fit.
 
-    Called last: only when the layout is settled is it known how large a cell is.
+    Called last: only when the axes are in their places (`settle`) is it known how large a cell is.
 
     >>> ax = as_axes("", None, (3, 3))
-    >>> write_numbers(ax.figure, [heat_map(ax, np.array([[1.0, -2.5]]), scale_of(np.array([-2.5])))])
+    >>> write_numbers([heat_map(ax, np.array([[1.0, -2.5]]), scale_of(np.array([-2.5])))])
     >>> [text.get_text() for text in ax.texts]
     ['1', '-2.5']
     """
     pictures = [picture for picture in pictures if 0 < picture.get_array().size <= MOST_NUMBERS]
     if not pictures:
         return
-    figure.figure.draw_without_rendering()
-    points = 72 / figure.figure.dpi
     written, sizes = [], []
     for picture in pictures:
         values, box = np.ma.getdata(picture.get_array()), picture.get_window_extent()
+        points = 72 / picture.axes.figure.figure.dpi
         largest = max(map(abs, picture.get_clim()))
+        height = box.height * points / values.shape[0]
+        if height < HIGH * FONT_SIZES[-1]:
+            return
         texts = [(place, short(value, largest)) for place, value in np.ndenumerate(values)]
         longest = max(len(text) for _, text in texts)
-        width, height = box.width * points / values.shape[1], box.height * points / values.shape[0]
+        width = box.width * points / values.shape[1]
         sizes.append(min(0.94 * width / (longest * WIDE), height / HIGH))
         written.append((picture, values, texts))
     fitting = [size for size in FONT_SIZES if size <= min(sizes)]

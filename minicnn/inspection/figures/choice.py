@@ -8,13 +8,14 @@ from minicnn.inspection.explainers.conv import batched
 from minicnn.inspection.figures.arithmetic import plot_convolution, plot_terms
 from minicnn.inspection.figures.canvas import as_figure, as_place
 from minicnn.inspection.figures.gradients import plot_gradients
-from minicnn.inspection.figures.layers import plot_feature_maps, plot_filters
+from minicnn.inspection.figures.grid import columns_for, grid_size
+from minicnn.inspection.figures.layers import MOST_FILTERS, plot_feature_maps, plot_filters
 from minicnn.inspection.figures.pooling import figure_size, plot_pool_winners
 from minicnn.inspection.figures.softmax import plot_softmax
 from minicnn.inspection.figures.values import plot_values
 from minicnn.inspection.record import Step
 
-MOST_MAPS = 32  # below the filters of a convolution; `plot_feature_maps` draws more
+MOST_MAPS = 32  # filters, and maps, of one convolution; `plot_filters` and `plot_feature_maps` draw more
 
 
 def plot_step(step: Step, *, image=0, classes=None, figure=None):
@@ -77,14 +78,19 @@ def plot_explanation(explanation, *, ax=None, figure=None):
 
 def plot_layer(who: str, step: Step, image, figure):
     """Draw the filters of a convolution above what they made of one image."""
-    maps = batched(step.output).shape[1]
-    single = step.parameters["weight"].shape[1] == 1
-    lines = -(-len(step.parameters["weight"]) // 8) if single else min(len(step.parameters["weight"]), 8)
-    heights = [(1.4 if single else 1.15) * lines + 0.8, 1.4 * -(-min(maps, MOST_MAPS) // 8) + 0.8]
-    figure = as_figure(who, figure, (10, sum(heights)))
+    weight, maps = step.parameters["weight"], batched(step.output)
+    count, single = min(maps.shape[1], MOST_MAPS), weight.shape[1] == 1
+    columns = columns_for(min(len(weight), MOST_MAPS)) if single else min(weight.shape[1], MOST_FILTERS)
+    filters = min(len(weight), MOST_MAPS) if single else min(len(weight), MOST_FILTERS) * columns
+    sizes = [
+        grid_size(filters, columns, weight.shape[2:], named=not single),
+        grid_size(count, columns_for(count), maps.shape[2:]),
+    ]
+    widths, heights = zip(*sizes, strict=True)
+    figure = as_figure(who, figure, (max(widths), sum(heights)))
     upper, lower = figure.subfigures(2, 1, height_ratios=heights)
-    plot_filters(step, figure=upper)
-    plot_feature_maps(step, image=image, channels=range(min(maps, MOST_MAPS)), figure=lower)
+    plot_filters(step, filters=range(min(len(weight), MOST_MAPS)) if single else None, figure=upper)
+    plot_feature_maps(step, image=image, channels=range(count), figure=lower)
     return figure
 
 

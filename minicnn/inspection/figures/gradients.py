@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from minicnn.inspection.figures.canvas import as_figure, as_place, heat_map, scale_of, write_numbers
+from minicnn.inspection.figures.canvas import as_figure, as_place, heat_map, scale_of, settle, write_numbers
 from minicnn.inspection.figures.layers import plot_maps, plot_weight
 from minicnn.inspection.figures.values import plot_values
 from minicnn.inspection.record import Step
@@ -91,5 +91,6 @@ def plot_matrix(who: str, array: np.ndarray, title: str, label: str, figure=None
     ax.set(xlabel="input", ylabel="output")
     figure.colorbar(picture, ax=ax, label=label)
     figure.suptitle(title, fontsize="medium")
-    write_numbers(figure, [picture])
+    settle(figure)
+    write_numbers([picture])
     return figure

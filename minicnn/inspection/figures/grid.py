@@ -1,12 +1,22 @@
-"""Many small maps on one figure: shared scale, shared axes, one colour bar."""
+"""Many small maps on one figure: shared scale, shared axes, one colour bar.
+
+The places are computed here and not by matplotlib's layout engine, which takes seconds for 64 maps.
+"""
 
 from __future__ import annotations
+
+import textwrap
+from dataclasses import dataclass
 
 import numpy as np
 
 from minicnn.inspection.figures.canvas import heat_map, write_numbers
 
 MOST_COLUMNS = 8
+# Inches that are kept free for names, numbers and the colour bar.
+LEFT, RIGHT, TOP, BOTTOM = 0.7, 1.15, 0.34, 0.62
+ROW_NAME, TITLE, LINE, GAP = 0.2, 0.24, 0.18, 0.1
+LETTER = 0.095  # width of a letter in a title
 
 
 def columns_for(count: int) -> int:
@@ -21,16 +31,77 @@ def columns_for(count: int) -> int:
     return -(-count // rows)
 
 
-def grid_size(count: int, columns: int, shape: tuple[int, int], between=0.35) -> tuple[float, float]:
-    """Return the inches that `count` maps of a shape (rows, columns) take, with titles and colour bar.
+def height_of(shape: tuple[int, int]) -> float:
+    """Return how tall a map of (rows, columns) is drawn for its width; strips are widened to be seen.
+
+    >>> height_of((4, 8)), height_of((1, 100))
+    (0.5, 0.2)
+    """
+    return float(np.clip(shape[0] / shape[1], 0.2, 5)) if all(shape) else 1.0
+
+
+def grid_size(count: int, columns: int, shape: tuple[int, int], named: bool = False) -> tuple[float, float]:
+    """Return the inches that `count` maps of a shape (rows, columns) take; `named` if rows have names.
 
     >>> grid_size(16, 8, (28, 28))
-    (10.0, 3.9)
+    (11.5, 3.8)
     """
     rows = -(-count // columns)
-    tall = float(np.clip(shape[0] / shape[1], 0.4, 2.5)) if all(shape) else 1.0
     side = 4.0 if count == 1 else float(np.clip(8 / columns, 1.1, 2.4))
-    return round(columns * side + 1.2, 1), round(rows * (side * tall + between) + 1.0, 1)
+    width = LEFT + RIGHT + ROW_NAME * named + columns * (side + GAP)
+    titles = TITLE if named else rows * TITLE
+    height = TOP + BOTTOM + titles + rows * (side * height_of(shape) + GAP)
+    return round(width, 1), round(height, 1)
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the maps of a grid stand, in inches from the lower left corner of the figure.
+
+    Attributes
+    ----------
+    figure : tuple of float
+        Width and height of the figure.
+    left, top : float
+        Of the first map.
+    map : tuple of float
+        Width and height of a map.
+    pitch : tuple of float
+        From one map to the next, to the right and down.
+
+    Examples
+    --------
+    >>> places = Places((10, 5), left=1, top=4, map=(2, 1), pitch=(2.5, 1.5))
+    >>> places.box(row=1, column=2)                             # x, y, width, height as shares of the figure
+    (0.6, 0.3, 0.2, 0.2)
+    """
+
+    figure: tuple[float, float]
+    left: float
+    top: float
+    map: tuple[float, float]
+    pitch: tuple[float, float]
+
+    def box(self, row: int, column: int, rows: int = 1) -> tuple[float, float, float, float]:
+        """Return the place of a map, or of something as high as several rows."""
+        width, height = self.map[0], self.map[1] + (rows - 1) * self.pitch[1]
+        x = self.left + column * self.pitch[0]
+        y = self.top - row * self.pitch[1] - height
+        return (x / self.figure[0], y / self.figure[1], width / self.figure[0], height / self.figure[1])
+
+
+def places_in(figure, rows: int, columns: int, shape, named: bool, title_lines: int) -> Places:
+    """Return places for rows × columns maps, as large as the figure allows, in its middle."""
+    wide, high = figure.bbox.width / figure.figure.dpi, figure.bbox.height / figure.figure.dpi
+    left, top = LEFT + ROW_NAME * named, TOP + LINE * (title_lines - 1) + TITLE
+    between = GAP if named else GAP + TITLE
+    free_width = max(wide - left - RIGHT - (columns - 1) * GAP, 0.2)
+    free_height = max(high - top - BOTTOM - (rows - 1) * between, 0.2)
+    tall = height_of(shape)
+    width = min(free_width / columns, free_height / rows / tall)
+    spare = free_width - columns * width
+    pitch = (width + GAP, width * tall + between)
+    return Places((wide, high), left + spare / 2, high - top, (width, width * tall), pitch)
 
 
 def draw_grid(figure, maps, titles, scale, *, columns: int, title: str, label: str, rows=()) -> None:
@@ -53,28 +124,35 @@ def draw_grid(figure, maps, titles, scale, *, columns: int, title: str, label: s
     --------
     >>> from matplotlib.figure import Figure
     >>> from minicnn.inspection.figures.canvas import scale_of
-    >>> figure = Figure(layout="constrained")
-    >>> maps = np.arange(12.0).reshape(3, 2, 2)
+    >>> figure, maps = Figure(), np.arange(12.0).reshape(3, 2, 2)
     >>> draw_grid(figure, maps, "abc", scale_of(maps), columns=2, title="three", label="value")
-    >>> [ax.get_title() for ax in figure.axes]             # three maps, a free place, the colour bar
-    ['a', 'b', 'c', '', '']
+    >>> [ax.get_title() for ax in figure.axes]                  # three maps and the colour bar
+    ['a', 'b', 'c', '']
     """
-    height = -(-len(maps) // columns)
-    axes = figure.subplots(height, columns, squeeze=False)
+    if figure is figure.figure and not figure.axes:
+        figure.set_layout_engine("none")  # it would warn that nothing is left for it to do
+    height, named = -(-len(maps) // columns), bool(rows)
+    lines = textwrap.wrap(title, max(int(figure.bbox.width / figure.figure.dpi / LETTER), 10)) or [""]
+    places = places_in(figure, height, columns, np.shape(maps[0]), named, len(lines))
     pictures = []
-    for number, ax in enumerate(axes.flat):
-        if number >= len(maps):
-            ax.set_axis_off()
-            continue
-        pictures.append(heat_map(ax, maps[number], scale))
+    for number, values in enumerate(maps):
+        row, column = divmod(number, columns)
+        ax = figure.add_axes(places.box(row, column))
+        pictures.append(heat_map(ax, values, scale))
+        ax.set_aspect("auto")
+        ax.tick_params(labelsize="x-small", labelleft=column == 0, labelbottom=number + columns >= len(maps))
         if number < len(titles):
-            ax.set_title(titles[number], fontsize="small")
-        if rows and number % columns == 0:
-            ax.set_ylabel(rows[number // columns], fontsize="small")
-        ax.tick_params(labelsize="x-small")
-        ax.tick_params(labelbottom=number + columns >= len(maps), labelleft=number % columns == 0)
-    figure.colorbar(pictures[0], ax=axes, label=label, shrink=0.9, pad=0.02, aspect=8 + 12 * height)
-    figure.supxlabel("column", fontsize="medium")
-    figure.supylabel("row", fontsize="medium")
-    figure.suptitle(title, fontsize="medium")
-    write_numbers(figure, pictures)
+            ax.set_title(titles[number], fontsize="small", pad=4)
+        if named and column == 0:
+            ax.set_ylabel(rows[row], fontsize="small")
+    x, y, width, tall = places.box(0, columns - 1, rows=height)
+    bar = figure.add_axes((x + width + 0.15 / places.figure[0], y, 0.14 / places.figure[0], tall))
+    figure.colorbar(pictures[0], cax=bar, label=label)
+    left, middle = places.left / places.figure[0], y + tall / 2
+    away = (0.38 + ROW_NAME * named) / places.figure[0]
+    figure.supxlabel(
+        "column", fontsize="medium", x=(left + x + width) / 2, y=y - 0.3 / places.figure[1], va="top"
+    )
+    figure.supylabel("row", fontsize="medium", x=left - away, y=middle, ha="right", va="center")
+    figure.suptitle("\n".join(lines), fontsize="medium", y=1 - 0.08 / places.figure[1], va="top")
+    write_numbers(pictures)

@@ -12,6 +12,7 @@ from minicnn.inspection.figures.canvas import (
     draw_image,
     heat_map,
     scale_of,
+    settle,
     write_numbers,
 )
 from minicnn.inspection.receptive import as_trace, receptive_field
@@ -161,7 +162,9 @@ def beside(who: str, image: np.ndarray, found: np.ndarray, title: str, label: st
     figure.colorbar(picture, ax=right, label=label, shrink=0.85)
     for ax in (left, right):
         ax.title.set_fontsize("medium")
-    write_numbers(figure, [picture] if found.size <= 100 else [])
+    if found.size <= 100:
+        settle(figure)
+        write_numbers([picture])
     return figure
 
 

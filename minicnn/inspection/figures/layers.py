@@ -67,8 +67,7 @@ def plot_weight(who, weight, title, label, filters, channels, figure):
         titles, names = [f"channel {c}" for c in columns], [f"filter {o}" for o in rows]
         wide = len(columns)
         title += f", {how_many(columns, weight.shape[1], 'channel')}"
-    between = 0.35 if single else 0.05
-    figure = as_figure(who, figure, grid_size(len(maps), wide, maps.shape[1:], between))
+    figure = as_figure(who, figure, grid_size(len(maps), wide, maps.shape[1:], named=not single))
     scale = scale_of(weight, signed=True)
     draw_grid(figure, maps, titles, scale, columns=wide, title=title, label=label, rows=names)
     return figure

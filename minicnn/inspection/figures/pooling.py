@@ -14,6 +14,7 @@ from minicnn.inspection.figures.canvas import (
     as_place,
     heat_map,
     scale_of,
+    settle,
     write_numbers,
 )
 from minicnn.inspection.record import Step
@@ -75,8 +76,9 @@ def plot_pool_winners(step, *, image=0, channel=0, ax=None):
     ax.hlines(rows, -0.5, plane.shape[1] - 0.5, color="white", linewidth=1)
     ax.vlines(columns, -0.5, plane.shape[0] - 0.5, color="white", linewidth=1)
     ax.set(xlabel="column", ylabel="row")
-    ax.set_title(f"{step.who}, image {image}, channel {channel}: framed cells win", fontsize="medium")
-    write_numbers(ax.figure, [picture])
+    ax.set_title(f"{step.who}, image {image}, channel {channel}\nframed cells win", fontsize="medium")
+    settle(ax.figure)
+    write_numbers([picture])
     return ax
 
 
@@ -115,8 +117,8 @@ def figure_size(shape: tuple[int, int]) -> tuple[float, float]:
     """Return inches that leave a cell room for a number, within what fits on a page.
 
     >>> figure_size((4, 4)), figure_size((28, 28)), figure_size((200, 100))
-    ((4.0, 3.2), (10.0, 8.8), (6.0, 8.8))
+    ((4.5, 3.6), (10.0, 9.1), (6.0, 9.1))
     """
     scale = min(0.5, 8 / max(shape))
-    height, width = (max(scale * size, 2.0) for size in shape)
-    return round(width + 2, 1), round(height + 0.8 + 0.4 * (height < 2.5), 1)
+    height, width = (max(scale * size, 2.5) for size in shape)
+    return round(width + 2, 1), round(height + 1.1, 1)
