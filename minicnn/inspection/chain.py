@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from minicnn import checks
-from minicnn.classifier.decision import Decision
-from minicnn.classifier.explain import explain_logits
 from minicnn.inspection.explainers.losses import log_softmax
 from minicnn.inspection.letters import numbers, picture, strength
 from minicnn.inspection.page import Page, Section, largest, position, short
@@ -64,6 +62,9 @@ class Story(Page):
 
     def _ways(self, logits: np.ndarray):
         """Return the classifier's chain from this image's logits to its label, where they are logits."""
+        from minicnn.classifier.decision import Decision  # brings scikit-learn, which only this page needs
+        from minicnn.classifier.explain import explain_logits
+
         one = self.loss is not None and self.loss.kind == "BCEWithLogitsLoss"
         if logits.ndim != 2 or not (logits.shape[1] > 1 or one):
             return None

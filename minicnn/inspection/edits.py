@@ -160,6 +160,14 @@ def edited(model: nn.Module, image: np.ndarray, edits: list[Edit], said: list[st
                         f"Got {edit.name!r}. Choose one of {', '.join(names_of(model))}."
                     )
             yield image
+            idle = [
+                edit.text for edit in edits if not any(line.startswith(f"{edit.text}: ") for line in said)
+            ]
+            if idle:
+                raise ValueError(
+                    f"{WHO}: a layer whose output is replaced must run. Got {idle[0]!r}, of a layer that did not. "
+                    "Choose a layer that forward calls."
+                )
         finally:
             for handle in reversed(handles):
                 handle.remove()

@@ -251,6 +251,17 @@ def test_errors():
             "'image', '0.weight', '0.bias', '0.output', '1.output', '2.output', '3.weight', '3.bias', '3.output'.",
         ):
             what_if(model, IMAGE, {name: 0})
+
+    class UsesTheFirst(nn.Sequential):
+        def forward(self, input):
+            return self[0](input)
+
+    with raises(
+        ValueError,
+        "what_if: a layer whose output is replaced must run. Got '1.output', of a layer that did not. "
+        "Choose a layer that forward calls.",
+    ):
+        what_if(UsesTheFirst(nn.Flatten(), nn.ReLU()), IMAGE, {"1.output": 0})
     for place in ("image[3, 0, 0]", "image[0, 0, 0, 0]"):
         with raises(
             ValueError,
