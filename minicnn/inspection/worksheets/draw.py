@@ -14,6 +14,7 @@ from minicnn.inspection.worksheets.sheet import Worksheet
 
 WHO = "worksheet"
 TRIES = 500
+CHOICE = 12  # draws from which the clearest is taken, once there is one
 KINDS = {  # name: class, what draws it, what may be asked
     "conv2d": (nn.Conv2d, draw_conv2d, ("output", "grad_input", "weight.grad", "bias.grad")),
     "max_pool2d": (nn.MaxPool2d, draw_pool, ("output", "grad_input")),
@@ -108,6 +109,21 @@ def can_be_told_apart(sheet: Worksheet) -> bool:
     return True
 
 
+def clear_blanks(sheet: Worksheet) -> int:
+    """Return how many slips give numbers of their own, counted over all blanks.
+
+    >>> slips = {"one": np.array([1, 3]), "two": np.array([5, 3])}
+    >>> clear_blanks(Worksheet("relu", "output", "", {}, np.array([1, 2]), slips))        # 5 alone
+    1
+    """
+    outcomes = [on_blanks(sheet, array) for array in (sheet.answer, *sheet.slips.values())]
+    clear = 0
+    for column in np.round(outcomes, 9).T:
+        values, counts = np.unique(column, return_counts=True)
+        clear += int((counts[np.isfinite(values)] == 1).sum()) - int((column == column[0]).sum() == 1)
+    return clear
+
+
 def on_blanks(sheet: Worksheet, array: np.ndarray) -> np.ndarray:
     """Return what an outcome has at the blanks, in reading order; NaN where its shape has no such place.
 
@@ -162,18 +178,20 @@ def worksheet(layer, size=4, rng=None, *, of: str | None = None, blanks: int | N
       Lay the kernel on as it stands, sum the products and add the bias.
     <BLANKLINE>
       image
-         3   2   1  -2
-        -2  -4  -4  -4
-        -3   3   2   4
-         1   1   4   2
+         2   1   1  -2
+         3  -1  -2   4
+        -2  -3   2   1
+        -4  -4  -1   3
       kernel
-        2  1
-        1  4
+        -1   3
+        -2  -3
       bias
-        -2
+        3
       output
         __  __
         __  __
+    >>> sheet.answer[0, 0]                          # 2·(-1) + 1·3 + 3·(-2) + (-1)·(-3) + 3
+    np.int64(1)
     """
     name = name_of(layer)
     height, width = checks.as_pair(WHO, "size", size, minimum=1)
@@ -187,14 +205,17 @@ def worksheet(layer, size=4, rng=None, *, of: str | None = None, blanks: int | N
     if blanks is not None:
         blanks = checks.as_int(WHO, "blanks", blanks, minimum=1)
     rng = np.random.default_rng(rng)
-    for _ in range(TRIES):
+    found = []
+    for attempt in range(TRIES):
         sheet = KINDS[name][1](layer, (height, width), of, rng)
         if blanks is not None and blanks < sheet.answer.size:
             places = np.zeros(sheet.answer.size, bool)
             places[rng.choice(sheet.answer.size, blanks, replace=False)] = True
             sheet = dataclasses.replace(sheet, blanks=places.reshape(sheet.answer.shape))
         if can_be_told_apart(sheet):
-            return sheet
+            found.append(sheet)
+        if found and attempt >= CHOICE:
+            return max(found, key=clear_blanks)
     raise ValueError(
         f"{WHO}: the blanks must tell the slips apart. Got {name} of size {height}x{width}, where they do not "
         f"in {TRIES} draws. Pass a larger size, or more blanks."

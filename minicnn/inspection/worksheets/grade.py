@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numbers
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -126,7 +126,8 @@ class Grade(Page):
     def sections(self) -> list[Section]:
         """Return the wrong answers, and the slip behind them."""
         wrong = [mark for mark in self.marks if not mark.right]
-        parts = [Section("wrong", above=[mark.line for mark in wrong])] if wrong else []
+        likely = [replace(mark, slips=(self.slip,)) if self.slip in mark.slips else mark for mark in wrong]
+        parts = [Section("wrong", above=[mark.line for mark in likely])] if wrong else []
         if self.slip is not None:
             written = sum(not np.isnan(mark.given) for mark in wrong)
             known = (text for name, text in ADVICE.items() if self.slip.startswith(name))
