@@ -19,6 +19,8 @@ Arguments named `stride`, `padding`, `dilation` and `kernel_size` are pairs (hei
     linear(input, weight, bias)                                                          -> output
     linear_grad_input(grad_output, weight)                                               -> grad_input
     linear_grad_weight(grad_output, input)                                               -> grad_weight
+    relu(input)                                                                          -> output
+    relu_backward(grad_output, output)                                                   -> grad_input
 
 `bias` may be None. `indices` (int64) count row·W + column in the unpadded plane, as in torch.
 The layers call these names here, so the rung is chosen in this one place.
@@ -27,9 +29,11 @@ The layers call these names here, so the rung is chosen in this one place.
 from numba import config
 
 if config.DISABLE_JIT:  # vectors need the compiler; loops can be stepped through
+    from minicnn.kernels import elementwise as relus
     from minicnn.kernels import jitted as rung
 else:
     from minicnn.kernels import fast as rung
+    from minicnn.kernels import fast_relu as relus
 
 conv2d = rung.conv2d
 conv2d_grad_input = rung.conv2d_grad_input
@@ -40,6 +44,14 @@ max_pool2d_backward = rung.max_pool2d_backward
 linear = rung.linear
 linear_grad_input = rung.linear_grad_input
 linear_grad_weight = rung.linear_grad_weight
+relu = relus.relu
+relu_backward = relus.relu_backward
+
+FUSES = not config.DISABLE_JIT  # whether there are the following, which do several of these at once
+if FUSES:
+    conv2d_relu = relus.conv2d_relu
+    conv2d_relu_max_pool2d = relus.conv2d_relu_max_pool2d
+    relu_max_pool2d_backward = relus.relu_max_pool2d_backward
 
 __all__ = [
     "conv2d",
@@ -51,4 +63,6 @@ __all__ = [
     "linear_grad_weight",
     "max_pool2d",
     "max_pool2d_backward",
+    "relu",
+    "relu_backward",
 ]

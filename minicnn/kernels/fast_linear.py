@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from minicnn.kernels.fast_conv import conv2d_grad_weight, plan, walk_all
+from minicnn.kernels.fast_conv import blocks_of_four, conv2d_grad_weight, walk_all
+from minicnn.kernels.plans import plan
 
 ONE = (1, 1), (0, 0), (1, 1), 1  # stride, padding, dilation, groups
 
@@ -45,13 +46,14 @@ def product(filters, lines):
     array([[42., 53.]])
     """
     count, features = lines.shape
-    if not np.isfinite(filters).all():  # the tile is filled up with zeros, and 0 · inf is NaN
+    weights = blocks_of_four(filters[:, :, None, None], 1, np.arange(1), backward=False)
+    if weights is None:  # the tile is filled up with zeros, and 0 · inf is NaN
         return filters @ lines
     target = np.zeros((1, len(filters), 1, features), lines.dtype)
     if len(filters) and count:
-        made = plan((1, 1), (0, 0), (1, features), (0, 0), (1, 1), [(0, 0)], count)
+        made = plan((1, features), (1, 1), (0, 0), (1, features), (0, 0), (1, 1), [(0, 0)], count)
         no_bias = np.zeros(len(filters), lines.dtype)
-        walk_all(lines.reshape(1, count, 1, features), filters[None, :, :, None], no_bias, target, made, 1)
+        walk_all(lines.reshape(1, count, 1, features), weights, no_bias, target, made, 1)
     return target.reshape(len(filters), features)
 
 

@@ -10,14 +10,15 @@ import multiprocessing
 import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
-# Waking a second thread costs some 20 µs; work of fewer multiply-adds than this is done by then.
+from minicnn.kernels.team import Team
+
+# Handing over costs some 10 µs; work of fewer multiply-adds than this is done by then.
 WORTH_A_THREAD = 500_000
 
-_lock = threading.Lock()
-_pool: ThreadPoolExecutor | None = None
-_in_worker = threading.local()
+_in_use = threading.Lock()  # the team serves one caller at a time; who comes second works alone
+_team: Team | None = None
 
 
 def default_threads() -> int:
@@ -63,15 +64,17 @@ def set_num_threads(count: int) -> None:
     3
     >>> set_num_threads(before)
     """
-    global _threads, _pool
+    global _threads, _team
     if isinstance(count, bool) or not isinstance(count, int):
         raise TypeError(
             f"set_num_threads: count must be an integer. Got {count!r} ({type(count).__name__}). Pass an int."
         )
     if count < 1:
         raise ValueError(f"set_num_threads: count must be at least 1. Got {count}. Pass a larger number.")
-    with _lock:
-        _threads, _pool = count, None  # threads of the old pool end when their work is done
+    with _in_use:
+        if _team is not None:
+            _team.dismiss()
+        _threads, _team = count, None
 
 
 def share(function: Callable[[int, int], None], size: int, work: int) -> None:
@@ -96,36 +99,29 @@ def share(function: Callable[[int, int], None], size: int, work: int) -> None:
     >>> squares
     [0, 1, 4, 9, 16]
     """
-    parts = min(_threads, size) if work >= WORTH_A_THREAD and not getattr(_in_worker, "yes", False) else 1
-    if parts <= 1:
+    parts = min(_threads, size) if work >= WORTH_A_THREAD else 1
+    if parts <= 1 or not _in_use.acquire(blocking=False):  # a busy team belongs to another thread
         function(0, size)
         return
-    edges = [size * part // parts for part in range(parts + 1)]
-    others = [_workers().submit(function, *edges[part : part + 2]) for part in range(1, parts)]
     try:
-        function(*edges[:2])
+        edges = [size * part // parts for part in range(parts + 1)]
+        _current_team().share(function, list(pairwise(edges)))
     finally:
-        for other in others:
-            other.result()
+        _in_use.release()
 
 
-def _workers() -> ThreadPoolExecutor:
-    global _pool
-    with _lock:
-        if _pool is None:
-            _pool = ThreadPoolExecutor(max(_threads - 1, 1), "minicnn", initializer=_mark_worker)
-        return _pool
+def _current_team() -> Team:
+    global _team
+    if _team is None:
+        _team = Team(_threads)
+    return _team
 
 
-def _mark_worker() -> None:
-    _in_worker.yes = True  # a worker that called `share` would wait for itself
-
-
-def _forget_pool() -> None:
+def _forget_team() -> None:
     """A forked child has none of its parent's threads, and perhaps its lock in a locked state."""
-    global _pool, _lock
-    _pool, _lock = None, threading.Lock()
+    global _team, _in_use
+    _team, _in_use = None, threading.Lock()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_pool)
+    os.register_at_fork(after_in_child=_forget_team)

@@ -8,7 +8,8 @@ Every plane is copied once into a buffer, with its padding, so that its rows lie
     tap (0, 1) from offset 1              b c . . | f g . .
     tap (1, 0) from offset 4                      e f . . | i j . .
 
-The dots are cells between two rows of the output: they are computed as well and thrown away. With stride
+The dots are cells between two rows of the output: they are computed as well and thrown away. (Zeros to
+the right of a row and to the left of the next serve both: such rows overlap in the buffer.) With stride
 s the plane is copied as s·s planes, one for each remainder of row and column, and is again read in steps
 of one. The input gradient is the same walk over grad_output, with the taps in reverse. So one kernel,
 `walk`, makes both:
@@ -28,40 +29,11 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from minicnn.kernels.rows import copy_rows, finish, finish_pooled, lay_out, line_of
 from minicnn.kernels.vector import broadcast, load, multiply_add, store, zeros
 
 FILTERS, VECTORS = 4, 3  # the tile
-
-
-@njit(cache=True, nogil=True)
-def lay_out(plane, row_of_phases, start, stride, padding, height, width):
-    """Copy a plane into `row_of_phases` from `start` on: for each remainder, (height, width) cells.
-
-    Cell (r, q) of phase (a, b) is ``plane[r·stride + a - padding, q·stride + b - padding]``, or zero.
-    """
-    H, W = plane.shape
-    place = start
-    for a in range(stride[0]):
-        for b in range(stride[1]):
-            shift = b - padding[1]
-            first = min(width, max(0, -(shift // stride[1])))
-            last = max(first, min(width, (W - 1 - shift) // stride[1] + 1))
-            for r in range(height):
-                i = r * stride[0] + a - padding[0]
-                target = row_of_phases[place : place + width]
-                place += width
-                if i < 0 or i >= H:
-                    target[:] = 0
-                    continue
-                target[:first] = 0
-                source = plane[i]
-                if stride[1] == 1:
-                    for q in range(first, last):
-                        target[q] = source[q + shift]
-                else:
-                    for q in range(first, last):
-                        target[q] = source[q * stride[1] + shift]
-                target[last:] = 0
+PLAIN, RELU, POOLED = 0, 1, 2  # what follows the sums: nothing, ReLU, or ReLU and 2x2 pooling
 
 
 @njit(cache=True, nogil=True)
@@ -86,18 +58,22 @@ def walk_tile(cells, offsets, start, weights, first_weight, lanes, wide, width):
 
 
 @njit(cache=True, nogil=True)
-def walk(source, weights, bias, target, offsets, lanes, geometry, groups, images, blocks):
+def walk(source, weights, bias, end, target, winners, offsets, lanes, geometry, groups, images, blocks):
     """Compute some `blocks` of four filters of some `images`: forward, or one phase of an input gradient.
 
-    `weights` is flat, (blocks, channels · taps, 4); `offsets` holds where each channel and tap is read.
+    `source` and `target` are flat; their shapes stand in `geometry`. `weights` is flat (groups, blocks of
+    four filters, channels · taps, 4), filled up with zeros; `blocks` count over all groups. What becomes of
+    the sums is told by `end`: PLAIN, RELU or POOLED.
     """
-    stride, padding, (height, width), (rows, columns), first, step = geometry
-    channels, filters = source.shape[1] // groups, target.shape[1] // groups
+    source_shape, target_shape, stride, padding, (height, width), (rows, columns), first, step = geometry
+    channels, filters = source_shape[1] // groups, target_shape[1] // groups
     plane = stride[0] * stride[1] * height * width
-    cells = np.zeros(channels * plane + VECTORS * lanes, source.dtype)
+    cells = np.zeros(channels * plane + (VECTORS + 1) * lanes + width, source.dtype)
     tile = VECTORS * lanes
     length = ((rows - 1) * width + columns + tile - 1) // tile * tile
-    wide = np.empty(4 * length, source.dtype)
+    wide = np.empty(4 * length + width + 2 * lanes, source.dtype)
+    numbers = np.arange(5).astype(source.dtype)
+    line = line_of(numbers, columns, lanes)
     per_group = (filters + 3) // 4
     for n in range(images[0], images[1]):
         laid_out = -1
@@ -106,36 +82,47 @@ def walk(source, weights, bias, target, offsets, lanes, geometry, groups, images
             if group != laid_out:
                 laid_out = group
                 for c in range(channels):
-                    lay_out(source[n, group * channels + c], cells, c * plane, stride, padding, height, width)
+                    number = n * source_shape[1] + group * channels + c
+                    lay_out(
+                        source, number, source_shape[2:], cells, c * plane, stride, padding, height, width
+                    )
             for start in range(0, length, tile):
                 walk_tile(cells, offsets, start, weights, block * len(offsets) * 4, lanes, wide, length)
             begin = block % per_group * 4
-            for f in range(begin, min(begin + 4, filters)):
-                b = bias[group * filters + f]
-                for y in range(rows):
-                    row = wide[(f - begin) * length + y * width :]
-                    out = target[n, group * filters + f, first[0] + y * step[0]]
-                    for x in range(columns):
-                        out[first[1] + x * step[1]] = row[x] + b
+            for u in range(min(4, filters - begin)):
+                f = group * filters + begin + u
+                written = n * target_shape[1] + f  # the number of the plane
+                if end == POOLED:
+                    place = written * target_shape[2] * target_shape[3]
+                    at = u * length
+                    finish_pooled(
+                        wide, at, width, bias, f, numbers, line, target, winners, place, rows, columns, lanes
+                    )
+                else:
+                    place = (written * target_shape[2] + first[0]) * target_shape[3] + first[1]
+                    apart = step[0] * target_shape[3], step[1]
+                    finish(wide, u * length, width, bias, f, end == RELU, target, place, rows, columns, apart)
 
 
 @njit(cache=True, nogil=True)
-def gather_tile(cells, grads, length, begin, place0, place1, place2, sums, at, lanes):
+def gather_tile(cells, grads, length, place0, place1, place2, sums, at, lanes):
     """Add the products of 4 rows of gradients with cells read from 3 places to 12 vectors of sums."""
     a0, a1, a2 = load(sums, at), load(sums, at + lanes), load(sums, at + 2 * lanes)
     b0, b1, b2 = load(sums, at + 3 * lanes), load(sums, at + 4 * lanes), load(sums, at + 5 * lanes)
     c0, c1, c2 = load(sums, at + 6 * lanes), load(sums, at + 7 * lanes), load(sums, at + 8 * lanes)
     d0, d1, d2 = load(sums, at + 9 * lanes), load(sums, at + 10 * lanes), load(sums, at + 11 * lanes)
-    for p in range(0, length, lanes):
+    p = 0
+    while p < length:
         x0, x1, x2 = load(cells, place0 + p), load(cells, place1 + p), load(cells, place2 + p)
-        g = load(grads, begin + p)
+        g = load(grads, p)
         a0, a1, a2 = multiply_add(x0, g, a0), multiply_add(x1, g, a1), multiply_add(x2, g, a2)
-        g = load(grads, begin + length + p)
+        g = load(grads, length + p)
         b0, b1, b2 = multiply_add(x0, g, b0), multiply_add(x1, g, b1), multiply_add(x2, g, b2)
-        g = load(grads, begin + 2 * length + p)
+        g = load(grads, 2 * length + p)
         c0, c1, c2 = multiply_add(x0, g, c0), multiply_add(x1, g, c1), multiply_add(x2, g, c2)
-        g = load(grads, begin + 3 * length + p)
+        g = load(grads, 3 * length + p)
         d0, d1, d2 = multiply_add(x0, g, d0), multiply_add(x1, g, d1), multiply_add(x2, g, d2)
+        p += lanes
     for row, (v0, v1, v2) in enumerate(((a0, a1, a2), (b0, b1, b2), (c0, c1, c2), (d0, d1, d2))):
         store(sums, at + 3 * row * lanes, v0)
         store(sums, at + (3 * row + 1) * lanes, v1)
@@ -146,50 +133,35 @@ def gather_tile(cells, grads, length, begin, place0, place1, place2, sums, at, l
 def gather(grad_output, input, grad_weight, offsets, lanes, geometry, groups, blocks):
     """Compute some `blocks` of four filters of the weight gradient, over all images in order.
 
-    `grad_weight` is (C_out, channels · taps); its length, like `offsets`, is made a multiple of three by
-    taps that are computed and thrown away.
+    `grad_output` and `input` are flat. `grad_weight` is (C_out, channels · taps); its length, like
+    `offsets`, is made a multiple of three by taps that are computed and thrown away.
     """
-    stride, padding, (height, width), (rows, columns), _, _ = geometry
-    N, C_out = grad_output.shape[:2]
-    channels, filters = input.shape[1] // groups, C_out // groups
+    grad_shape, input_shape, stride, padding, (height, width), (rows, columns), _, _ = geometry
+    channels, filters = input_shape[1] // groups, grad_shape[1] // groups
     plane = stride[0] * stride[1] * height * width
-    cells = np.zeros(channels * plane + lanes, input.dtype)
     length = ((rows - 1) * width + columns + lanes - 1) // lanes * lanes
+    cells = np.zeros(channels * plane + lanes + width, input.dtype)
     grads = np.zeros(4 * length, input.dtype)  # what lies between two rows stays zero
     per_group = (filters + 3) // 4
     tiles = len(offsets) // VECTORS
     sums = np.zeros((blocks[1] - blocks[0]) * tiles * 12 * lanes, input.dtype)
-    for n in range(N):
+    for n in range(input_shape[0]):
         laid_out = -1
         for block in range(blocks[0], blocks[1]):
-            group = block // per_group
+            group, begin = block // per_group, block % per_group * 4
             if group != laid_out:
                 laid_out = group
                 for c in range(channels):
-                    lay_out(input[n, group * channels + c], cells, c * plane, stride, padding, height, width)
-            begin = block % per_group * 4
-            for u in range(4):
-                if begin + u >= filters:
-                    grads[u * length : (u + 1) * length] = 0
-                    continue
-                for y in range(rows):
-                    place = u * length + y * width
-                    for x in range(columns):
-                        grads[place + x] = grad_output[n, group * filters + begin + u, y, x]
+                    number = n * input_shape[1] + group * channels + c
+                    lay_out(input, number, input_shape[2:], cells, c * plane, stride, padding, height, width)
+            for u in range(min(4, filters - begin)):
+                start = (n * grad_shape[1] + group * filters + begin + u) * rows * columns
+                copy_rows(grad_output, start, grads, u * length, rows, columns, width)
+            grads[max(filters - begin, 0) * length :] = 0
             for tile in range(tiles):
                 at = ((block - blocks[0]) * tiles + tile) * 12 * lanes
-                gather_tile(
-                    cells,
-                    grads,
-                    length,
-                    0,
-                    offsets[3 * tile],
-                    offsets[3 * tile + 1],
-                    offsets[3 * tile + 2],
-                    sums,
-                    at,
-                    lanes,
-                )
+                a, b, c = offsets[3 * tile], offsets[3 * tile + 1], offsets[3 * tile + 2]
+                gather_tile(cells, grads, length, a, b, c, sums, at, lanes)
     for block in range(blocks[0], blocks[1]):
         begin = block % per_group * 4
         for f in range(begin, min(begin + 4, filters)):

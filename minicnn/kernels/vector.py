@@ -10,6 +10,10 @@ for. A vector has as many lanes as the machine's registers hold (8 float32 with 
     v = broadcast(array, i)         array[i] in every lane
     v = zeros(array)                of the array's dtype
     v = multiply_add(a, b, c)       a · b + c, rounded once where the CPU can
+    v = relu(a, b)                  a + b, with 0 in place of what is 0 or less; NaN stays
+    v = evens(a, b), odds(a, b)     every second lane of the two laid end to end, from the first or second on
+    v = winner(a, b, c, d)          c where a > b or a is NaN, else d
+    v = unless_zero(a, c, d)        c where a > 0 or a is NaN, else d
 
     x = read(array, i)              one number: array[i] without asking whether i is negative,
     write(array, i, x)              a question that keeps LLVM from making vectors of a plain loop
@@ -83,10 +87,11 @@ class VectorModel(models.PrimitiveModel):
         super().__init__(manager, vector_type, ir.VectorType(element, vector_type.lanes))
 
 
-def _address(context, builder, array_type, array, index):
-    """Return the address of array[index]."""
-    data = cgutils.create_struct_proxy(array_type)(context, builder, array).data
-    return builder.gep(data, [index])
+def element_address(context, builder, signature, arguments):
+    """Return the address of array[index]: the first two arguments of the intrinsics here."""
+    array_type = signature.args[0]
+    data = cgutils.create_struct_proxy(array_type)(context, builder, arguments[0]).data
+    return builder.gep(data, [arguments[1]])
 
 
 @intrinsic
@@ -94,7 +99,7 @@ def load(typing, array, index):
     vector = VectorType(array.dtype)
 
     def generate(context, builder, signature, arguments):
-        address = _address(context, builder, array, *arguments)
+        address = element_address(context, builder, signature, arguments)
         lanes = context.get_value_type(vector)
         result = builder.load(builder.bitcast(address, lanes.as_pointer()))
         result.align = array.dtype.bitwidth // 8
@@ -106,7 +111,7 @@ def load(typing, array, index):
 @intrinsic
 def store(typing, array, index, value):
     def generate(context, builder, signature, arguments):
-        address = _address(context, builder, array, *arguments[:2])
+        address = element_address(context, builder, signature, arguments)
         place = builder.bitcast(address, context.get_value_type(value).as_pointer())
         builder.store(arguments[2], place, align=array.dtype.bitwidth // 8)
         return context.get_dummy_value()
@@ -127,7 +132,7 @@ def broadcast(typing, array, index):
     vector = VectorType(array.dtype)
 
     def generate(context, builder, signature, arguments):
-        number = builder.load(_address(context, builder, array, *arguments))
+        number = builder.load(element_address(context, builder, signature, arguments))
         return _spread(builder, number, context.get_value_type(vector))
 
     return vector(array, types.intp), generate
@@ -157,9 +162,54 @@ def multiply_add(typing, a, b, c):
 
 
 @intrinsic
+def relu(typing, a, b):
+    def generate(context, builder, signature, arguments):
+        total, nothing = builder.fadd(*arguments), ir.Constant(context.get_value_type(a), None)
+        return builder.select(builder.fcmp_ordered("<=", total, nothing), nothing, total)
+
+    return a(a, a), generate
+
+
+def _every_second(first: int):
+    """Return the intrinsic that takes lane `first` and every second one after it."""
+
+    def intrinsic_of(typing, a, b):
+        def generate(context, builder, signature, arguments):
+            lanes = ir.VectorType(ir.IntType(32), a.lanes)
+            return builder.shuffle_vector(*arguments, ir.Constant(lanes, list(range(first, 2 * a.lanes, 2))))
+
+        return a(a, a), generate
+
+    return intrinsic(intrinsic_of)
+
+
+evens, odds = _every_second(0), _every_second(1)
+
+
+@intrinsic
+def winner(typing, a, b, c, d):
+    def generate(context, builder, signature, arguments):
+        a_value, b_value, c_value, d_value = arguments
+        larger = builder.fcmp_ordered(">", a_value, b_value)
+        nan = builder.fcmp_unordered("uno", a_value, a_value)
+        return builder.select(builder.or_(larger, nan), c_value, d_value)
+
+    return a(a, a, a, a), generate
+
+
+@intrinsic
+def unless_zero(typing, a, c, d):
+    def generate(context, builder, signature, arguments):
+        nothing = ir.Constant(context.get_value_type(a), None)
+        return builder.select(builder.fcmp_ordered("<=", arguments[0], nothing), arguments[2], arguments[1])
+
+    return a(a, a, a), generate
+
+
+@intrinsic
 def read(typing, array, index):
     def generate(context, builder, signature, arguments):
-        return builder.load(_address(context, builder, array, *arguments))
+        return builder.load(element_address(context, builder, signature, arguments))
 
     return array.dtype(array, types.intp), generate
 
@@ -167,7 +217,7 @@ def read(typing, array, index):
 @intrinsic
 def write(typing, array, index, value):
     def generate(context, builder, signature, arguments):
-        builder.store(arguments[2], _address(context, builder, array, *arguments[:2]))
+        builder.store(arguments[2], element_address(context, builder, signature, arguments))
         return context.get_dummy_value()
 
     return types.void(array, types.intp, array.dtype), generate

@@ -12,7 +12,7 @@ import math
 
 import numpy as np
 
-from minicnn import checks, functional
+from minicnn import checks, functional, kernels
 from minicnn.kernels.erf import erfc
 from minicnn.nn.module import Module
 
@@ -34,14 +34,14 @@ class ReLU(Module):
     def forward(self, input: np.ndarray) -> np.ndarray:
         """Return ``max(input, 0)``."""
         checks.as_float_array(self.who, "input", input)
-        output = np.asarray(np.maximum(input, 0))
+        output = kernels.relu(input)
         self.save(output, output=output)
         return output
 
     def backward(self, grad_output: np.ndarray) -> np.ndarray:
         """Return `grad_output` where the output is positive (or NaN), else 0."""
         output = self.recall(grad_output)["output"]
-        return np.where(output <= 0, 0, grad_output)
+        return kernels.relu_backward(grad_output, output)
 
 
 class LeakyReLU(Module):

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from minicnn import checks
+from minicnn.nn.fusion import Fused, fuse
+from minicnn.nn.grad_mode import is_grad_enabled
 from minicnn.nn.module import Module, check_module
 
 
@@ -75,15 +77,34 @@ class Sequential(Module):
 
     def forward(self, input: np.ndarray) -> np.ndarray:
         """Return the last module's output."""
-        for module in self:
-            input = module(input)
+        stages = fuse(list(self))
+        for stage in stages:
+            input = stage(input)
+        if is_grad_enabled():
+            self.saved = {"stages": stages}
         return input
 
     def backward(self, grad_output: np.ndarray) -> np.ndarray:
         """Return the gradient of the first module's input."""
-        for module in reversed(list(self)):
-            grad_output = module.backward(grad_output)
+        for stage in reversed(self._latest_stages()):
+            grad_output = stage.backward(grad_output)
         return grad_output
+
+    def _backward_parameters(self, grad_output: np.ndarray) -> None:
+        stages = self._latest_stages()
+        learns = [number for number, stage in enumerate(stages) if any(True for _ in stage.parameters())]
+        first = min(learns, default=0)
+        for stage in reversed(stages[first + 1 :]):
+            grad_output = stage.backward(grad_output)
+        for stage in stages[first : first + 1]:
+            stage.backward_parameters(grad_output)
+
+    def _latest_stages(self) -> list:
+        """Return what the last forward ran, as far as the layers have not been used otherwise since then."""
+        stages = []
+        for stage in self.saved.get("stages", list(self)):
+            stages += stage.layers if isinstance(stage, Fused) and not stage.is_current() else [stage]
+        return stages
 
     def __iter__(self) -> Iterator[Module]:
         return iter(self.children().values())

@@ -113,6 +113,41 @@ class Conv2d(Module):
     @checks.without_warnings
     def forward(self, input: np.ndarray) -> np.ndarray:
         """Return `(N, C_out, H_out, W_out)` for an input `(N, C_in, H, W)`."""
+        images, *rest = self.convolution_of(input)
+        output = kernels.conv2d(images, *rest)
+        output = output if input.ndim == 4 else output[0]
+        self.save(output, input=images)
+        return output
+
+    @checks.without_warnings
+    def backward(self, grad_output: np.ndarray) -> np.ndarray:
+        """Return the gradient of the input; add to `weight.grad` and `bias.grad`."""
+        self._backward_parameters(grad_output)
+        images, (pads, padding) = self.saved["input"], self._pads()
+        grads = grad_output if grad_output.ndim == 4 else grad_output[None]  # (N, C_out, H_out, W_out)
+        geometry = (self.stride, padding, self.dilation, self.groups)
+        grad_input = kernels.conv2d_grad_input(grads, self.weight.data, images.shape, *geometry)
+        if pads is not None:
+            grad_input = pad2d_backward(grad_input, pads, self.padding_mode)
+        return grad_input if grad_output.ndim == 4 else grad_input[0]
+
+    @checks.without_warnings
+    def _backward_parameters(self, grad_output: np.ndarray) -> None:
+        images = self.recall(grad_output)["input"]
+        grads = grad_output if grad_output.ndim == 4 else grad_output[None]  # (N, C_out, H_out, W_out)
+        geometry = (self.stride, self._pads()[1], self.dilation, self.groups)
+        self.weight.accumulate(kernels.conv2d_grad_weight(grads, images, self.weight.data.shape, *geometry))
+        if self.bias is not None:
+            self.bias.accumulate(kernels.conv2d_grad_bias(grads))
+
+    def convolution_of(self, input: np.ndarray) -> tuple:
+        """Return what `kernels.conv2d` is called with, once the input is seen to fit.
+
+        >>> layer = Conv2d(1, 2, 3, padding=1, bias=False)
+        >>> images, weight, bias, *geometry = layer.convolution_of(np.zeros((1, 5, 5), np.float32))
+        >>> images.shape, bias, geometry
+        ((1, 1, 5, 5), None, [(1, 1), (1, 1), (1, 1), 1])
+        """
         self._check_input(input)
         images = input if input.ndim == 4 else input[None]  # (N, C_in, H, W)
         pads, padding = self._pads()
@@ -121,28 +156,7 @@ class Conv2d(Module):
             images = pad2d(images, pads, self.padding_mode)
         self._check_fits(images.shape[2:], padding)
         bias = None if self.bias is None else self.bias.data
-        output = kernels.conv2d(
-            images, self.weight.data, bias, self.stride, padding, self.dilation, self.groups
-        )
-        output = output if input.ndim == 4 else output[0]
-        self.save(output, input=images)
-        return output
-
-    @checks.without_warnings
-    def backward(self, grad_output: np.ndarray) -> np.ndarray:
-        """Return the gradient of the input; add to `weight.grad` and `bias.grad`."""
-        images = self.recall(grad_output)["input"]
-        grads = grad_output if grad_output.ndim == 4 else grad_output[None]  # (N, C_out, H_out, W_out)
-        pads, padding = self._pads()
-        geometry = (self.stride, padding, self.dilation, self.groups)
-        weight = self.weight.data
-        self.weight.accumulate(kernels.conv2d_grad_weight(grads, images, weight.shape, *geometry))
-        if self.bias is not None:
-            self.bias.accumulate(kernels.conv2d_grad_bias(grads))
-        grad_input = kernels.conv2d_grad_input(grads, weight, images.shape, *geometry)
-        if pads is not None:
-            grad_input = pad2d_backward(grad_input, pads, self.padding_mode)
-        return grad_input if grad_output.ndim == 4 else grad_input[0]
+        return images, self.weight.data, bias, self.stride, padding, self.dilation, self.groups
 
     def _pads(self) -> tuple[tuple | None, tuple[int, int]]:
         """Return what `pad2d` has to add (None for nothing), and what the kernels take as zero padding."""

@@ -83,12 +83,17 @@ class Linear(Module):
     @checks.without_warnings
     def backward(self, grad_output: np.ndarray) -> np.ndarray:
         """Return `(..., in_features)`; add to `weight.grad` and `bias.grad`."""
+        self._backward_parameters(grad_output)
+        rows = grad_output.reshape(-1, self.out_features)  # (N, out_features)
+        return kernels.linear_grad_input(rows, self.weight.data).reshape(self.saved["input"].shape)
+
+    @checks.without_warnings
+    def _backward_parameters(self, grad_output: np.ndarray) -> None:
         input = self.recall(grad_output)["input"]
         rows = grad_output.reshape(-1, self.out_features)  # (N, out_features)
         self.weight.accumulate(kernels.linear_grad_weight(rows, input.reshape(-1, self.in_features)))
         if self.bias is not None:
             self.bias.accumulate(rows.sum(axis=0))
-        return kernels.linear_grad_input(rows, self.weight.data).reshape(input.shape)
 
     def arguments(self) -> str:
         return f"{self.in_features}, {self.out_features}, bias={self.bias is not None}"

@@ -63,6 +63,27 @@ class Module:
             f"{self.who}: backward is missing. Got a module without one. Define backward(grad_output)."
         )
 
+    def backward_parameters(self, grad_output: np.ndarray) -> None:
+        """Add to the gradients of the parameters as `backward` does; nobody asks for the input's gradient.
+
+        The first layer of a model then has less to do: training does not change the images.
+
+        >>> from minicnn import nn
+        >>> layer = nn.Linear(2, 1, bias=False)
+        >>> output = layer(np.float32([[3, 4]]))
+        >>> layer.backward_parameters(np.float32([[10]]))
+        >>> layer.weight.grad
+        array([[30., 40.]], dtype=float32)
+        """
+        if "backward" in vars(self):  # somebody watches, and sees every gradient
+            self.backward(grad_output)
+        else:
+            self._backward_parameters(grad_output)
+
+    def _backward_parameters(self, grad_output: np.ndarray) -> None:
+        """Do so; a layer that can save work writes its own."""
+        self.backward(grad_output)
+
     def __call__(self, input: np.ndarray) -> np.ndarray:
         return self.forward(input)
 
@@ -77,6 +98,13 @@ class Module:
             raise RuntimeError(
                 f"{self.who}: backward needs a forward first. Call model(x), then the loss, then backward."
             )
+        if "fused" in self.saved:  # computed together with its neighbours: now alone
+            self.saved["fused"].unfold()
+        self.check_grad_output(grad_output)
+        return self.saved
+
+    def check_grad_output(self, grad_output: np.ndarray) -> None:
+        """Raise unless `grad_output` has the shape and dtype of the last forward's output."""
         checks.as_float_array(self.who, "grad_output", grad_output)
         if grad_output.shape != self.saved["output_shape"]:
             raise ValueError(
@@ -88,7 +116,6 @@ class Module:
                 f"{self.who}: grad_output must be {self.saved['dtype']}, as the output is. "
                 f"Got {grad_output.dtype}. Convert it with .astype(np.{self.saved['dtype']})."
             )
-        return self.saved
 
     # Names
 

@@ -192,7 +192,7 @@ def _train_step(state: TrainingState) -> float:
     state.logits = state.model(state.images)
     state.loss = state.criterion(state.logits, state.targets)
     state.optimizer.zero_grad()
-    state.model.backward(state.criterion.backward())
+    state.model.backward_parameters(state.criterion.backward())
     lr = state.optimizer.param_groups[0]["lr"]
     state.optimizer.step()
     step_scheduler(state.scheduler, "batch", None)

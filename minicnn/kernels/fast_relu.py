@@ -1,0 +1,119 @@
+"""ReLU on the fast rung: alone, and at the end of a convolution, with or without 2x2 pooling behind it.
+
+A convolution's output is the largest array of most nets. Where ReLU (and pooling) follow, the sums of four
+filters go through both while they are in the cache, and what reaches the memory is the pooled quarter, with
+one byte a window for the way back:
+
+    conv2d + bias      relu             largest, first in reading order    winner
+    -3  2 | 1  1       0 2 | 1 1                   2 | 1                     1 | 0
+    -1  0 | 0 -4       0 0 | 0 0
+
+The numbers are those of the three operations one after another, bit for bit.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from minicnn.kernels import fast_conv, jitted
+from minicnn.kernels.planes import ready
+from minicnn.kernels.rows import finish_pooled, line_of, spread_pooled
+from minicnn.kernels.threads import share
+from minicnn.kernels.tiles import POOLED, RELU
+from minicnn.kernels.vector import lanes_of
+
+
+@njit(cache=True, nogil=True)
+def _relu(input, output, start, stop):
+    nothing = output.dtype.type(0)
+    for i in range(start, stop):
+        output[i] = nothing if input[i] <= 0 else input[i]
+
+
+@njit(cache=True, nogil=True)
+def _relu_backward(grad_output, output, grad_input, start, stop):
+    nothing = output.dtype.type(0)
+    for i in range(start, stop):
+        grad_input[i] = nothing if output[i] <= 0 else grad_output[i]
+
+
+@njit(cache=True, nogil=True)
+def _pool(planes, output, winners, size, lanes):
+    numbers, bias = np.arange(5).astype(planes.dtype), np.zeros(1, planes.dtype)
+    line = line_of(numbers, size[1], lanes)
+    plane = np.zeros(size[0] * size[1] + 2 * lanes, planes.dtype)  # the last vector may reach beyond it
+    for p in range(len(planes) // (size[0] * size[1])):
+        plane[: size[0] * size[1]] = planes[p * size[0] * size[1] : (p + 1) * size[0] * size[1]]
+        place = p * (size[0] // 2) * (size[1] // 2)
+        finish_pooled(plane, 0, size[1], bias, 0, numbers, line, output, winners, place, *size, lanes)
+
+
+def relu(input):
+    """Return the input with 0 for all that is 0 or less; NaN stays.
+
+    >>> relu(np.array([3.0, -4.0]))
+    array([3., 0.])
+    """
+    output = np.empty(input.shape, input.dtype)
+    flat, target = ready(input).reshape(-1), output.reshape(-1)
+    share(lambda start, stop: _relu(flat, target, start, stop), flat.size, flat.size)
+    return output
+
+
+def relu_backward(grad_output, output):
+    """Return `grad_output`, with 0 where the output is 0.
+
+    >>> relu_backward(np.array([10.0, 20.0]), np.array([3.0, 0.0]))
+    array([10.,  0.])
+    """
+    grad_input = np.empty(output.shape, output.dtype)
+    flat = [ready(array).reshape(-1) for array in (grad_output, output)]
+    target = grad_input.reshape(-1)
+    share(lambda start, stop: _relu_backward(*flat, target, start, stop), target.size, target.size)
+    return grad_input
+
+
+def conv2d_relu(*convolution):
+    """Return ``relu(conv2d(...))``; the arguments are conv2d's.
+
+    >>> image, kernel = np.array([[[[1.0, 2, -3]]]]), np.array([[[[10.0, 1]]]])
+    >>> conv2d_relu(image, kernel, None, (1, 1), (0, 0), (1, 1), 1)     # 1·10 + 2·1, 2·10 - 3·1
+    array([[[[12., 17.]]]])
+    """
+    found = fast_conv.forward(*convolution, RELU)
+    return relu(jitted.conv2d(*convolution)) if found is None else found[0]
+
+
+def conv2d_relu_max_pool2d(*convolution):
+    """Return ``max_pool2d(relu(conv2d(...)))`` in windows of 2x2, and which cell won each.
+
+    >>> image, kernel = np.array([[[[1.0, 2], [4, 3]]]]), np.array([[[[10.0]]]])
+    >>> output, winners = conv2d_relu_max_pool2d(image, kernel, None, (1, 1), (0, 0), (1, 1), 1)
+    >>> output.item(), winners.item()
+    (40.0, 2)
+    """
+    found = fast_conv.forward(*convolution, POOLED)
+    if found is not None:
+        return found
+    sums = jitted.conv2d(*convolution)
+    output = np.empty((*sums.shape[:2], sums.shape[2] // 2, sums.shape[3] // 2), sums.dtype)
+    winners = np.empty(output.shape, np.uint8)
+    flat = (array.reshape(-1) for array in (sums, output, winners))
+    _pool(*flat, sums.shape[2:], lanes_of(sums.dtype))
+    return output, winners
+
+
+def relu_max_pool2d_backward(grad_output, winners, input_shape):
+    """Return the gradient of what went into ReLU and pooling: each window's goes to its winner.
+
+    >>> relu_max_pool2d_backward(np.array([[[[7.0]]]]), np.uint8([[[[2]]]]), (1, 1, 2, 2)).tolist()
+    [[[[0.0, 0.0], [7.0, 0.0]]]]
+    """
+    grad_input = np.empty(input_shape, grad_output.dtype)
+    flat = [array.reshape(-1) for array in (ready(grad_output), winners, grad_input)]
+    planes = input_shape[0] * input_shape[1]
+    share(
+        lambda start, stop: spread_pooled(*flat, tuple(input_shape[2:]), start, stop), planes, grad_input.size
+    )
+    return grad_input

@@ -1,0 +1,128 @@
+"""Which cells the walks of `tiles` read, and where they write: worked out once for each geometry."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+
+from minicnn.kernels.geometry import conv_output_size
+
+
+class Plan(NamedTuple):
+    """What a walk needs to know of a layer: pairs (height, width), and where every tap is read.
+
+    Attributes
+    ----------
+    stride, padding : pair of int
+        How the source is laid out: in stride·stride planes, from row and column -padding on.
+    extent : pair of int
+        Rows and columns of one such plane.
+    cells : pair of int
+        Rows and columns that are computed.
+    first, step : pair of int
+        Cell (y, x) is written to row ``first + y·step`` of the target, and likewise its column.
+    offsets : ndarray of int64
+        Where each channel and tap is read, counted from the cell.
+    """
+
+    stride: tuple[int, int]
+    padding: tuple[int, int]
+    extent: tuple[int, int]
+    cells: tuple[int, int]
+    first: tuple[int, int]
+    step: tuple[int, int]
+    offsets: np.ndarray
+
+
+def plan(size, stride, padding, cells, first, step, taps, channels) -> Plan:
+    """Return the Plan of a walk over a source of `size`, whose taps are read from padded rows and columns.
+
+    >>> made = plan((2, 2), (1, 1), (1, 1), (2, 2), (0, 0), (1, 1), [(0, 0), (0, 1), (1, 0)], channels=1)
+    >>> made.extent, made.offsets.tolist()
+    ((3, 3), [0, 1, 3])
+    """
+    reach = [max(tap[axis] for tap in taps) // stride[axis] for axis in range(2)]
+    height, width = cells[0] + reach[0], cells[1] + reach[1]
+    width -= min(shared_zeros(size[1], stride[1], padding[1], width), reach[1])
+    phases = [(r % stride[0]) * stride[1] + q % stride[1] for r, q in taps]
+    inside = [
+        phase * height * width + r // stride[0] * width + q // stride[1]
+        for phase, (r, q) in zip(phases, taps, strict=True)
+    ]
+    plane = stride[0] * stride[1] * height * width
+    offsets = (np.arange(channels)[:, None] * plane + np.array(inside)).ravel()  # (channels · taps,)
+    return Plan(stride, padding, (height, width), cells, first, step, offsets)
+
+
+def shared_zeros(size: int, stride: int, padding: int, width: int) -> int:
+    """Return how many zeros every row of `width` cells has at both ends: the next row may begin on them.
+
+    >>> shared_zeros(4, 1, 1, 6)                        # 0 a b c d 0
+    1
+    """
+    shared = width
+    for phase in range(stride):
+        before = -((phase - padding) // stride)
+        cells = (size - 1 - phase + padding) // stride + 1  # up to the last one that is in the row
+        shared = max(min(shared, before, width - cells), 0)
+    return shared
+
+
+@lru_cache(maxsize=256)
+def forward_plan(size, channels, kernel, stride, padding, dilation) -> Plan:
+    """Return the Plan of a forward pass over images of `size`.
+
+    >>> forward_plan((4, 4), 1, (3, 3), (1, 1), (1, 1), (1, 1)).cells
+    (4, 4)
+    """
+    rows, columns = (conv_output_size(size[a], kernel[a], stride[a], padding[a], dilation[a]) for a in (0, 1))
+    taps = [(k * dilation[0], m * dilation[1]) for k in range(kernel[0]) for m in range(kernel[1])]
+    return plan(size, stride, padding, (rows, columns), (0, 0), (1, 1), taps, channels)
+
+
+@lru_cache(maxsize=256)
+def backward_plans(size, channels, kernel, stride, padding, dilation) -> list[tuple[list, Plan]]:
+    """Return, for each remainder of row and column by the stride, its taps and the Plan of their walk.
+
+    Pixel i meets tap k in cell y if ``i + padding = y·stride + k·dilation``: only the taps whose offset
+    leaves the same remainder as ``i + padding``, and the farther the tap the earlier the cell.
+
+    >>> [(taps.tolist(), made.cells) for taps, made in backward_plans((4, 4), 1, (1, 3), (1, 2), (0, 1), (1, 1))]
+    [([0, 2], (4, 2)), ([1], (4, 2))]
+    """
+    plans = []
+    grad_size = [conv_output_size(size[a], kernel[a], stride[a], padding[a], dilation[a]) for a in (0, 1)]
+    for remainders in np.ndindex(*stride):
+        taps, places, first, cells, lead = [], [], [], [], []
+        for a in range(2):
+            met = [k for k in range(kernel[a]) if k * dilation[a] % stride[a] == remainders[a]]
+            back = [k * dilation[a] // stride[a] for k in met]
+            top = -((remainders[a] - padding[a]) // stride[a])  # the first y for which there is a pixel
+            last = (size[a] - 1 + padding[a] - remainders[a]) // stride[a]
+            far = max(back, default=0)
+            taps.append(met)
+            places.append([far - b for b in back])
+            cells.append(last - top + 1)
+            first.append(top * stride[a] + remainders[a] - padding[a])
+            lead.append(far - top)
+        if taps[0] and taps[1] and min(cells) > 0:
+            crossed = [(r, q) for r in places[0] for q in places[1]]
+            made = plan(grad_size, (1, 1), tuple(lead), tuple(cells), tuple(first), stride, crossed, channels)
+            plans.append((np.array([k * kernel[1] + m for k in taps[0] for m in taps[1]]), made))
+    return plans
+
+
+def swells(size, kernel, stride, padding, dilation) -> bool:
+    """Return whether the planes would hold far more cells than the input and all windows together.
+
+    A huge stride or dilation, with padding to match, would fill the memory with zeros.
+
+    >>> swells((28, 28), (3, 3), (1, 1), (1, 1), (1, 1)), swells((3, 3), (3, 3), (1, 1), (99, 99), (99, 99))
+    (False, True)
+    """
+    cells = [conv_output_size(size[a], kernel[a], stride[a], padding[a], dilation[a]) for a in (0, 1)]
+    laid_out = math.prod(cells[a] * stride[a] + dilation[a] * (kernel[a] - 1) for a in (0, 1))
+    return laid_out > 4 * (math.prod(size) + math.prod(kernel) * math.prod(cells))

@@ -1,0 +1,146 @@
+"""Neighbours in a Sequential that are computed together: Conv2d and ReLU, and a 2x2 MaxPool2d behind them.
+
+The numbers are the same bits as layer by layer; what is saved is the traffic between them (the picture
+stands in `kernels/fast_relu.py`). Nobody needs to know: where somebody looks, the layers run one by one.
+That is so for a layer with a hook, as those of the inspector; and a layer whose `backward` is called by
+itself, or whose `saved` is needed, is first given what it would have saved.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minicnn import checks, kernels
+from minicnn.kernels.geometry import conv_output_size
+from minicnn.nn.activations import ReLU
+from minicnn.nn.conv import Conv2d
+from minicnn.nn.grad_mode import enable_grad, is_grad_enabled
+from minicnn.nn.module import Module
+from minicnn.nn.pooling import MaxPool2d
+from minicnn.parameter import Parameter
+
+
+class Fused:
+    """One run of a convolution and what follows it, as `Sequential` calls it in place of its layers.
+
+    Examples
+    --------
+    >>> layers = [Conv2d(1, 1, 1, bias=False), ReLU(), MaxPool2d(2)]
+    >>> layers[0].weight.data[...] = 10
+    >>> stage = Fused(layers)
+    >>> stage(np.float32([[[[1, 2], [4, 3]]]]))             # the largest of 10, 20, 40, 30
+    array([[[[40.]]]], dtype=float32)
+    >>> stage.backward(np.float32([[[[7]]]]))               # 7·10, to the 4
+    array([[[[ 0.,  0.],
+             [70.,  0.]]]], dtype=float32)
+    """
+
+    def __init__(self, layers: list[Module]) -> None:
+        self.layers = layers
+        self.input: np.ndarray | None = None
+        self.kept: np.ndarray | None = None  # ReLU's output, or the winners of the pooling windows
+        self.saved: list[dict] = []  # what the layers' own `saved` were when this had run
+
+    def parameters(self) -> list[Parameter]:
+        """Return the convolution's."""
+        return list(self.layers[0].parameters())
+
+    @checks.without_warnings
+    def __call__(self, input: np.ndarray) -> np.ndarray:
+        conv, *_, last = self.layers
+        if np.ndim(input) != 4:
+            return self._one_by_one(input)
+        images, weight, *rest = conv.convolution_of(input)
+        size = output_size(images, weight, *rest[1:4])
+        if isinstance(last, MaxPool2d):
+            if min(size) < 2:  # the pooling layer has something to say
+                return self._one_by_one(input)
+            output, kept = kernels.conv2d_relu_max_pool2d(images, weight, *rest)
+        else:
+            output = kept = kernels.conv2d_relu(images, weight, *rest)
+        if is_grad_enabled():
+            self.input, self.kept = input, kept
+            for layer in self.layers:
+                layer.save(output, fused=self)
+            conv.saved = {"output_shape": (*output.shape[:2], *size), "dtype": output.dtype, "input": images}
+            self.saved = [layer.saved for layer in self.layers]
+        return output
+
+    def backward(self, grad_output: np.ndarray) -> np.ndarray:
+        """Return the gradient of the convolution's input; add to its parameters' gradients."""
+        return self.layers[0].backward(self._grad_sums(grad_output))
+
+    def backward_parameters(self, grad_output: np.ndarray) -> None:
+        """Add to the gradients of the convolution's parameters."""
+        self.layers[0].backward_parameters(self._grad_sums(grad_output))
+
+    def is_current(self) -> bool:
+        """Return whether this was the layers' last run, and nobody has begun to watch them since."""
+        pairs = zip(self.layers, self.saved, strict=False)
+        return bool(self.saved) and all(layer.saved is saved and not watched(layer) for layer, saved in pairs)
+
+    def unfold(self) -> None:
+        """Give every layer what it would have saved, had it run by itself."""
+        conv, *others = self.layers
+        array = kernels.conv2d(*conv.convolution_of(self.input))
+        with enable_grad():
+            for layer in others:
+                array = type(layer).forward(layer, array)
+
+    def _one_by_one(self, input: np.ndarray) -> np.ndarray:
+        for layer in self.layers:
+            input = layer(input)
+        return input
+
+    def _grad_sums(self, grad_output: np.ndarray) -> np.ndarray:
+        """Return the gradient of the convolution's output."""
+        conv, *_, last = self.layers
+        last.check_grad_output(grad_output)
+        if isinstance(last, MaxPool2d):
+            return kernels.relu_max_pool2d_backward(grad_output, self.kept, conv.saved["output_shape"])
+        return kernels.relu_backward(grad_output, self.kept)
+
+
+def output_size(images, weight, stride, padding, dilation) -> list[int]:
+    """Return height and width of a convolution's output.
+
+    >>> output_size(np.zeros((1, 1, 5, 4)), np.zeros((1, 1, 3, 3)), (2, 1), (1, 1), (1, 1))
+    [3, 4]
+    """
+    geometry = zip(images.shape[2:], weight.shape[2:], stride, padding, dilation, strict=True)
+    return [conv_output_size(*axis) for axis in geometry]
+
+
+def watched(module: Module) -> bool:
+    """Return whether something has put itself before the module's own methods."""
+    return "forward" in vars(module) or "backward" in vars(module)
+
+
+def fuse(layers: list[Module]) -> list:
+    """Return the layers, with a `Fused` in place of those that are computed together.
+
+    >>> fuse([ReLU(), Conv2d(1, 1, 3), ReLU(), MaxPool2d(3)])       # doctest: +ELLIPSIS
+    [ReLU(), <minicnn.nn.fusion.Fused object at ...>, MaxPool2d(kernel_size=(3, 3), ...)]
+    """
+    stages, number = [], 0
+    while number < len(layers):
+        run = layers[number : number + 3]
+        kinds = [type(layer) for layer in run]
+        if kernels.FUSES and kinds[:2] == [Conv2d, ReLU] and not (watched(run[0]) or watched(run[1])):
+            pooled = kinds[2:] == [MaxPool2d] and is_two_by_two(run[2]) and not watched(run[2])
+            stages.append(Fused(run if pooled else run[:2]))
+        else:
+            stages.append(run[0])
+        number += len(stages[-1].layers) if isinstance(stages[-1], Fused) else 1
+    return stages
+
+
+def is_two_by_two(pool: MaxPool2d) -> bool:
+    """Return whether the pooling takes every 2x2 cells once, and its output alone.
+
+    >>> is_two_by_two(MaxPool2d(2)), is_two_by_two(MaxPool2d(2, stride=1))
+    (True, False)
+    """
+    geometry = pool.kernel_size, pool.stride, pool.padding, pool.dilation
+    wanted = (2, 2), (2, 2), (0, 0), (1, 1)
+    return geometry == wanted and not pool.ceil_mode and not pool.return_indices

@@ -1,0 +1,103 @@
+"""The team of threads: everything is done once, errors come back, and nobody waits for who sleeps."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+from numba import config
+
+if config.DISABLE_JIT:
+    pytest.skip("looking without Python's lock needs the compiler", allow_module_level=True)
+
+from minicnn.kernels import threads
+from minicnn.kernels.team import Team, Work
+
+
+@pytest.fixture
+def team():
+    made = Team(4)
+    yield made
+    made.dismiss()
+
+
+def test_every_range_is_done_once(team):
+    for count in (1, 2, 4, 9):
+        done = []
+        team.share(
+            lambda start, stop, done=done: done.append((start, stop)), [(n, n + 1) for n in range(count)]
+        )
+        assert sorted(done) == [(n, n + 1) for n in range(count)]
+
+
+def test_ranges_are_done_side_by_side(team):
+    """Each of two ranges waits for the other to begin: one thread alone would never end."""
+    meeting = threading.Barrier(2, timeout=30)
+    team.share(lambda start, stop: meeting.wait(), [(0, 1), (1, 2)])
+    assert not meeting.broken
+
+
+def test_the_caller_returns_when_all_is_done(team):
+    done = []
+
+    def work(start, stop):
+        if threading.current_thread() is not threading.main_thread():
+            time.sleep(0.05)
+        done.append(start)
+
+    for _ in range(5):
+        done.clear()
+        team.share(work, [(0, 1), (1, 2), (2, 3)])
+        assert sorted(done) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("place", [0, 3])
+def test_an_error_comes_back_to_the_caller(team, place):
+    def work(start, stop):
+        if start == place:
+            raise KeyError(place)
+
+    with pytest.raises(KeyError):
+        team.share(work, [(n, n + 1) for n in range(4)])
+    done = []
+    team.share(lambda start, stop: done.append(start), [(0, 1), (1, 2)])
+    assert sorted(done) == [0, 1]
+
+
+def test_helpers_sleep_when_there_is_nothing_to_do(team):
+    team.share(lambda start, stop: None, [(0, 1), (1, 2)])
+    deadline = time.monotonic() + 30
+    while not all(helper.asleep for helper in team.helpers):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    done = []
+    team.share(lambda start, stop: done.append(start), [(0, 1), (1, 2)])  # and wake, or the caller does it
+    assert sorted(done) == [0, 1]
+
+
+def test_dismissed_helpers_end():
+    team = Team(3)
+    assert [helper.thread.is_alive() for helper in team.helpers] == [True, True]
+    team.dismiss()
+    for helper in team.helpers:
+        helper.thread.join(30)
+    assert [helper.thread.is_alive() for helper in team.helpers] == [False, False]
+
+
+def test_a_range_is_taken_by_one_thread_only():
+    work = Work(lambda start, stop: None, [(0, 1)])
+    work.ranges.popleft()
+    work.do()  # nothing is left, and nothing happens
+
+
+def test_a_second_caller_works_alone(monkeypatch):
+    """Inside a piece of shared work, sharing again must not wait for the team."""
+    monkeypatch.setattr(threads, "WORTH_A_THREAD", 0)
+    before, done = threads.get_num_threads(), []
+    threads.set_num_threads(2)
+    try:
+        threads.share(lambda *_: threads.share(lambda *part: done.append(part), 4, 10), 2, 10)
+    finally:
+        threads.set_num_threads(before)
+    assert done == [(0, 4), (0, 4)]
