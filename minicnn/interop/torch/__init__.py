@@ -3,5 +3,7 @@
 from minicnn.interop.torch.convert import from_torch
 from minicnn.interop.torch.export import to_torch, torch_output
 from minicnn.interop.torch.library import is_installed
+from minicnn.interop.torch.watching import watch
+from minicnn.interop.torch.weights import load_torch_weights
 
-__all__ = ["from_torch", "is_installed", "to_torch", "torch_output"]
+__all__ = ["from_torch", "is_installed", "load_torch_weights", "to_torch", "torch_output", "watch"]

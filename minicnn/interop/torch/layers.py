@@ -94,7 +94,7 @@ def layer_of(module, shape: tuple[int, ...], shared: dict) -> nn.Module:
     return layer
 
 
-def as_array(tensor, what: str) -> np.ndarray:
+def as_array(tensor, what: str, who: str = "from_torch") -> np.ndarray:
     """Return a tensor's numbers; they may share its memory.
 
     Raises
@@ -106,7 +106,7 @@ def as_array(tensor, what: str) -> np.ndarray:
     dtype = str(tensor.dtype).removeprefix("torch.")
     if dtype not in names:
         raise TypeError(
-            f"from_torch: parameters must be float32 or float64. Got {dtype} for {what}. "
+            f"{who}: parameters must be float32 or float64. Got {dtype} for {what}. "
             "Convert the model first with .float()."
         )
     return tensor.detach().cpu().numpy()

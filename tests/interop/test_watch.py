@@ -1,0 +1,103 @@
+"""watch: torch's own numbers as a Trace, every one explained; the model computes as if nobody looked."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from minicnn.interop.torch import watch
+from tests.helpers import draws
+from tests.interop.nets import NETS
+from tests.interop.test_from_torch import both_dtypes, built
+
+
+def run(module, input) -> tuple[np.ndarray, dict]:
+    """Return output and gradients of one forward and backward."""
+    module.zero_grad()
+    output = module(torch.from_numpy(input.copy()))
+    output.backward(torch.from_numpy(draws(tuple(output.shape), input.dtype, seed=1)))
+    return output.detach().numpy(), {name: p.grad.numpy().copy() for name, p in module.named_parameters()}
+
+
+@both_dtypes
+@pytest.mark.parametrize("name", NETS)
+def test_every_layer_is_explained(name, dtype):
+    module, input = built(name, dtype)
+    rng = np.random.default_rng(0)
+    with watch(module) as t:
+        run(module, input)
+    for step in t.steps:
+        for of in ("output", "grad_input", *(f"{key}.grad" for key in step.parameters)):
+            array = step.array(of)
+            assert array is not None, f"{step.who} {of}"
+            for _ in range(2):
+                explanation = t.explain(step.name, tuple(int(rng.integers(n)) for n in array.shape), of)
+                assert explanation.ok, str(explanation)
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_nothing_changes(name):
+    module, input = built(name)
+    before = {key: value.clone() for key, value in module.state_dict().items()}
+    output, gradients = run(module, input)
+    module.load_state_dict(before)
+    with watch(module):
+        again, watched = run(module, input)
+    np.testing.assert_array_equal(again, output)
+    assert watched.keys() == gradients.keys()
+    for key, gradient in gradients.items():
+        np.testing.assert_allclose(watched[key], gradient, rtol=1e-5, atol=1e-6)
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in module.modules())
+    assert all(
+        isinstance(p, torch.nn.Parameter)
+        for m in module.modules()
+        for p in m._parameters.values()
+        if p is not None
+    )
+
+
+def test_calls_of_one_layer_are_told_apart():
+    module, input = built("shared", np.float64)
+    with watch(module) as t:
+        _, gradients = run(module, input)
+    assert [step.name for step in t.steps] == ["conv", "conv#2", "conv#3", "head"]
+    total = sum(t[name].grads["weight"] for name in ("conv", "conv#2", "conv#3"))
+    np.testing.assert_allclose(total, gradients["conv.weight"], rtol=1e-12)
+
+
+def test_columns_know_their_channel_and_pixel():
+    module, input = built("simple, two classes")
+    with watch(module) as t:
+        module(torch.from_numpy(input))
+    assert t["fc1"].origin == (16, 14, 14)
+
+
+def test_dropout_in_training():
+    module = torch.nn.Sequential(torch.nn.ReLU(), torch.nn.Dropout(0.5), torch.nn.Linear(40, 3)).double()
+    with watch(module) as t:
+        run(module, draws((2, 40)))
+    for index in np.ndindex(2, 40):
+        for of in ("output", "grad_input"):
+            assert t.explain("1", index, of).ok
+    assert set(np.unique(t["1"].saved["mask"])) == {0, 2}
+
+
+def test_a_new_forward_starts_anew():
+    module, input = built("regression")
+    with watch(module, classes=["number"]) as t:
+        run(module, input)
+        with torch.no_grad():
+            module(torch.from_numpy(2 * input))
+    (step,) = t.steps
+    np.testing.assert_array_equal(step.input, 2 * input)
+    assert step.grad_input is None
+    assert t.classes == ("number",)
+
+
+def test_a_forward_that_fails_leaves_the_model_whole():
+    module = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.Linear(3, 3))
+    with watch(module), pytest.raises(RuntimeError):
+        module(torch.zeros(2, 4))
+    assert all(isinstance(p, torch.nn.Parameter) for m in module for p in m._parameters.values())
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in module.modules())
