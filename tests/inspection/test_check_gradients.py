@@ -269,12 +269,6 @@ def test_same_seed_same_result():
     assert one == two
 
 
-def test_html():
-    result = check_gradients(net(Linear=Wrong.Linear), IMAGES, TARGETS)
-    assert "<table>" in result._repr_html_()
-    assert "bias.grad of Linear &quot;7&quot;" in result._repr_html_()
-
-
 def test_errors():
     with raises(
         TypeError,
