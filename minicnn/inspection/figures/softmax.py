@@ -85,6 +85,8 @@ def percent(share: float) -> str:
     >>> percent(0.25), percent(0.0001), percent(0.0)
     ('25.0%', '<0.1%', '0.0%')
     """
+    if np.isnan(share):
+        return "nan"
     return "<0.1%" if 0 < share < 0.0005 else f"{share:.1%}"
 
 

@@ -27,7 +27,8 @@ def traced(layer: nn.Module, images, targets=None):
 def conv(weight, bias=(0.0,), **options) -> nn.Conv2d:
     """Return a convolution with these weights."""
     weight = np.float32(weight)
-    layer = nn.Conv2d(weight.shape[1], len(weight), weight.shape[2:], **options)
+    channels = weight.shape[1] * options.get("groups", 1)
+    layer = nn.Conv2d(channels, len(weight), weight.shape[2:], **options)
     layer.weight.data[...], layer.bias.data[...] = weight, bias
     return layer
 
