@@ -130,9 +130,8 @@ class Story(Page):
             rows.append([step.name, step.kind, bar, *gradient_facts(step.grad_output[self.image])])
             grads = [f"{key} {short(np.abs(grad).max(initial=0))}" for key, grad in step.grads.items()]
             rows[-1].append(", ".join(grads) or "-")
-        first = self.layers[0].grad_input
-        if first is not None:
-            grad = first[self.image]
+        if self.trace.grad_images is not None:
+            grad = self.trace.grad_images[self.image]
             total = float(np.abs(grad).sum(dtype=np.float64))
             rows.append(["pixels", "", strength(total, most), *gradient_facts(grad), "-"])
         below = [

@@ -15,6 +15,7 @@ from minicnn.inspection.gradient_report import GradientCheck, GradientRow
 from minicnn.inspection.kinks import branches, on_kink, one_kink_a_number
 from minicnn.inspection.record import Step, recording, unchanged
 from minicnn.inspection.trace import Trace, kept, trace
+from minicnn.nn.graph import joins
 
 WHO = "check_gradients"
 WHOLE = "the whole model"
@@ -33,10 +34,20 @@ def backward_order(steps: list[Step]) -> list[Step]:
     """
     order, waiting = [], []
     for step in reversed(steps):
-        while waiting and waiting[-1].name and not step.name.startswith(f"{waiting[-1].name}."):
+        while waiting and not is_inside(step.name, waiting[-1].name):
             order.append(waiting.pop())
         (waiting if step.module.children() else order).append(step)
     return order + waiting[::-1]
+
+
+def is_inside(name: str, block: str) -> bool:
+    """Say whether a layer stands inside a block; "#2" behind a name counts its calls.
+
+    >>> is_inside("1.body.0", "1"), is_inside("1.body#2", "1#2"), is_inside("10", "1"), is_inside("0", "")
+    (True, True, False, True)
+    """
+    place = block.split("#")[0]
+    return not place or name.startswith(f"{place}.")
 
 
 class Checker:
@@ -57,35 +68,44 @@ class Checker:
         module, grad_output = step.module, step.grad_output
         if grad_output is None or not grad_output.any():  # nothing came here: any gradient shows the rule
             grad_output = self.rng.normal(size=step.output.shape)
-        input = step.input.copy()
+        inputs = [array.copy() for array in (step.parts.values() if joins(module) else (step.input,))]
+        given = tuple(inputs) if joins(module) else inputs[0]
         parameters = dict(module.named_parameters())
         for parameter in parameters.values():
             parameter.grad = None
         self.restore()
         with nn.enable_grad(), recording(module) as steps:
-            module(input)
-            grad_input = module.backward(grad_output)
+            module(given)
+            grad_inputs = module.backward(grad_output)
         grads = {name: parameter.grad for name, parameter in parameters.items()}
         local = None if module.children() else explicable(steps[-1], step)
 
         def value() -> Value:
             self.restore()
             with nn.no_grad(), recording(module) as inner:
-                output = module(input)
+                output = module(given)
             output = output[0] if isinstance(output, tuple) else output
             products = output * grad_output
             return Value(float(products.sum()), float(np.abs(products).sum()), branches_of(inner, step.name))
 
-        kinks, strict = on_kink(module, input, NEAR), one_kink_a_number(module, input)
-        planes = None
-        if isinstance(
-            module, nn.MaxPool2d
-        ):  # a plane that moves as one keeps its ties: their shares must add up
-            planes = self.rng.normal(size=(*input.shape[:-2], 1, 1)) * np.ones(input.shape)
-        rows = [self.row(step.who, "grad_input", value, input, grad_input, local, kinks, strict, planes)]
+        if joins(module):
+            rows = [
+                self.row(step.who, f"grad_input {i}", value, *pair)
+                for i, pair in enumerate(zip(inputs, grad_inputs, strict=True))
+            ]
+        else:
+            rows = [self.input_row(step, value, given, grad_inputs, local)]
         for name, parameter in parameters.items():
             rows.append(self.row(step.who, f"{name}.grad", value, parameter.data, grads[name], local))
         return rows
+
+    def input_row(self, step: Step, value: Callable[[], Value], input, grad_input, local) -> GradientRow:
+        """Return the row of a layer's input, with what is known of its kinks."""
+        kinks, planes = on_kink(step.module, input, NEAR), None
+        strict = one_kink_a_number(step.module, input)
+        if isinstance(step.module, nn.MaxPool2d):  # a plane that moves as one keeps its ties
+            planes = self.rng.normal(size=(*input.shape[:-2], 1, 1)) * np.ones(input.shape)
+        return self.row(step.who, "grad_input", value, input, grad_input, local, kinks, strict, planes)
 
     def loss(self, step: Step) -> GradientRow:
         """Return the row of the criterion by itself."""

@@ -25,6 +25,8 @@ class Trace:
         In the order of execution; then "loss" (with targets), "softmax" and "label".
     classes : tuple of str, or None
         Names of the classes.
+    grad_images : ndarray or None
+        The gradient of the loss with respect to the images; None without a backward pass.
 
     Examples
     --------
@@ -41,9 +43,10 @@ class Trace:
     321.0
     """
 
-    def __init__(self, steps: list[Step], classes: tuple[str, ...] | None = None) -> None:
+    def __init__(self, steps: list[Step], classes: tuple[str, ...] | None = None, grad_images=None) -> None:
         self.steps = steps
         self.classes = classes
+        self.grad_images: np.ndarray | None = grad_images
 
     def __getitem__(self, name: str) -> Step:
         for step in self.steps:
@@ -201,7 +204,7 @@ def trace(model: nn.Module, images: np.ndarray, targets=None, criterion=None, cl
     with nn.enable_grad(), unchanged(model), kept(criterion), recording(model) as steps:
         output = model(images)
         name_origins(steps)
-        found = list(steps)
+        found, grad_images = list(steps), None
         if targets is not None:
             loss = criterion(output, targets)
             grad = np.ones_like(loss) if np.ndim(loss) else None
@@ -218,7 +221,7 @@ def trace(model: nn.Module, images: np.ndarray, targets=None, criterion=None, cl
                     saved=criterion.saved,
                 )
             )
-            model.backward(grad_logits)
+            grad_images = model.backward(grad_logits)
     if output.ndim == 2 and output.shape[1] > 1:
         probabilities = functional.softmax(output, axis=1)  # (N, C)
         found.append(
@@ -227,7 +230,7 @@ def trace(model: nn.Module, images: np.ndarray, targets=None, criterion=None, cl
         index = probabilities.argmax(axis=1)  # (N,)
         known = {"logits": output, "classes": names}
         found.append(Step("label", "Label", None, probabilities, index, saved=known))
-    return Trace(found, names)
+    return Trace(found, names, grad_images)
 
 
 @contextlib.contextmanager
