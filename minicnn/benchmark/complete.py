@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 
@@ -12,17 +11,16 @@ GOAL = 0.99
 EPOCHS, BATCH_SIZE, LARGEST_RATE, WEIGHT_DECAY = 4, 64, 6e-3, 0.02
 
 
-def find() -> str:
-    """Return the folder that holds MNIST, or "" if it would have to be downloaded.
+def find() -> Path | None:
+    """Return the folder that holds MNIST, or None if it would have to be downloaded.
 
-    >>> isinstance(find(), str)
+    >>> folder = find()
+    >>> folder is None or folder.is_dir()
     True
     """
-    candidates = [os.environ.get("MINICNN_DATA", ""), "../shared/data", "data"]
-    for root in (Path(name) for name in candidates if name):
-        if any(root.glob("mnist/train-images*")) or any(root.glob("train-images*")):
-            return str(root)
-    return ""
+    from minicnn.data import store
+
+    return store.find("mnist") or store.find("mnist", "../shared/data")
 
 
 def train(epochs: int = EPOCHS, images: int | None = None, progress=None) -> dict | None:
@@ -52,10 +50,10 @@ def train(epochs: int = EPOCHS, images: int | None = None, progress=None) -> dic
     from minicnn.models import mnist_cnn
     from minicnn.training import evaluate
 
-    root = find()
-    if not root:
+    folder = find()
+    if folder is None:
         return None
-    training, test = data.load("mnist", root)
+    training, test = data.load("mnist", folder)
     if images is not None:
         training, test = training[:images], test[:images]
     weights_rng, order_rng = np.random.default_rng(0).spawn(2)

@@ -27,8 +27,10 @@ class Settings:
     batch_sizes : tuple of int
     compiled : bool
         Whether `torch.compile` and JAX take part, which compile every case for many seconds.
-    nets, shapes, operations : int
+    nets, operations : int
         How many of each take part.
+    every_shape : int
+        1 takes all shapes of the sweep, 3 every third.
     memory_nets : tuple of str
     starts : int
         Fresh processes for each time of a cold start.
@@ -51,7 +53,7 @@ class Settings:
     batch_sizes: tuple[int, ...] = (1, 32, 64, 256)
     compiled: bool = True
     nets: int = len(NETS)
-    shapes: int = len(convolutions.SWEEP)
+    every_shape: int = 1
     operations: int = len(layers.OPERATIONS)
     memory_nets: tuple[str, ...] = tuple(NETS)
     starts: int = 5
@@ -66,9 +68,10 @@ class Settings:
         return cls(
             only=only,
             runs=10,
-            patience=0.25,
+            patience=0.15,
             batch_sizes=(1, 64),
             compiled=False,
+            every_shape=3,
             memory_nets=("DeeperCNN",),
             starts=1,
             large_batch=0,
@@ -93,7 +96,7 @@ class Settings:
         rounds = self.starts + 1 if self.starts > 1 else 1
         counts = {
             "nets": 1 + self.nets * len(self.batch_sizes) + 1,
-            "convolutions": self.shapes,
+            "convolutions": len(convolutions.SWEEP[:: self.every_shape]),
             "operations": self.operations,
             "cold": rounds * (libraries + 1) + memories * len(self.memory_nets),
         }
@@ -102,7 +105,7 @@ class Settings:
 
     def trains(self) -> bool:
         """Say whether MNIST complete is trained in this run."""
-        return self.complete and "nets" in self.parts() and bool(complete.find())
+        return self.complete and "nets" in self.parts() and complete.find() is not None
 
 
 def run(settings: Settings | None = None, progress=None, field: tuple[list, dict] | None = None) -> dict:
@@ -142,7 +145,7 @@ def run(settings: Settings | None = None, progress=None, field: tuple[list, dict
         _race_nets(results, settings, racing, tell)
     if "convolutions" in parts:
         results["limits"] = limits.measure(settings.limit_size, settings.limit_megabytes)
-        shapes = convolutions.SWEEP[: settings.shapes]
+        shapes = convolutions.SWEEP[:: settings.every_shape]
         rows = list(convolutions.sweep(racing, shapes, settings.runs, settings.patience, tell))
         for row in rows:
             if "ours" in row["times"]:
@@ -194,7 +197,7 @@ def tiny(only: str | None = None) -> Settings:
         patience=0.05,
         batch_sizes=(1,),
         nets=1,
-        shapes=1,
+        every_shape=len(convolutions.SWEEP),
         operations=2,
         limit_size=64,
         limit_megabytes=1,

@@ -82,7 +82,7 @@ def ladder_text(rows: list[dict], whole: Shape = WHOLE) -> str:
 
     >>> row = {"rung": "fast", "pass": "forward", "nanoseconds": 0.02, "gflops": 100.0, "times_loops": 5e4}
     >>> print(ladder_text([row]).splitlines()[-1])
-    fast    forward                       0.0200      100       50,000
+    fast    forward                  0.02      100       50,000
     """
     header = ["rung  ", "pass", "ns a product", "GFLOP/s", "times loops"]
     lines = []

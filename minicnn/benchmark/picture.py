@@ -39,10 +39,13 @@ def draw(results: dict):
         axes = parts[0].subplots(1, 2, sharey=True)
         for ax, name in zip(axes, ("forward", "training step"), strict=True):
             plot_nets([row for row in nets if row["pass"] == name], name, ax=ax)
+            scale(ax.yaxis, [row["ratio"] for row in nets])  # one scale for both
     if sweep:
         plot_sweep(sweep, ax=parts[-1].subplots())
-    title = "minicnn beside the fastest of torch's forms: torch's time / ours (above 1 ours is faster)"
-    figure.suptitle(title, fontsize="large", fontweight="bold")
+    title = (
+        "How many times as fast as PyTorch: its fastest form's time / minicnn's, above 1 minicnn is faster"
+    )
+    figure.suptitle(title, fontsize="medium", fontweight="bold")
     note = machine.one_line(results["machine"])
     if machine.warning(results["machine"]):
         note += f". {machine.warning(results['machine'])}"
@@ -55,7 +58,7 @@ def plot_nets(rows: list[dict], name: str, *, ax):
 
     >>> from matplotlib.figure import Figure
     >>> row = {"net": "A", "N": 1, "ratio": 2.0}
-    >>> plot_nets([row], "forward", ax=Figure().subplots()).get_title()
+    >>> plot_nets([row], "forward", ax=Figure().subplots()).get_title("left")
     'forward'
     """
     nets = list(dict.fromkeys(row["net"] for row in rows))
@@ -69,14 +72,15 @@ def plot_nets(rows: list[dict], name: str, *, ax):
         heights = [value - 1 for value in values]  # slower than torch hangs down from the line at 1
         bars = ax.bar(at, heights, width * 0.92, bottom=1, color=colours[place], label=f"N = {size}")
         ax.bar_label(bars, [f"{value:.1f}" for value in values], padding=1, fontsize=6.5)
-    scale(ax.yaxis, [row["ratio"] for row in rows])
+    ax.set_yscale("log")
     ax.axhline(1, color=DARK, linewidth=0.8)
     ax.set_xticks(range(len(nets)), nets, fontsize="small")
-    ax.set_title(name)
-    ax.set_ylabel("torch's time / ours")
+    ax.set_title(name, loc="left")
     ax.yaxis.set_tick_params(labelleft=True)
     if sizes:
-        ax.legend(ncols=len(sizes), fontsize="x-small", loc="upper right", frameon=False)
+        ax.legend(
+            ncols=len(sizes), fontsize="x-small", loc="lower right", bbox_to_anchor=(1, 0.99), frameon=False
+        )
     tidy(ax)
     return ax
 
@@ -98,11 +102,8 @@ def plot_sweep(rows: list[dict], *, ax):
     ax.axvline(1, color=DARK, linewidth=0.8)
     ax.set_yticks(range(len(shapes)), shapes, fontsize=7)
     ax.set_ylim(len(shapes) - 0.4, -0.6)
-    ax.set(
-        title="convolutions: images x channels x height x width -> filters, window",
-        xlabel="torch's time / ours",
-    )
-    ax.legend(ncols=3, fontsize="x-small", loc="lower right", bbox_to_anchor=(1, 1), frameon=False)
+    ax.set_title("convolutions: images x channels x height x width -> filters, window", loc="left")
+    ax.legend(ncols=3, fontsize="x-small", loc="lower right", bbox_to_anchor=(1, 0.99), frameon=False)
     tidy(ax)
     ax.grid(axis="y", color=GREY, linewidth=0.3)
     return ax

@@ -82,7 +82,8 @@ def text(results: dict) -> str:
     blocks = [machine.one_line(results["machine"])]
     if machine.warning(results["machine"]):
         blocks.append(machine.warning(results["machine"]))
-    blocks += [f"{name}: {why}" for name, why in results["absent"].items()]
+    if results["absent"]:
+        blocks.append("Absent:\n" + "\n".join(f"  {name}: {why}" for name, why in results["absent"].items()))
     if "limits" in results:
         limits = results["limits"]
         blocks.append(
@@ -129,9 +130,9 @@ def memory_table(rows: list[dict]) -> str:
     """Return what a training step adds at its peak, in megabytes, a row a net.
 
     >>> print(memory_table([{"net": "A", "N": 256, "step": {"ours": 10.4, "torch eager": 20.8}}]))
-    net           ours  torch eager
-    ----------  ------  -----------
-    A, N = 256   10 MB        21 MB
+    net          ours  torch eager
+    ----------  -----  -----------
+    A, N = 256  10 MB        21 MB
     """
     names = list(rows[0]["step"])
     lines = [[f"{r['net']}, N = {r['N']}", *(f"{r['step'][name]:.0f} MB" for name in names)] for r in rows]
