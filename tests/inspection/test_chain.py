@@ -82,20 +82,6 @@ def test_whether_the_label_is_right(target, verdict):
     assert verdict in page
 
 
-def test_pixels_get_the_gradients_of_all_paths():
-    linear = nn.Linear(2, 2, rng=0)
-    linear.weight.data[...], linear.bias.data[...] = [[2, 0], [0, 3]], 0
-    graph = nn.Graph(
-        [("a", "linear", "x"), ("b", "idle", "x"), ("c", "add", "a", "b")],
-        linear=linear, idle=nn.Identity(), add=nn.Add(),
-    )  # fmt: skip
-    # y = 2·1 + 1, 3·1 + 1; the gradient 2·y goes through the weight and around it: 6·2 + 6, 8·3 + 8
-    for model in (graph, nn.Residual(linear), nn.Sequential(nn.Identity(), nn.Residual(linear))):
-        story = told(model, np.float32([[1, 1]]), np.float32([[0, 0]]), nn.MSELoss("sum"), classes=None)
-        (pixels,) = [line.split() for line in str(story).split("\n") if line.startswith("  pixels")]
-        assert pixels[2:] == ["feature", "1", "50", "32", "0%", "-"]
-
-
 def test_smoothed_truth_is_written_out():
     page = str(told(small_net(), draws((1, 1, 4, 4), np.float32), np.array([1]),
                     nn.CrossEntropyLoss(label_smoothing=0.3)))  # fmt: skip

@@ -195,31 +195,6 @@ def test_a_block_that_passes_nothing_on_is_named():
     assert not any(who.startswith("Conv2d") for who, _ in wrong)
 
 
-def graph(add: nn.Module) -> nn.Graph:
-    """Return a graph with a module that runs twice, an addition and a concatenation."""
-    nodes = [
-        ("a", "conv", "x"), ("b", "act", "a"), ("c", "same", "b"), ("d", "same", "c"), ("e", "add", "d", "b"),
-        ("f", "cat", "e", "a"), ("g", "flat", "f"), ("h", "linear", "g"),
-    ]  # fmt: skip
-    parts = {
-        "conv": nn.Conv2d(1, 2, 3, padding=1, rng=0), "act": nn.Tanh(), "flat": nn.Flatten(), "cat": nn.Concatenate(1),
-        "same": nn.Sequential(nn.Conv2d(2, 2, 3, padding=1, rng=1), nn.SiLU()), "linear": nn.Linear(144, 3, rng=2),
-    }  # fmt: skip
-    return nn.Graph(nodes, add=add, **parts).astype(np.float64)
-
-
-def test_a_graph():
-    class AddsOneSide(nn.Add):
-        def backward(self, grad_output):
-            return super().backward(grad_output)[0], 0 * grad_output
-
-    result = check_gradients(graph(nn.Add()), IMAGES, TARGETS)
-    assert result.ok, str(result)
-    assert ('Add "add"', "grad_input 1") in {(row.who, row.of) for row in result.rows}
-    result = check_gradients(graph(AddsOneSide()), IMAGES, TARGETS)
-    assert (result.first_wrong.who, result.first_wrong.of) == ('AddsOneSide "add"', "grad_input 1")
-
-
 def test_a_model_that_wires_its_layers_wrongly():
     class Skips(nn.Sequential):
         def backward(self, grad_output):

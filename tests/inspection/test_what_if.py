@@ -111,19 +111,6 @@ def test_a_function_may_change_its_argument():
     np.testing.assert_array_equal(image, IMAGE)
 
 
-def test_a_graph_with_several_paths():
-    model = nn.Graph(
-        [("a", "double", "x"), ("b", "add", "a", "x"), ("c", "cat", "b", "a")],
-        double=nn.Affine(2), add=nn.Add(), cat=nn.Concatenate(1),
-    )  # fmt: skip
-    result = what_if(model, np.float32([[1, 2]]), {"image[0]": 5})
-    assert [change.name for change in result.changes] == ["image", "double", "add", "cat"]
-    assert result.logits_before.tolist() == [3, 6, 2, 4]  # x + 2x, 2x
-    assert result.logits_after.tolist() == [15, 6, 10, 4]
-    result = what_if(model, np.float32([[1, 2]]), {"add.output[1]": 0})
-    assert result.logits_after.tolist() == [3, 0, 2, 4]
-
-
 def test_slices_and_dots():
     image = np.float32(np.arange(18).reshape(1, 2, 3, 3)) + 1
     model = nn.Sequential(nn.Flatten(), nn.Linear(18, 2, rng=0))
