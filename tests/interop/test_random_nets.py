@@ -66,6 +66,7 @@ class Made(torch.nn.Module):
     def __init__(self, plan: list[tuple], head: str) -> None:
         super().__init__()
         self.plan, self.head = plan, head
+        self.stem = torch.nn.Conv2d(2, 2, 1)  # torch allows no in-place layer on an input that wants gradients
         self.parts = torch.nn.ModuleDict()
         for position, (kind, what) in enumerate(plan):
             for number, name in enumerate(what if kind == "branches" else [what]):
@@ -75,6 +76,7 @@ class Made(torch.nn.Module):
                 self.parts[f"join{position}"] = torch.nn.Conv2d(2 * len(what), 2, 1)
 
     def forward(self, maps):
+        maps = self.stem(maps)
         for position, (kind, what) in enumerate(self.plan):
             parts = [part for name, part in self.parts.items() if name.startswith(f"{kind}{position}_")]
             if kind == "curve":
