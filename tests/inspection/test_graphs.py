@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 
 from minicnn import nn
 from minicnn.inspection import chain, check_gradients, trace, what_if
+from minicnn.interop.torch import watch
 from tests.helpers import draws
 
 
@@ -60,3 +62,14 @@ def test_a_graph():
     assert ('Add "add"', "grad_input 1") in {(row.who, row.of) for row in result.rows}
     result = check_gradients(graph(AddsOneSide()), images, targets)
     assert (result.first_wrong.who, result.first_wrong.of) == ('AddsOneSide "add"', "grad_input 1")
+
+
+def test_chain_of_a_torch_model():
+    model = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.ReLU())
+    model.load_state_dict({"0.weight": torch.tensor([[2.0, 0], [0, 3]]), "0.bias": torch.zeros(2)})
+    with watch(model, classes=("cat", "dog")) as t:
+        model(torch.tensor([[1.0, 1]])).sum().backward()
+    story = chain(t)
+    assert story.logits.tolist() == [2, 3]
+    assert (story.label, story.received) == ("dog", {"1": 2, "0": 2})
+    assert "pixels  " not in str(story)  # torch did not hand their gradient over
