@@ -25,8 +25,8 @@ class Settings:
     patience : float
         Seconds after which a slow racer leaves a case, with five runs at the least.
     batch_sizes : tuple of int
-    compiled : bool
-        Whether `torch.compile` and JAX take part, which compile every case for many seconds.
+    everyone : bool
+        Whether `torch.compile`, JAX and the packages written from scratch take part: they need minutes.
     nets, operations : int
         How many of each take part.
     every_shape : int
@@ -49,9 +49,9 @@ class Settings:
 
     only: str | None = None
     runs: int = 30
-    patience: float = 20.0
+    patience: float = 8.0
     batch_sizes: tuple[int, ...] = (1, 32, 64, 256)
-    compiled: bool = True
+    everyone: bool = True
     nets: int = len(NETS)
     every_shape: int = 1
     operations: int = len(layers.OPERATIONS)
@@ -64,13 +64,13 @@ class Settings:
 
     @classmethod
     def quick(cls, only: str | None = None) -> Settings:
-        """Return settings for less than a minute: fewer sizes and runs, nothing that compiles."""
+        """Return settings for less than a minute: fewer sizes and runs, nobody who needs minutes."""
         return cls(
             only=only,
             runs=10,
             patience=0.15,
             batch_sizes=(1, 64),
-            compiled=False,
+            everyone=False,
             every_shape=3,
             memory_nets=("DeeperCNN",),
             starts=1,
@@ -138,7 +138,7 @@ def run(settings: Settings | None = None, progress=None, field: tuple[list, dict
         import torch
 
         torch.set_num_threads(get_num_threads())
-    racing, absent = entrants(settings.compiled) if field is None else field
+    racing, absent = entrants(settings.everyone) if field is None else field
     results: dict = {"machine": machine.describe(), "settings": asdict(settings), "absent": absent}
     parts, tell = settings.parts(), progress or (lambda text: None)
     if "nets" in parts:

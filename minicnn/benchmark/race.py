@@ -100,7 +100,8 @@ def race(
     warm_up : int
         Runs before, which are not counted.
     patience : float
-        A racer that has used so many seconds leaves with the runs it has, five at the least.
+        A racer that has used so many seconds leaves with the runs it has, five at the least; its warm-up ends
+        then, too.
     clock : callable
         Returns seconds; the tests plant their own.
 
@@ -112,7 +113,7 @@ def race(
     >>> len(times["add"].seconds)
     5
     """
-    estimates = {racer.name: _warm(racer, warm_up, clock) for racer in racers}
+    estimates = {racer.name: _warm(racer, warm_up, patience, clock) for racer in racers}
     seconds: dict[str, list[float]] = {racer.name: [] for racer in racers}
     used = dict.fromkeys(seconds, 0.0)
     collecting = gc.isenabled()
@@ -133,10 +134,10 @@ def race(
     return {name: Times(found) for name, found in seconds.items()}
 
 
-def _warm(racer: Racer, count: int, clock: Callable[[], float]) -> float:
+def _warm(racer: Racer, count: int, patience: float, clock: Callable[[], float]) -> float:
     """Run a few times and return the quickest, a first guess of the seconds that one run takes."""
-    found = []
-    for _ in range(max(count, 1)):
+    found: list[float] = []
+    while len(found) < max(count, 1) and not sum(found) > patience:
         if racer.before is not None:
             racer.before()
         began = clock()

@@ -35,35 +35,39 @@ def table(header: list[str], rows: list[list[str]]) -> str:
 def race_table(rows: list[dict], first: str, name_of) -> str:
     """Return the medians of all racers, a row a case; who was struck out has a cross.
 
-    >>> times = {"ours": {"median": 0.001}, "torch eager": {"median": 0.003}}
-    >>> row = {"net": "A", "N": 1, "pass": "forward", "times": times, "ratio": 3.0, "struck_out": {"mygrad": "wrong"}}
+    The spread is half the distance between the quartiles, of ours and of the best torch.
+
+    >>> ours, torch = {"median": 2e-3, "quartiles": [1.9e-3, 2.1e-3]}, {"median": 6e-3, "quartiles": [6e-3, 6e-3]}
+    >>> row = {"net": "A", "N": 1, "pass": "forward", "times": {"ours": ours, "torch eager": torch}}
+    >>> row |= {"best_torch": "torch eager", "ratio": 3.0, "struck_out": {"mygrad": "wrong"}}
     >>> print(race_table([row], "net", case))
-    net          ours    eager  mygrad  torch / ours
-    --------  -------  -------  ------  ------------
-    A, N = 1  1.00 ms  3.00 ms       x          3.00
+    net          ours    eager  mygrad  torch / ours    spread
+    --------  -------  -------  ------  ------------  --------
+    A, N = 1  2.00 ms  6.00 ms       x          3.00  ±5%, ±0%
     """
     names = list(dict.fromkeys(name for row in rows for name in (*row["times"], *row["struck_out"])))
+    header = [first, *(SHORT.get(name, name) for name in names), "torch / ours", "spread"]
     shares = any("share" in row for row in rows)
-    header = [
-        first,
-        *(SHORT.get(name, name) for name in names),
-        "torch / ours",
-        *(["of sgemm"] if shares else []),
-    ]
     lines = []
     for row in rows:
-        cells = [
-            as_text(row["times"][name]["median"])
-            if name in row["times"]
-            else "x"
-            if name in row["struck_out"]
-            else ""
-            for name in names
-        ]
+        times = row["times"]
+        crosses = dict.fromkeys(row["struck_out"], "x")
+        cells = [as_text(times[name]["median"]) if name in times else crosses.get(name, "") for name in names]
         ratio = "" if row["ratio"] is None else f"{row['ratio']:.2f}"
+        spreads = [f"±{spread(times[name]):.0%}" for name in ("ours", row["best_torch"]) if name in times]
         share = [f"{row['share']:.0%}" if "share" in row else ""] if shares else []
-        lines.append([name_of(row), *cells, ratio, *share])
-    return table(header, lines)
+        lines.append([name_of(row), *cells, ratio, ", ".join(spreads), *share])
+    return table([*header, *(["of sgemm"] if shares else [])], lines)
+
+
+def spread(times: dict) -> float:
+    """Return half the distance between the quartiles, relative to the median.
+
+    >>> spread({"median": 2.0, "quartiles": [1.5, 2.5]})
+    0.25
+    """
+    low, high = times["quartiles"]
+    return (high - low) / 2 / times["median"]
 
 
 def text(results: dict) -> str:

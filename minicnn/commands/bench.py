@@ -10,7 +10,7 @@ scratch, as far as they are installed: whole nets, convolutions, other operation
 not give the right numbers is struck out first. Prints a table, and writes bench.json and bench.png."""
 EXAMPLES = """examples:
   minicnn bench --quick                       less than a minute
-  minicnn bench                               everything, 30 runs each; half an hour if torch.compile takes part
+  minicnn bench                               everything, 30 runs each; up to an hour if all libraries take part
   minicnn bench --only convolutions --out results
   minicnn bench --ladder                      loops, im2col, jitted, fast: four ways to one convolution
 
@@ -27,7 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     (True, False, 'nets', 'minicnn-bench')
     """
     only = ("nets", "convolutions", "operations", "cold")
-    parser.add_argument("--quick", action="store_true", help="fewer cases and runs, nothing that compiles")
+    parser.add_argument(
+        "--quick", action="store_true", help="fewer cases and runs, only minicnn and eager torch"
+    )
     parser.add_argument("--only", choices=only, help="only this part (default: all)")
     parser.add_argument("--ladder", action="store_true", help="time the four rungs of the kernels instead")
     parser.add_argument("--out", default="minicnn-bench", metavar="FOLDER", help="default: %(default)s")

@@ -111,8 +111,8 @@ def test_the_full_race_is_what_is_promised():
     full, quick = Settings(), Settings.quick()
     assert full.runs >= 30
     assert full.batch_sizes == (1, 32, 64, 256)
-    assert full.compiled
-    assert not quick.compiled
+    assert full.everyone
+    assert not quick.everyone
     assert quick.steps() < full.steps()
 
 
@@ -134,11 +134,17 @@ def test_absent_libraries_are_named(monkeypatch):
     assert [entrant.name for entrant in found] == ["ours"]
     assert absent == {
         "torch": "torch is not installed, so ours runs alone: pip install 'minicnn[torch]' to race against it.",
-        "jax": "not installed",
+        "jax jit": "not installed",
         "mygrad": "not installed",
         "pydynet": "not installed",
         "neuralnetlib": "not installed",
     }
+
+
+def test_a_quick_race_leaves_out_whoever_needs_minutes():
+    found, absent = entrants.entrants(everyone=False)
+    assert {entrant.name for entrant in found} <= {"ours", "torch eager", "torch channels_last"}
+    assert {absent[name] for name in ("torch.compile", "jax jit", "mygrad")} == {"left out of a quick race"}
 
 
 def test_torch_compile_needs_a_compiler(monkeypatch):

@@ -59,6 +59,12 @@ def test_a_slow_racer_leaves_but_not_before_five_runs():
     assert len(times["quick"].seconds) == 30
 
 
+def test_a_warm_up_ends_when_patience_does():
+    clock = Clock()
+    race([clock.racer("a", 9.0)], runs=1, warm_up=3, patience=8.0, clock=clock)
+    assert len(clock.log) == 1 + 1
+
+
 def test_what_comes_before_a_turn_is_not_timed():
     clock = Clock()
 

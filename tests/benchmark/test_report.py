@@ -90,9 +90,9 @@ def test_the_text_names_machine_tables_struck_out_and_figures():
     )
     assert "Absent:\n  jax: not installed" in printed
     assert "This machine multiplies 180 GFLOP/s (sgemm, NumPy) and copies 20.0 GB/s." in printed
-    row = "SimpleCNN, N = 1   1.00 ms  2.50 ms  50.0 ms        x          2.50"
+    row = "SimpleCNN, N = 1   1.00 ms  2.50 ms  50.0 ms        x          2.50  ±0%, ±0%"
     assert row in printed
-    assert "64x16x14x14 -> 32, 3x3, forward  1.00 ms  1.50 ms          1.50       90%" in printed
+    assert "64x16x14x14 -> 32, 3x3, forward  1.00 ms  1.50 ms          1.50  ±0%, ±0%       90%" in printed
     assert "ReLU, 64x10, forward  1.00 ms  1.50 ms          1.50" in printed
     assert "DeeperCNN, N = 256  100 MB       200 MB" in printed
     assert "  pydynet: strided: logits differ by 1e+00 (SimpleCNN, N = 1)" in printed

@@ -15,6 +15,7 @@ import importlib.util
 from minicnn.benchmark.entrants.ours import Ours
 
 TORCH_MISSING = "torch is not installed, so ours runs alone: pip install 'minicnn[torch]' to race against it."
+NOT_INSTALLED, LEFT_OUT = "not installed", "left out of a quick race"
 PEERS = ("mygrad", "pydynet", "neuralnetlib")
 
 __all__ = ["PEERS", "TORCH_MISSING", "Ours", "entrants", "is_installed"]
@@ -29,44 +30,43 @@ def is_installed(library: str) -> bool:
     return importlib.util.find_spec(library) is not None
 
 
-def entrants(compiled: bool = True) -> tuple[list, dict[str, str]]:
+def entrants(everyone: bool = True) -> tuple[list, dict[str, str]]:
     """Return all entrants that this machine can field, ours first, and why the others are absent.
 
     Parameters
     ----------
-    compiled : bool
-        Whether `torch.compile` and JAX, which need many seconds to compile, take part.
+    everyone : bool
+        Whether those take part who need minutes: `torch.compile` and JAX, which compile every case, and the
+        packages written from scratch.
 
     Examples
     --------
-    >>> found, absent = entrants(compiled=False)
-    >>> found[0].name
-    'ours'
-    >>> "torch.compile" in absent
-    True
+    >>> found, absent = entrants(everyone=False)
+    >>> found[0].name, absent["jax jit"]
+    ('ours', 'left out of a quick race')
     """
     found, absent = [Ours()], {}
     if is_installed("torch"):
         from minicnn.benchmark.entrants.pytorch import FORMS, Torch, has_compiler
 
-        found += [Torch(form) for form in FORMS if form != "compile"]
-        if compiled and has_compiler():
-            found.append(Torch("compile"))
-        else:
-            absent["torch.compile"] = "no C++ compiler" if compiled else "left out: it compiles for minutes"
+        found += [Torch(form) for form in FORMS]
+        if not has_compiler():
+            absent["torch.compile"] = "no C++ compiler"
     else:
         absent["torch"] = TORCH_MISSING
-    if is_installed("jax") and compiled:
+    if is_installed("jax"):
         from minicnn.benchmark.entrants.jax_jit import Jax
 
         found.append(Jax())
     else:
-        absent["jax"] = "left out: it compiles for seconds" if is_installed("jax") else "not installed"
+        absent["jax jit"] = NOT_INSTALLED
     for library in PEERS:
         if is_installed(library):
             from minicnn.benchmark.entrants.peers import peer
 
             found.append(peer(library))
         else:
-            absent[library] = "not installed"
-    return found, absent
+            absent[library] = NOT_INSTALLED
+    if not everyone:
+        absent |= dict.fromkeys(("torch.compile", "jax jit", *PEERS), LEFT_OUT)
+    return [entrant for entrant in found if entrant.name not in absent], absent
