@@ -160,10 +160,10 @@ def plot_terms(explanation: Explanation, *, ax=None):
     names, values = [describe(explanation.terms[i]) for i in shown], products[shown]
     if len(rest):
         names, values = [*names, f"{len(rest)} more"], np.append(values, products[rest].sum())
-    ax = as_axes("plot_terms", ax, (8, 0.32 * len(names) + 1.3))
+    ax = as_axes("plot_terms", ax, (8, 0.32 * len(names) + 1.5))
     draw_bars(ax, values, names)
-    ax.set_xlabel(f"term;  sum {explanation.value:.6g}, computed {explanation.actual:.6g}")
-    ax.set_title(explanation.title, fontsize="medium")
+    ax.set_xlabel("term" if explanation.ok else f"term\nbut {explanation.actual:.6g} was computed")
+    ax.set_title(f"{explanation.title}\n= {explanation.value:.6g}", fontsize="medium")
     return ax
 
 

@@ -152,10 +152,12 @@ def settle(figure) -> None:
     figure.figure.draw_without_rendering()
 
 
-def write_numbers(pictures) -> None:
+def write_numbers(pictures, share: float = 0.94) -> None:
     """Write its numbers into the cells of each heat map, in one size and only where all of them fit.
 
-    Called last: only when the axes are in their places (`settle`) is it known how large a cell is.
+    Called last: only when the axes are in their places (`settle`) is it known how large a cell is. A
+    number takes at most this `share` of a cell's width; axes of the caller's may yet become smaller when
+    others are drawn beside them.
 
     >>> ax = as_axes("", None, (3, 3))
     >>> write_numbers([heat_map(ax, np.array([[1.0, -2.5]]), scale_of(np.array([-2.5])))])
@@ -176,7 +178,7 @@ def write_numbers(pictures) -> None:
         texts = [(place, short(value, largest)) for place, value in np.ndenumerate(values)]
         longest = max(len(text) for _, text in texts)
         width = box.width * points / values.shape[1]
-        sizes.append(min(0.94 * width / (longest * WIDE), height / HIGH))
+        sizes.append(min(share * width / (longest * WIDE), height / HIGH))
         written.append((picture, values, texts))
     fitting = [size for size in FONT_SIZES if size <= min(sizes)]
     for picture, values, texts in written if fitting else ():

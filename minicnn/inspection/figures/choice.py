@@ -10,7 +10,7 @@ from minicnn.inspection.figures.canvas import as_figure, as_place
 from minicnn.inspection.figures.gradients import plot_gradients
 from minicnn.inspection.figures.grid import columns_for, grid_size
 from minicnn.inspection.figures.layers import MOST_FILTERS, plot_feature_maps, plot_filters
-from minicnn.inspection.figures.pooling import figure_size, plot_pool_winners
+from minicnn.inspection.figures.pooling import plot_pool_winners
 from minicnn.inspection.figures.softmax import plot_softmax
 from minicnn.inspection.figures.values import plot_values
 from minicnn.inspection.record import Step
@@ -47,8 +47,9 @@ def plot_step(step: Step, *, image=0, classes=None, figure=None):
         planes = batched(step.output)
         image = as_place(who, "image", image, len(planes))
         channel = int(np.nan_to_num(planes[image]).max(axis=(1, 2)).argmax())
-        figure = as_figure(who, figure, figure_size(step.input.shape[-2:]))
-        plot_pool_winners(step, image=image, channel=channel, ax=figure.subplots())
+        if figure is None:
+            return plot_pool_winners(step, image=image, channel=channel).figure
+        plot_pool_winners(step, image=image, channel=channel, ax=as_figure(who, figure, (5, 5)).subplots())
         return figure
     if step.output.ndim in (3, 4):
         if step.kind == "Conv2d":
@@ -64,7 +65,7 @@ def plot_explanation(explanation, *, ax=None, figure=None):
 
     >>> from minicnn.inspection.explanation import Explanation, as_terms
     >>> plot_explanation(Explanation("a", "b", as_terms({"row": [0]}, [3.0]), 3.0, 1e-7)).axes[0].get_title()
-    'a'
+    'a\\n= 3'
     """
     if ax is not None:
         return plot_terms(explanation, ax=ax)

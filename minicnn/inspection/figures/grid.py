@@ -47,7 +47,7 @@ def grid_size(count: int, columns: int, shape: tuple[int, int], named: bool = Fa
     (11.5, 3.8)
     """
     rows = -(-count // columns)
-    side = 4.0 if count == 1 else float(np.clip(8 / columns, 1.1, 2.4))
+    side = 4.0 if count == 1 else float(np.clip(8 / max(columns, rows * height_of(shape)), 1.1, 2.4))
     width = LEFT + RIGHT + ROW_NAME * named + columns * (side + GAP)
     titles = TITLE if named else rows * TITLE
     height = TOP + BOTTOM + titles + rows * (side * height_of(shape) + GAP)

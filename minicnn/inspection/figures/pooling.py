@@ -65,6 +65,7 @@ def plot_pool_winners(step, *, image=0, channel=0, ax=None):
     image = as_place(who, "image", image, len(images))
     channel = as_place(who, "channel", channel, images.shape[1])
     plane = images[image, channel]  # (H, W)
+    share = 0.94 if ax is None else 0.7
     ax = as_axes(who, ax, figure_size(plane.shape))
     picture = heat_map(ax, plane, scale_of(images[image]))
     ax.figure.colorbar(picture, ax=ax, label="input", shrink=0.8)
@@ -78,7 +79,7 @@ def plot_pool_winners(step, *, image=0, channel=0, ax=None):
     ax.set(xlabel="column", ylabel="row")
     ax.set_title(f"{step.who}, image {image}, channel {channel}\nframed cells win", fontsize="medium")
     settle(ax.figure)
-    write_numbers([picture])
+    write_numbers([picture], share)
     return ax
 
 

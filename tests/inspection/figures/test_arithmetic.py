@@ -81,6 +81,9 @@ def test_terms_are_drawn_largest_first_and_the_rest_summed():
     assert widths(ax) == [100, -14, 13, -12, 11, -10, 9, -8, 7, -6, 5, -4, 3 - 2 + 1]
     assert (names(ax)[0], names(ax)[1], names(ax)[-1]) == ("bias", "feature 13", "3 more")
     assert written(ax)[:2] == ["100", "-14"]
+    assert (ax.get_xlabel(), ax.get_title()) == ("term", 'Linear "0": output[0, 0]\n= 93')
+    t["0"].output[0, 0] = 94
+    assert plot_terms(t.explain("0", (0, 0))).get_xlabel() == "term\nbut 94 was computed"
 
 
 def test_winners_by_hand():

@@ -52,9 +52,11 @@ def test_feature_maps_are_the_trace_s():
 
 
 def test_chosen_channels_keep_the_scale_of_all():
-    figure = plot_feature_maps(np.arange(8.0).reshape(1, 2, 2, 2), channels=0)
-    assert cells(figure.axes[0]) == [[0.0, 1.0], [2.0, 3.0]]
-    assert figure.axes[0].images[0].get_clim() == (0.0, 7.0)
+    figure = plot_feature_maps(np.arange(12.0).reshape(1, 3, 2, 2), channels=1)
+    assert cells(figure.axes[0]) == [[4.0, 5.0], [6.0, 7.0]]
+    assert figure.axes[0].images[0].get_clim() == (0.0, 11.0)
+    figure = plot_filters(np.float64([[[[1]]], [[[-5]]]]), filters=0)
+    assert figure.axes[0].images[0].get_clim() == (-5.0, 5.0)
 
 
 def test_what_is_not_finite_is_marked():

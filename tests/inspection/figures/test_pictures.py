@@ -124,6 +124,15 @@ def test_numbers_are_left_out_where_they_do_not_fit():
     assert len(inspection.plot_pool_winners(tour()["2"]).texts) == 28 * 28
 
 
+def test_pictures_beside_each_other_remain_readable():
+    t, figure = tour(), Figure(figsize=(12, 4), layout="constrained")
+    axes = figure.subplots(1, 3)
+    inspection.plot_pool_winners(t["5"], ax=axes[0])
+    inspection.plot_receptive_field(t, "5", (0, 3, 2, 4), ax=axes[1])
+    inspection.plot_terms(t.explain("7", (0, 3)), ax=axes[2])
+    assert_readable(figure)
+
+
 def test_numbers_stand_out_from_their_cells():
     ax = inspection.plot_pool_winners(traced(nn.MaxPool2d(1), [[[[0, 9]]]])["0"])
     assert [text.get_color() for text in ax.texts] == ["white", "black"]  # viridis: dark at 0, bright at 9
