@@ -1,0 +1,236 @@
+"""How each layer is written in ONNX.
+
+A function here takes the writer, the layer, the name and an example of its input and an example of its output. It
+adds nodes, and returns the name of the last one's output.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
+
+
+def parameter(writer, layer, name: str) -> str:
+    """Add a layer's parameter under the name that it has in `state_dict`."""
+    return writer.constant(f"{layer.name}.{name}".lstrip("."), getattr(layer, name).data)
+
+
+def refuse(layer, what: str, advice: str) -> ValueError:
+    """Return the error for a layer that ONNX has no operator for."""
+    return ValueError(f"to_onnx: every layer must have a form in ONNX. Got {layer.who} with {what}. {advice}")
+
+
+def batched(writer, layer, array) -> None:
+    """Raise ValueError unless images have a batch axis."""
+    if array.ndim != 4:
+        raise refuse(layer, f"an input of shape {array.shape}", "Pass a batch of images as example_input.")
+
+
+def padded(writer, name: str, pads, mode: str, array, value: float = 0.0) -> str:
+    """Add padding of height and width; `pads` is ((top, bottom), (left, right))."""
+    (top, bottom), (left, right) = pads
+    front = [0] * (array.ndim - 2)
+    sizes = writer.constant("pads", np.array([*front, top, left, *front, bottom, right], np.int64))
+    return writer.node(
+        "Pad", [name, sizes, writer.constant("value", array.dtype.type(value))], mode=MODES[mode]
+    )
+
+
+def conv2d(writer, layer, name, array, output) -> str:
+    batched(writer, layer, array)
+    pads, padding = layer._pads()
+    if pads is not None:
+        name = padded(writer, name, pads, layer.padding_mode, array)
+    inputs = [
+        name,
+        *(parameter(writer, layer, p) for p in ("weight", "bias") if getattr(layer, p) is not None),
+    ]
+    return writer.node(
+        "Conv",
+        inputs,
+        pads=[*padding, *padding],
+        strides=layer.stride,
+        dilations=layer.dilation,
+        group=layer.groups,
+    )
+
+
+def linear(writer, layer, name, array, output) -> str:
+    if array.ndim == 2:
+        inputs = [parameter(writer, layer, p) for p in ("weight", "bias") if getattr(layer, p) is not None]
+        return writer.node("Gemm", [name, *inputs], transB=1)
+    transposed = writer.constant(f"{layer.name}.weight.T".lstrip("."), layer.weight.data.T)
+    product = writer.node("MatMul", [name, transposed])
+    return product if layer.bias is None else writer.node("Add", [product, parameter(writer, layer, "bias")])
+
+
+def flatten(writer, layer, name, array, output) -> str:
+    if layer.start_dim % array.ndim == 1 and layer.end_dim % array.ndim == array.ndim - 1:
+        return writer.node("Flatten", [name], axis=1)
+    return shaped(writer, name, [-1 if layer.start_dim % array.ndim == 0 else 0, *output.shape[1:]])
+
+
+def reshape(writer, layer, name, array, output) -> str:
+    return shaped(writer, name, layer.shape)
+
+
+def shaped(writer, name: str, sizes) -> str:
+    """Add a Reshape; 0 and -1 mean the same as in nn.Reshape."""
+    return writer.node("Reshape", [name, writer.constant("shape", np.array(sizes, np.int64))])
+
+
+def squeeze(writer, layer, name, array, output) -> str:
+    axes = range(array.ndim) if layer.dim is None else [dim % array.ndim for dim in layer.dim]
+    if 0 in axes:
+        raise refuse(layer, f"dim={layer.dim}", "Name the axes to drop, without that of the batch.")
+    dropped = sorted(axis for axis in axes if array.shape[axis] == 1)
+    return writer.node("Squeeze", [name, writer.constant("axes", np.array(dropped, np.int64))])
+
+
+def pad2d(writer, layer, name, array, output) -> str:
+    left, right, top, bottom = layer.padding
+    return padded(writer, name, ((top, bottom), (left, right)), layer.mode, array, layer.value)
+
+
+def max_pool2d(writer, layer, name, array, output) -> str:
+    batched(writer, layer, array)
+    if layer.return_indices:
+        raise refuse(layer, "return_indices=True", "Build it without.")
+    return writer.node(
+        "MaxPool",
+        [name],
+        kernel_shape=layer.kernel_size,
+        strides=layer.stride,
+        pads=[*layer.padding, *layer.padding],
+        dilations=layer.dilation,
+        ceil_mode=int(layer.ceil_mode),
+    )
+
+
+def avg_pool2d(writer, layer, name, array, output) -> str:
+    batched(writer, layer, array)
+    if layer.ceil_mode or layer.divisor_override is not None:
+        return averaged(writer, name, layer, array, output)
+    return writer.node(
+        "AveragePool",
+        [name],
+        kernel_shape=layer.kernel_size,
+        strides=layer.stride,
+        pads=[*layer.padding, *layer.padding],
+        count_include_pad=int(layer.count_include_pad),
+    )
+
+
+def averaged(writer, name: str, layer, array, output) -> str:
+    """Add the sums of the windows, and a division by what each is to be divided by.
+
+    Runtimes do not agree on windows that are cut off at the edge, so the zeros there are written out.
+    """
+    pads = []
+    for axis in (0, 1):
+        before, size = layer.padding[axis], array.shape[2 + axis]
+        reach = (output.shape[2 + axis] - 1) * layer.stride[axis] + layer.kernel_size[axis]
+        pads.append((before, max(0, reach - size - before)))
+    channels = array.shape[1]
+    ones = writer.constant("ones", np.ones((channels, 1, *layer.kernel_size), array.dtype))
+    name = padded(writer, name, pads, "zeros", array)
+    sums = writer.node("Conv", [name, ones], strides=layer.stride, group=channels)
+    divisors = layer._divisors(array.shape[2:], output.shape[2:]).astype(array.dtype)
+    return writer.node("Div", [sums, writer.constant("divisors", divisors)])
+
+
+def adaptive_avg_pool2d(writer, layer, name, array, output) -> str:
+    batched(writer, layer, array)
+    if output.shape[2:] == (1, 1):
+        return writer.node("GlobalAveragePool", [name])
+    shares = []
+    for parts, pixels in zip(layer._parts(array.shape[2:]), array.shape[2:], strict=True):
+        share = np.zeros((len(parts), pixels), array.dtype)
+        for row, part in zip(share, parts, strict=True):
+            row[part] = 1 / (part.stop - part.start)
+        shares.append(share)
+    rows = writer.node("MatMul", [writer.constant("rows", shares[0]), name])
+    return writer.node("MatMul", [rows, writer.constant("columns", shares[1].T)])
+
+
+def batch_norm(writer, layer, name, array, output) -> str:
+    if not layer.track_running_stats:
+        raise refuse(layer, "track_running_stats=False", "Build it with running statistics.")
+    channels = np.ones(layer.num_features, array.dtype)
+    if layer.affine:
+        scale, shift = parameter(writer, layer, "weight"), parameter(writer, layer, "bias")
+    else:
+        scale, shift = writer.constant("ones", channels), writer.constant("zeros", 0 * channels)
+    prefix = f"{layer.name}." if layer.name else ""
+    mean = writer.constant(f"{prefix}running_mean", layer.running_mean)
+    variance = writer.constant(f"{prefix}running_var", layer.running_var)
+    return writer.node("BatchNormalization", [name, scale, shift, mean, variance], epsilon=layer.eps)
+
+
+def silu(writer, layer, name, array, output) -> str:
+    return writer.node("Mul", [name, writer.node("Sigmoid", [name])])
+
+
+def affine(writer, layer, name, array, output) -> str:
+    for operator, value in (("Mul", layer.factor), ("Add", layer.shift)):
+        name = writer.node(operator, [name, writer.constant("constant", array.dtype.type(value))])
+    return name
+
+
+def mean(writer, layer, name, array, output) -> str:
+    axes = writer.constant("axes", np.array(layer.dim, np.int64))
+    return writer.node("ReduceMean", [name, axes], keepdims=int(layer.keepdim))
+
+
+def add(writer, layer, names, arrays, output) -> str:
+    return writer.node("Sum", list(names))
+
+
+def concatenate(writer, layer, names, arrays, output) -> str:
+    return writer.node("Concat", list(names), axis=layer.dim)
+
+
+def unchanged(writer, layer, name, array, output) -> str:
+    return name
+
+
+def simple(operator: str, **attributes):
+    """Return the function for a layer that is one operator; attributes name the layer's own attributes."""
+
+    def write(writer, layer, name, array, output) -> str:
+        values = {key: getattr(layer, attribute) for key, attribute in attributes.items()}
+        return writer.node(operator, [name], **values)
+
+    return write
+
+
+OPERATORS = {
+    "AdaptiveAvgPool2d": adaptive_avg_pool2d,
+    "Add": add,
+    "Affine": affine,
+    "AvgPool2d": avg_pool2d,
+    "BatchNorm1d": batch_norm,
+    "BatchNorm2d": batch_norm,
+    "Concatenate": concatenate,
+    "Conv2d": conv2d,
+    "Dropout": unchanged,
+    "Dropout2d": unchanged,
+    "ELU": simple("Elu", alpha="alpha"),
+    "Flatten": flatten,
+    "GELU": simple("Gelu", approximate="approximate"),
+    "Identity": unchanged,
+    "LeakyReLU": simple("LeakyRelu", alpha="negative_slope"),
+    "Linear": linear,
+    "LogSoftmax": simple("LogSoftmax", axis="dim"),
+    "MaxPool2d": max_pool2d,
+    "Mean": mean,
+    "Pad2d": pad2d,
+    "ReLU": simple("Relu"),
+    "Reshape": reshape,
+    "SiLU": silu,
+    "Sigmoid": simple("Sigmoid"),
+    "Softmax": simple("Softmax", axis="dim"),
+    "Squeeze": squeeze,
+    "Tanh": simple("Tanh"),
+}
