@@ -88,6 +88,26 @@ def test_gradients_of_filters_by_hand():
     assert (cells(ax), written(ax), ax.images[0].get_clim()) == ([[4.0, 8.0]], ["4", "8"], (-8.0, 8.0))
 
 
+def test_gradients_of_one_sign_keep_a_scale_around_zero():
+    t = traced(conv([[[[3]]]]), [[[[2]]]], np.float32([[[[5]]]]))  # 2·(6 - 5) = 2, times 3
+    ax = plot_gradients(t["0"]).axes[0]
+    assert (cells(ax), ax.images[0].get_clim(), ax.images[0].get_cmap().name) == (
+        [[6.0]],
+        (-6.0, 6.0),
+        "RdBu_r",
+    )
+
+
+def test_maps_fill_their_figure():
+    figure = plot_filters(np.ones((16, 1, 3, 3)))
+    width, height = figure.get_size_inches()
+    boxes = [ax.get_position() for ax in figure.axes[:16]]
+    np.testing.assert_allclose([box.width * width for box in boxes], 1.1, atol=0.02)
+    np.testing.assert_allclose([box.height * height for box in boxes], 1.1, atol=0.02)
+    assert boxes[1].x0 > boxes[0].x1
+    assert boxes[8].y1 < boxes[0].y0
+
+
 def test_bars_and_histogram():
     ax = plot_values(np.array([3.0, -1.0, np.nan]), "title", "output", names=["a", "b", "c"]).axes[0]
     assert (widths(ax), names(ax), written(ax)) == ([3.0, -1.0, 0.0], ["a", "b", "c"], ["3", "-1", "nan"])
