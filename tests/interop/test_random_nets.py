@@ -31,7 +31,7 @@ CURVES = {
     "F.avg_pool2d": lambda x: F.avg_pool2d(x, (2, 1), stride=1),
     "F.adaptive_avg_pool2d": lambda x: F.adaptive_avg_pool2d(x, (4, 3)),
     "reshape": lambda x: x.reshape(x.size(0), x.size(1), x.size(3), x.size(2)),
-    "there and back": lambda x: x.flatten(2).view(x.shape[0], x.shape[1], *x.shape[2:]),
+    "there and back": lambda x: x.flatten(2).view(x.shape[0], x.shape[1], x.size(2), -1),
 }
 LAYERS = {
     "conv": lambda: torch.nn.Conv2d(2, 2, 3, padding=1),

@@ -75,6 +75,16 @@ class Halves(Net):
         return self.fc(rows).to(torch.float16)
 
 
+class WritesOver(Net):
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = torch.nn.Sequential(torch.nn.ReLU(inplace=True), torch.nn.Linear(4, 4))
+
+    def forward(self, rows):
+        rows = self.fc(rows)
+        return self.body(rows) + rows
+
+
 class Branches(Net):
     def forward(self, rows):
         if rows.sum() > 0:
@@ -121,6 +131,7 @@ def line_of(kind, text: str) -> str:
         (TwoOutputs, "a forward that returns a tuple", "def forward"),
         (TwoInputs, "a second input 'others' of forward", "def forward"),
         (Strange, "operator.getitem", "rows[None]"),
+        (WritesOver, '"body", which writes over a value that is read later', "self.body(rows)"),
         (Halves, "x.to to another dtype", "float16"),
     ],
 )

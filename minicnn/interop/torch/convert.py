@@ -16,9 +16,11 @@ import numpy as np
 from minicnn import nn
 from minicnn.interop.torch import layers, operations
 from minicnn.interop.torch.assemble import Call, assemble
+from minicnn.interop.torch.fxnodes import depends_on_batch, filled, function_of, is_in_place, name_of, read_by
 from minicnn.interop.torch.library import import_torch
 from minicnn.interop.torch.namesakes import namesakes, operation_of
 from minicnn.interop.torch.tracing import graph_of, place_of_error, place_of_forward
+from minicnn.nn.graph import INPUT
 
 
 def from_torch(module, example_input) -> nn.Module:
@@ -99,12 +101,15 @@ class Conversion:
         In evaluation mode and on the device "meta", where only shapes are computed.
     shared : dict
         Torch's parameters and buffers, and ours.
+    writers : set of str
+        Modules that write over their input.
     """
 
     torch: object
     model: object
     twin: object
     shared: dict = field(default_factory=dict)
+    writers: set = field(default_factory=set)
 
     def convert(self, path: str, example, place: str) -> nn.Module:
         """Return our counterpart of the module at `path`, for an input like `example`."""
@@ -113,11 +118,13 @@ class Conversion:
         if operation is not None:
             made = operation
         elif layers.is_known(module, self.torch):
+            if getattr(module, "inplace", False):
+                self.writers.add(path)
             return layers.layer_of(module, tuple(example.shape), self.shared)
         elif type(module) is namesakes()["Residual"]:
             parts = {}
             for name, _ in module.named_children():
-                parts[name] = self.convert(f"{path}.{name}".lstrip("."), example, place)
+                parts[name] = self.convert(joined(path, name), example, place)
             made = nn.Residual(**parts)
         elif type(module) is self.torch.nn.Sequential:
             made = self.chain(path, example, place)
@@ -132,8 +139,10 @@ class Conversion:
         """Return a Sequential's children one by one."""
         made = nn.Sequential()
         for name in self.model.get_submodule(path)._modules:
-            child = f"{path}.{name}".lstrip(".")
+            child = joined(path, name)
             made.add_module(name, self.convert(child, example, place))
+            if len(made) == 1 and child in self.writers:
+                self.writers.add(path)
             example = self.run(self.twin.get_submodule(child), (example,), {}, place)
         return made
 
@@ -155,45 +164,43 @@ class Conversion:
         opened = set()
         while True:
             graph = graph_of(module, opened)
-            values, batch = {}, set()
-            again = False
-            for node in graph.nodes:
-                values[node] = self.value_of(node, values, path, example)
-                if depends_on_batch(node, values, batch):
-                    batch.add(node)
-                inner = node.op == "call_module" and module.get_submodule(node.target)
-                if inner and not isinstance(
-                    values[node], self.torch.Tensor
-                ):  # such as two heads: look inside
-                    if inner in opened or type(inner).__module__.startswith("torch.nn"):
-                        raise self.refusal(
-                            f'torch.nn.{type(inner).__name__} "{node.target}"', node.meta.get("place")
-                        )
-                    opened.add(inner)
-                    again = True
-                    break
-            if not again:
-                calls, output = self.calls_of(graph, values, batch, path, module)
-                return assemble(module, calls, output, self.spare(path, module, calls))
+            values, inner = self.values_of(graph, path, module, example)
+            if inner is None:
+                break
+            opened.add(inner)  # it returns more than one tensor, such as two heads: look inside
+        calls, output = self.calls_of(graph, values, path, module)
+        return assemble(module, calls, output, self.spare(module, calls))
 
-    def value_of(self, node, values: dict, path: str, example):
-        """Return a node's value, for the shapes of the example."""
-        place = node.meta.get("place") or place_of_forward(self.model.get_submodule(path))
-        arguments = self.torch.fx.node.map_arg(node.args, values.get)
-        named = self.torch.fx.node.map_arg(node.kwargs, values.get)
-        twin = self.twin.get_submodule(path)
+    def values_of(self, graph, path: str, module, example) -> tuple[dict, object]:
+        """Return every node's value for the shapes of the example; or, second, a module that must be opened."""
+        values: dict = {}
+        for node in graph.nodes:
+            values[node] = self.value_of(node, values, path, module, example)
+            inner = module.get_submodule(node.target) if node.op == "call_module" else None
+            if inner is not None and not isinstance(values[node], self.torch.Tensor):
+                if type(inner).__module__.startswith("torch.nn"):
+                    what = f'torch.nn.{type(inner).__name__} "{node.target}"'
+                    raise self.refusal(what, node.meta.get("place"))
+                return values, inner
+        return values, None
+
+    def value_of(self, node, values: dict, path: str, module, example):
+        """Return a node's value, from those of the nodes before it."""
+        place = node.meta.get("place") or place_of_forward(module)
+        arguments, named = filled(node, values.get)
         if node.op == "placeholder":
-            if not any(isinstance(value, self.torch.Tensor) for value in values.values()):
+            if not values:
                 return example
             if not node.args:
                 raise self.refusal(f"a second input {node.target!r} of forward", place)
             return node.args[0]
         if node.op == "get_attr":
-            raise self.refusal(f"self.{node.target} as a value", self.first_use(node))
-        if node.op == "call_module":
-            return self.run(twin.get_submodule(node.target), arguments, named, place)
+            used = [user.meta["place"] for user in node.users if "place" in user.meta]
+            raise self.refusal(f"self.{node.target} as a value", used[0] if used else place)
         if node.op == "output":
             return arguments[0]
+        if node.op == "call_module":
+            return self.run(self.twin.get_submodule(joined(path, node.target)), arguments, named, place)
         function = node.target if node.op == "call_function" else getattr(type(arguments[0]), node.target)
         try:
             return self.run(function, arguments, named, place)
@@ -202,44 +209,44 @@ class Conversion:
                 raise self.refusal(name_of(node), place) from None
             raise
 
-    def first_use(self, node) -> str:
-        """Return the place where a node's value is used."""
-        users = [user.meta.get("place") for user in node.users]
-        return next((place for place in users if place), None) or node.meta.get("place")
-
-    def calls_of(self, graph, values: dict, batch: set, path: str, module) -> tuple[list[Call], str]:
+    def calls_of(self, graph, values: dict, path: str, module) -> tuple[list[Call], str]:
         """Return the calls that work on tensors, in order, and the name of the output."""
-        calls, names = [], {}
+        calls, names, batch = [], {}, set()
         for node in graph.nodes:
-            tensors = [other for other in node.all_input_nodes if is_tensor(values[other], self.torch)]
             place = node.meta.get("place") or place_of_forward(module)
+            if depends_on_batch(node, values, batch):
+                batch.add(node)
             if node.op == "placeholder":
-                names[node] = "x"
-            elif node.op == "output":
-                if not is_tensor(values[node], self.torch):
-                    kind = type(values[node]).__name__
-                    raise self.refusal(f"a forward that returns a {kind}", place)
-                return calls, names[node.args[0]]
-            elif not is_tensor(values[node], self.torch):
+                names[node] = INPUT
                 continue
-            elif node.op == "call_module":
-                child = f"{path}.{node.target}".lstrip(".")
-                made = self.convert(child, values[tensors[0]], place)
-                names[node] = node.name
-                calls.append(Call(node.name, made, [names[tensors[0]]], node.target))
-                if getattr(module.get_submodule(node.target), "inplace", False):
-                    names[tensors[0]] = node.name
+            if not isinstance(values[node], self.torch.Tensor):
+                if node.op == "output":
+                    raise self.refusal(f"a forward that returns a {type(values[node]).__name__}", place)
+                continue
+            read = read_by(node, values)
+            if node.op == "output":
+                return calls, names[read[0]]
+            if node.op == "call_module":
+                child = joined(path, node.target)
+                made, target = self.convert(child, values[read[0]], place), node.target
+                in_place = child in self.writers
+                if in_place and not layers.is_known(module.get_submodule(target), self.torch):
+                    if any(user > node for user in read[0].users):
+                        raise self.refusal(f'"{child}", which writes over a value that is read later', place)
+                    in_place = False
             else:
-                made = self.operation(node, values, batch, place, module)
-                names[node] = names[tensors[0]] if made is None else node.name
-                if made is not None:
-                    read = [names[other] for other in read_by(node, values, self.torch)]
-                    calls.append(Call(node.name, made, read))
-                if is_in_place(node):  # who reads the old name after this line sees the new value
-                    names[tensors[0]] = names[node]
-        return calls, ""
+                made, target = self.operation(node, values, batch, place, module), ""
+                in_place = is_in_place(node)
+            names[node] = names[read[0]] if made is None else node.name
+            if made is not None:
+                calls.append(Call(node.name, made, [names[other] for other in read], target))
+            if in_place:  # who reads the old name after this line sees the new value
+                if names[read[0]] == INPUT:
+                    self.writers.add(path)
+                names[read[0]] = names[node]
+        raise self.refusal("a forward without a return", place_of_forward(module))
 
-    def spare(self, path: str, module, calls: list[Call]) -> dict[str, nn.Module]:
+    def spare(self, module, calls: list[Call]) -> dict[str, nn.Module]:
         """Return the layers with parameters or buffers that no call reaches."""
         found = {}
         for name, inner in module.named_modules():
@@ -260,15 +267,14 @@ class Conversion:
         def argument(other):
             return operations.BatchSize(values[other]) if other in batch else values[other]
 
-        arguments = self.torch.fx.node.map_arg(node.args, argument)
-        named = self.torch.fx.node.map_arg(node.kwargs, argument)
+        arguments, named = filled(node, argument)
         try:
             made = function(*arguments, **named)
         except operations.Unsupported as reason:
             raise self.refusal(f"{shown} with {reason}", place) from None
         except (TypeError, ValueError) as error:
             raise self.refusal(f"{shown} ({str(error).rstrip('.')})", place) from None
-        if made is None and values[node].dtype != values[node.all_input_nodes[0]].dtype:
+        if made is None and values[node].dtype != values[read_by(node, values)[0]].dtype:
             raise self.refusal(f"{shown} to another dtype", place)
         if isinstance(made, nn.Dropout) and module.training and not made.training:
             return nn.Identity()  # F.dropout(x, training=False) drops nothing, in whatever mode the model is
@@ -284,49 +290,10 @@ class Conversion:
         )
 
 
-def is_tensor(value, torch) -> bool:
-    """Say whether a node's value is one tensor."""
-    return isinstance(value, torch.Tensor)
+def joined(path: str, name: str) -> str:
+    """Return the name of a module's child.
 
-
-def read_by(node, values: dict, torch) -> list:
-    """Return the tensors that a node reads, in order, one that it reads twice twice."""
-    found = []
-    torch.fx.node.map_arg((node.args, node.kwargs), lambda other: found.append(other))
-    return [other for other in found if is_tensor(values[other], torch)]
-
-
-def depends_on_batch(node, values: dict, batch: set) -> bool:
-    """Say whether a node is a number that changes with the number of images."""
-    name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
-    if name == "size" and len(node.args) + len(node.kwargs) == 2:
-        return (node.args[1] if len(node.args) == 2 else node.kwargs["dim"]) in (
-            0,
-            -values[node.args[0]].ndim,
-        )
-    if name == "getitem" and not hasattr(values[node.args[0]], "dtype"):
-        return node.args[1] in (0, -len(values[node.args[0]]))
-    return isinstance(values[node], int) and any(other in batch for other in node.all_input_nodes)
-
-
-def function_of(node):
-    """Return what stands in `operations` for a function or a method of torch, or None."""
-    if isinstance(node.target, str):
-        return operations.KNOWN.get(node.target.rstrip("_"))
-    home = (node.target.__module__ or "torch").split(".")[0]
-    return operations.KNOWN.get(node.target.__name__.rstrip("_")) if home in ("torch", "_operator") else None
-
-
-def is_in_place(node) -> bool:
-    """Say whether an operation writes over its input."""
-    method = node.op == "call_method" and node.target.endswith("_") and not node.target.endswith("__")
-    return method or bool(node.kwargs.get("inplace", False))
-
-
-def name_of(node) -> str:
-    """Return how an operation is called in a message: ``F.interpolate``, ``x.permute``, ``operator.mul``."""
-    if isinstance(node.target, str):
-        return f"x.{node.target}"
-    home = (node.target.__module__ or "torch").lstrip("_")
-    short = {"torch.nn.functional": "F", "torch._C._nn": "F", "builtins": "torch"}.get(home, home)
-    return f"{short}.{node.target.__name__}"
+    >>> joined("", "conv1"), joined("layer1", "0")
+    ('conv1', 'layer1.0')
+    """
+    return f"{path}.{name}" if path else name

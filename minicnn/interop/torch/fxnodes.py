@@ -1,0 +1,53 @@
+"""What can be asked of one node of a torch.fx graph."""
+
+from __future__ import annotations
+
+from minicnn.interop.torch import operations
+from minicnn.interop.torch.library import import_torch
+
+
+def read_by(node, values: dict) -> list:
+    """Return the nodes whose tensors a node reads, in order, one that it reads twice twice."""
+    torch, found = import_torch(), []
+    torch.fx.node.map_arg((node.args, node.kwargs), found.append)
+    return [other for other in found if isinstance(values[other], torch.Tensor)]
+
+
+def filled(node, look_up) -> tuple[tuple, dict]:
+    """Return a node's arguments with values in place of nodes."""
+    map_arg = import_torch().fx.node.map_arg
+    return map_arg(node.args, look_up), map_arg(node.kwargs, look_up)
+
+
+def depends_on_batch(node, values: dict, batch: set) -> bool:
+    """Say whether a node is a number that changes with the number of images."""
+    name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
+    if name == "size" and len(node.args) + len(node.kwargs) == 2:
+        axis = node.args[1] if len(node.args) == 2 else node.kwargs["dim"]
+        return axis in (0, -values[node.args[0]].ndim)
+    if name == "getitem" and not hasattr(values[node.args[0]], "dtype"):
+        return node.args[1] in (0, -len(values[node.args[0]]))
+    return isinstance(values[node], int) and any(other in batch for other in node.all_input_nodes)
+
+
+def function_of(node):
+    """Return what stands in `operations` for a function or a method of torch, or None."""
+    if isinstance(node.target, str):
+        return operations.KNOWN.get(node.target.rstrip("_"))
+    home = (node.target.__module__ or "torch").split(".")[0]
+    return operations.KNOWN.get(node.target.__name__.rstrip("_")) if home in ("torch", "_operator") else None
+
+
+def is_in_place(node) -> bool:
+    """Say whether an operation writes over its input."""
+    method = node.op == "call_method" and node.target.endswith("_") and not node.target.endswith("__")
+    return method or bool(node.kwargs.get("inplace", False))
+
+
+def name_of(node) -> str:
+    """Return how an operation is called in a message: ``F.interpolate``, ``x.permute``, ``operator.mul``."""
+    if isinstance(node.target, str):
+        return f"x.{node.target}"
+    home = (node.target.__module__ or "torch").lstrip("_")
+    short = {"torch.nn.functional": "F", "torch._C._nn": "F", "builtins": "torch"}.get(home, home)
+    return f"{short}.{node.target.__name__}"
