@@ -65,6 +65,7 @@ def test_training_is_the_same_to_the_bit():
         for model, callbacks in zip(models, ([], [histogram]), strict=True)
     ]
     assert histories[0].loss == histories[1].loss
+    assert all(module.training for module in models[1].modules())
     for name, array in models[0].state_dict().items():
         np.testing.assert_array_equal(models[1].state_dict()[name], array, err_msg=name)
     assert histogram.epochs == [1, 2, 3]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import subprocess
 import sys
 
@@ -30,6 +31,7 @@ def test_the_helper_rejects_texts_on_texts():
         assert_readable(figure)
 
 
+@functools.cache
 def every_picture() -> dict:
     """Return a call for each picture, with the name of the argument that says where to draw."""
     t = tour()
@@ -39,8 +41,14 @@ def every_picture() -> dict:
     one = t.explain("0", (0, 3, 5, 7))
     return {
         "filters": (lambda **where: inspection.plot_filters(t["0"], **where), "figure"),
-        "filters of several channels": (lambda **where: inspection.plot_filters(t["3"], **where), "figure"),
-        "feature maps": (lambda **where: inspection.plot_feature_maps(t["4"], **where), "figure"),
+        "filters of several channels": (
+            lambda **where: inspection.plot_filters(t["3"], filters=range(3), **where),
+            "figure",
+        ),
+        "feature maps": (
+            lambda **where: inspection.plot_feature_maps(t["4"], channels=range(12), **where),
+            "figure",
+        ),
         "convolution": (lambda **where: inspection.plot_convolution(one, **where), "figure"),
         "convolution of 16": (
             lambda **where: inspection.plot_convolution(t.explain("3", (0, 0, 5, 5)), **where),
@@ -48,7 +56,10 @@ def every_picture() -> dict:
         ),
         "winners": (lambda **where: inspection.plot_pool_winners(t["5"], **where), "ax"),
         "softmax": (lambda **where: inspection.plot_softmax(t["softmax"], **where), "figure"),
-        "gradients": (lambda **where: inspection.plot_gradients(t["3"], **where), "figure"),
+        "gradients": (
+            lambda **where: inspection.plot_gradients(t["3"], channels=range(9), **where),
+            "figure",
+        ),
         "weight gradients": (
             lambda **where: inspection.plot_gradients(t["0"], "weight.grad", **where),
             "figure",
@@ -94,13 +105,10 @@ def test_every_picture_is_readable_and_unknown_to_pyplot(name):
 @pytest.mark.parametrize("name", PICTURES)
 def test_every_picture_is_drawn_where_it_is_asked_to(name):
     draw, argument = every_picture()[name]
-    figure = Figure(figsize=(12, 12), layout="constrained")
-    place = figure.subplots() if argument == "ax" else figure
-    assert draw(**{argument: place}) is place
-    assert figure.axes
     subfigure = Figure(figsize=(12, 12), layout="constrained").subfigures(1, 2)[0]
     place = subfigure.subplots() if argument == "ax" else subfigure
     assert draw(**{argument: place}) is place
+    assert subfigure.figure.axes
 
 
 @pytest.mark.parametrize("name", PICTURES)
