@@ -51,7 +51,9 @@ def assemble(module, calls: list[Call], output: str, spare: dict[str, nn.Module]
     calls = needed(calls, output)
     if not calls and not spare:
         return nn.Identity()
-    taken = {name.rpartition(".")[2] for name, _ in module.named_modules()} | set(dir(nn.Graph))
+    taken = {name.rpartition(".")[2] for name, _ in module.named_modules(remove_duplicate=False)} | set(
+        dir(nn.Graph)
+    )
     for call in calls:
         if not call.path:  # a function gets a name that no layer has
             name, number = call.name, 1
@@ -97,7 +99,7 @@ def as_chain(module, calls: list[Call]) -> nn.Sequential | None:
 
     A layer without parameters that is called again stands there again, as "pool#2".
     """
-    torch_names = {name for name, _ in module.named_modules()}
+    torch_names = {name for name, _ in module.named_modules(remove_duplicate=False)}
     used, places = Counter(), []
     for call in calls:
         used[call.path] += 1
@@ -138,7 +140,7 @@ def as_graph(module, calls: list[Call], spare: dict[str, nn.Module]) -> nn.Graph
     for call in calls:
         found.setdefault(call.path, call.module)
     found |= spare
-    torch_names = [name for name, _ in module.named_modules() if name in found]
+    torch_names = [name for name, _ in module.named_modules(remove_duplicate=False) if name in found]
     tree: dict = {}
     for path in (*torch_names, *(path for path in found if path not in torch_names)):
         *folders, name = path.split(".")

@@ -249,7 +249,7 @@ class Conversion:
     def spare(self, module, calls: list[Call]) -> dict[str, nn.Module]:
         """Return the layers with parameters or buffers that no call reaches."""
         found = {}
-        for name, inner in module.named_modules():
+        for name, inner in module.named_modules(remove_duplicate=False):
             above = [call.path for call in calls if f"{name}.".startswith(f"{call.path}.") and call.path]
             own = (*inner.parameters(recurse=False), *inner.buffers(recurse=False))
             if name and own and not above:
