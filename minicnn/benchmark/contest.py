@@ -30,7 +30,7 @@ class Settings:
     nets, operations : int
         How many of each take part.
     every_shape : int
-        1 takes all shapes of the sweep, 3 every third.
+        1 takes all shapes of the sweep, 4 every fourth.
     memory_nets : tuple of str
     starts : int
         Fresh processes for each time of a cold start.
@@ -44,7 +44,7 @@ class Settings:
     Examples
     --------
     >>> Settings().runs, Settings.quick().runs
-    (30, 10)
+    (30, 6)
     """
 
     only: str | None = None
@@ -67,11 +67,11 @@ class Settings:
         """Return settings for less than a minute: fewer sizes and runs, nobody who needs minutes."""
         return cls(
             only=only,
-            runs=10,
+            runs=6,
             patience=0.15,
             batch_sizes=(1, 64),
             everyone=False,
-            every_shape=3,
+            every_shape=4,
             memory_nets=("DeeperCNN",),
             starts=1,
             large_batch=0,

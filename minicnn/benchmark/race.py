@@ -4,9 +4,10 @@
     turn 2   torch jax    ours     all of them, and medians over many turns compare what is to be compared.
     turn 3   jax   ours   torch    Who begins changes, because the first finds the caches as the last left them.
 
-Before its timed run a racer makes one that is not timed: the threads of the racer before it may still spin
-for a millisecond, and its own data have left the caches. A racer that takes microseconds is run several times
-a turn, so that the clock's own cost does not count.
+Before a turn all rest until no thread computes any more: torch's second thread spins for some 10 ms after
+its work is done, OpenBLAS's for 30, and whoever came next would have to share the core with it. Then comes
+a run that is not timed, because a racer's data have left the caches, and its threads sleep. A racer that
+takes microseconds is run several times a turn, so that the clock's own cost does not count.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import numpy as np
 
 SHORTEST = 0.5e-3  # seconds that a timed run lasts at least; reading the clock costs some 50 ns
 SETTLE = 20e-3  # a racer quicker than this makes an untimed run first; for a slower one it changes nothing
+WINDOW, IDLE = 5e-3, 3e-4  # the system counts a running thread's time every 4 ms or more often
 FEWEST = 5  # runs that even a very slow racer makes
 
 
@@ -150,6 +152,7 @@ def _turn(racer: Racer, estimate: float, clock: Callable[[], float]) -> float:
     """Return the seconds of one run: the mean of several, if one is very short."""
     if racer.before is not None:
         racer.before()
+    rest()
     if estimate < SETTLE:
         racer.run()
     count = max(1, math.ceil(SHORTEST / max(estimate, 1e-7)))
@@ -157,6 +160,20 @@ def _turn(racer: Racer, estimate: float, clock: Callable[[], float]) -> float:
     for _ in range(count):
         racer.run()
     return (clock() - began) / count
+
+
+def rest(longest: float = 0.06) -> float:
+    """Wait until no thread of this process computes, `longest` seconds at most; return the seconds waited.
+
+    >>> rest(longest=0.0) >= 0
+    True
+    """
+    began, computing = time.perf_counter(), np.inf
+    while computing > IDLE and time.perf_counter() - began < longest:
+        used = time.process_time()
+        time.sleep(WINDOW)
+        computing = time.process_time() - used
+    return time.perf_counter() - began
 
 
 def geometric_mean(ratios: Sequence[float]) -> float:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gc
+import itertools
+import time
 
 import pytest
 
 from minicnn.benchmark import Racer, Times, race
-from minicnn.benchmark.race import FEWEST, geometric_mean
+from minicnn.benchmark.race import FEWEST, geometric_mean, rest
 from minicnn.benchmark.result import as_text, outcome
 
 
@@ -63,6 +65,25 @@ def test_a_warm_up_ends_when_patience_does():
     clock = Clock()
     race([clock.racer("a", 9.0)], runs=1, warm_up=3, patience=8.0, clock=clock)
     assert len(clock.log) == 1 + 1
+
+
+def test_rest_waits_for_threads_that_still_compute(monkeypatch):
+    computed, slept = (
+        iter([0.0, 0.005, 0.005, 0.009, 0.009, 0.0091]),
+        [],
+    )  # 5 ms, 4 ms, 0.1 ms in three windows
+    monkeypatch.setattr(time, "process_time", lambda: next(computed))
+    monkeypatch.setattr(time, "sleep", slept.append)
+    rest(longest=1e9)
+    assert len(slept) == 3
+
+
+def test_rest_has_an_end(monkeypatch):
+    seconds, slept = itertools.count(), []
+    monkeypatch.setattr(time, "process_time", lambda: float(next(seconds)))
+    monkeypatch.setattr(time, "sleep", slept.append)
+    rest(longest=0.0)
+    assert not slept
 
 
 def test_what_comes_before_a_turn_is_not_timed():
