@@ -63,7 +63,7 @@ def test_sizes_by_unpacking():
         return x.view(n * c, h, w).reshape(n, c, h * w)
 
     model = converted(function, (2, 3, 2, 2))
-    assert [layer.shape for layer in model] == [(-1, 2, 2), (0, 3, 4)]
+    assert [layer.shape for layer in model] == [(-1, 2, 2), (-1, 3, 4)]
     assert model(np.zeros((5, 3, 2, 2))).shape == (5, 3, 4)
 
 
