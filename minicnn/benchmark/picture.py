@@ -113,7 +113,7 @@ def scale(axis, values: list[float]) -> None:
     """Set a logarithmic axis with plain numbers at the doublings, from below 1 to above it."""
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-    low = min([0.5, *values]) / 1.15
+    low = min([0.5, *values]) / 1.3
     high = max([2.0, *values]) * 1.6
     ticks = 2.0 ** np.arange(np.ceil(np.log2(low)), np.floor(np.log2(high)) + 1)
     (axis.axes.set_xscale if axis.axis_name == "x" else axis.axes.set_yscale)("log")
