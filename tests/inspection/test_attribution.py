@@ -104,7 +104,7 @@ def test_pictures_show_these_numbers():
 
 
 def test_the_receptive_field_is_framed_on_its_image():
-    images = np.arange(2 * 64.0).reshape(2, 1, 8, 8)
+    images = np.stack([np.arange(64.0)[::-1], np.arange(64.0)]).reshape(2, 1, 8, 8)
     t = trace(nn.Sequential(nn.Conv2d(1, 1, 3, padding=1, dtype=np.float64, rng=0)), images)
     ax = plot_receptive_field(t, "0", (1, 0, 0, 4))  # rows 0 to 1, columns 3 to 5
     frame = ax.patches[-1]

@@ -41,15 +41,19 @@ def test_paths_that_part_are_joined():
     body = nn.Sequential(nn.Conv2d(1, 1, 1), nn.ReLU())
     wide = nn.Conv2d(1, 1, (1, 5), padding=(0, 2))
     assert field(nn.Sequential(nn.Residual(body, wide)), "0", (0, 0, 4, 4)) == ((4, 5), (2, 7))
+    model = nn.Sequential(nn.Conv2d(1, 1, 1), nn.Residual(nn.Conv2d(1, 1, 1), wide))
+    assert field(model, "1", (0, 0, 4, 4)) == ((4, 5), (2, 7))  # both paths begin behind the convolution
+    padded = nn.Sequential(nn.Pad2d((2, 0, 1, 0)), nn.Conv2d(1, 1, 3))
+    assert field(padded, "1", (0, 0, 0, 0)) == ((0, 2), (0, 1))
     graph = nn.Graph(
-        [("a", "left", "x"), ("b", "right", "x"), ("c", "join", "a", "b"), ("d", "pick", "c")],
+        [("a", "left", "x"), ("b", "right", "x"), ("c", "join", "b", "a"), ("d", "pick", "c")],
         left=nn.Conv2d(1, 1, 1),
         right=nn.Conv2d(1, 1, 3, padding=1),
         join=nn.Concatenate(1),
         pick=nn.Conv2d(2, 2, 1, groups=2),
     )
-    assert field(graph, "pick", (0, 0, 4, 4)) == ((4, 5), (4, 5))  # its group sees the left path only
-    assert field(graph, "pick", (0, 1, 4, 4)) == ((3, 6), (3, 6))
+    assert field(graph, "pick", (0, 1, 4, 4)) == ((4, 5), (4, 5))  # its group sees the left path only
+    assert field(graph, "pick", (0, 0, 4, 4)) == ((3, 6), (3, 6))
 
 
 def positive(layers, rng):
