@@ -65,8 +65,8 @@ def warn_if_probabilities(who: str, model: nn.Module, stacklevel: int = 2) -> No
 squeezed twice. Leave it out: predict_proba applies it.
     """
     last = model
-    while isinstance(last, nn.Sequential) and len(last):
-        last = last[-1]
+    while isinstance(last, nn.Sequential | nn.Graph) and last.children():
+        last = last[-1] if isinstance(last, nn.Sequential) else last.find(last.nodes[-1][1])
     if isinstance(last, nn.Softmax | nn.Sigmoid):
         warnings.warn(
             f"{who}: the model must end in logits. Got {last.who} as its last layer, so that probabilities "

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from minicnn import checkpoint, nn
+from minicnn.classifier.estimator import warn_if_probabilities
 from minicnn.inspection import trace
 from tests.helpers import assert_gradients, assert_matches_torch, distinct, draws, raises
 
@@ -197,6 +198,12 @@ def test_a_graph_is_saved_and_loaded(tmp_path):
     loaded = checkpoint.load(tmp_path / "graph.safetensors").model
     assert repr(loaded) == repr(model)
     np.testing.assert_array_equal(loaded(draws((2, 1, 6, 5))), model.eval()(draws((2, 1, 6, 5))))
+
+
+def test_a_graph_that_ends_in_probabilities_is_noticed():
+    model = nn.Graph([("x1", "fc", "x"), ("x2", "out", "x1")], fc=nn.Linear(3, 2, rng=0), out=nn.Softmax(1))
+    with pytest.warns(UserWarning, match='Got Softmax "out" as its last layer'):
+        warn_if_probabilities("Classifier", model)
 
 
 @pytest.mark.parametrize("nodes", [[], "x1", [("x1", "act")], [("x1", "act", 0)], ["abc"]])
