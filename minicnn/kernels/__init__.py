@@ -21,6 +21,7 @@ Arguments named `stride`, `padding`, `dilation` and `kernel_size` are pairs (hei
     linear_grad_weight(grad_output, input)                                               -> grad_weight
     relu(input)                                                                          -> output
     relu_backward(grad_output, output)                                                   -> grad_input
+    adam(data, grad, mean, square, largest, lr, betas, eps, step)                        in place
 
 `bias` may be None. `indices` (int64) count row·W + column in the unpadded plane, as in torch.
 The layers call these names here, so the rung is chosen in this one place.
@@ -31,9 +32,11 @@ from numba import config
 if config.DISABLE_JIT:  # vectors need the compiler; loops can be stepped through
     from minicnn.kernels import elementwise as relus
     from minicnn.kernels import jitted as rung
+    from minicnn.kernels.elementwise import adam
 else:
     from minicnn.kernels import fast as rung
     from minicnn.kernels import fast_relu as relus
+    from minicnn.kernels.fast_adam import adam
 
 conv2d = rung.conv2d
 conv2d_grad_input = rung.conv2d_grad_input
@@ -54,6 +57,7 @@ if FUSES:
     relu_max_pool2d_backward = relus.relu_max_pool2d_backward
 
 __all__ = [
+    "adam",
     "conv2d",
     "conv2d_grad_bias",
     "conv2d_grad_input",

@@ -143,7 +143,8 @@ def conv2d_grad_weight(grad_output, input, weight_shape, stride, padding, dilati
         return jitted.conv2d_grad_weight(grad_output, input, weight_shape, stride, padding, dilation, groups)
     filters, channels, *kernel = weight_shape
     made = forward_plan(input.shape[2:], channels, tuple(kernel), stride, padding, dilation)
-    offsets = np.pad(made.offsets, (0, -len(made.offsets) % VECTORS), mode="edge")
+    last = made.offsets[-1:]
+    offsets = np.concatenate([made.offsets] + [last] * (-len(made.offsets) % VECTORS))
     grad_weight = np.empty((filters, len(made.offsets)), grad_output.dtype)
     blocks = groups * -(-(filters // groups) // FILTERS)
     geometry = (grad_output.shape, input.shape, *made[:6])

@@ -1,22 +1,53 @@
-"""The linear layer as a convolution: a batch of rows is an image of one line.
+"""The linear layer on the fast rung: the convolution's tiles, on rows that lie ready in memory.
 
-    forward        y[n, o]  = Σ_i x[n, i] · w[o, i]       the weight gradient's walk: products along rows
-    input          gx[n, i] = Σ_o gy[n, o] · w[o, i]      a 1x1 convolution of w, with gy as its filters
-    weight         gw[o, i] = Σ_n gy[n, o] · x[n, i]      a 1x1 convolution of x, with gy as its filters
+    forward        y[n, o]  = Σ_i x[n, i] · w[o, i] + b[o]     products along rows: the weight gradient's tile
+    input          gx[n, i] = Σ_o gy[n, o] · w[o, i]           sums of rows of w, with gy as the filters' weights
+    weight         gw[o, i] = Σ_n gy[n, o] · x[n, i]           sums of rows of x, likewise
 
-So the tiles serve here too, and with them their promises: the same bits for any number of threads, and
-for a row alone or in a batch. A matrix product of NumPy promises neither, and its threads and ours would
-wait for each other.
+With the tiles come their promises: the same bits for any number of threads, and for a row alone or in a
+batch. A matrix product of NumPy promises neither, and its threads and ours would wait for each other.
+
+What does not fill a tile is done twice rather than by other code: the last tile of a row is laid so that
+it ends where the row ends.
 """
 
 from __future__ import annotations
 
 import numpy as np
+from numba import njit
 
-from minicnn.kernels.fast_conv import blocks_of_four, conv2d_grad_weight, walk_all
-from minicnn.kernels.plans import plan
+from minicnn.kernels.fast_conv import blocks_of_four
+from minicnn.kernels.planes import ready
+from minicnn.kernels.threads import share
+from minicnn.kernels.tiles import FILTERS, VECTORS, gather_tile, walk_tile
+from minicnn.kernels.vector import lanes_of
 
-ONE = (1, 1), (0, 0), (1, 1), 1  # stride, padding, dilation, groups
+
+@njit(cache=True, nogil=True)
+def _linear(input, weight, bias, output, features, lanes, first, last):
+    """Fill the columns first .. last - 1 of output (N, O) from flat rows of input and weight."""
+    rows, outputs = output.shape
+    whole = features // lanes * lanes
+    step = 4 if outputs >= 4 else 1
+    apart = features if outputs >= 4 else 0  # a single row of weights stands in for four
+    sums = np.empty(12 * lanes, input.dtype)
+    for block in range(first, last, step):
+        o = max(min(block, outputs - step), 0)
+        for block_of_rows in range(0, rows, 3):
+            n0 = block_of_rows
+            n1, n2 = min(n0 + 1, rows - 1), min(n0 + 2, rows - 1)
+            sums[:] = 0
+            places = n0 * features, n1 * features, n2 * features
+            gather_tile(input, weight, o * features, apart, whole, *places, sums, 0, lanes)
+            for u in range(step):
+                for tap, n in enumerate((n0, n1, n2)):
+                    at = (3 * u + tap) * lanes
+                    total = sums[at]
+                    for lane in range(1, lanes):
+                        total += sums[at + lane]
+                    for i in range(whole, features):
+                        total += input[n * features + i] * weight[(o + u) * features + i]
+                    output[n, o + u] = total + bias[o + u]
 
 
 def linear(input, weight, bias):
@@ -27,16 +58,34 @@ def linear(input, weight, bias):
     """
     rows, features = input.shape
     outputs = len(weight)
-    if not rows:
-        return np.empty((0, outputs), input.dtype)
-    products = conv2d_grad_weight(
-        weight.reshape(1, outputs, 1, features),
-        input.reshape(1, rows, 1, features),
-        (outputs, rows, 1, 1),
-        *ONE,
-    )
-    output = np.ascontiguousarray(products.reshape(outputs, rows).T)  # (N, O)
-    return output if bias is None else output + bias
+    output = np.empty((rows, outputs), input.dtype)
+    bias = np.zeros(outputs, input.dtype) if bias is None else ready(bias)
+    fixed = ready(input).reshape(-1), ready(weight).reshape(-1), bias, output, features, lanes_of(input.dtype)
+    blocks = -(-outputs // 4)  # whole blocks of four, whoever computes them
+    share(lambda start, stop: _linear(*fixed, 4 * start, min(4 * stop, outputs)), blocks, rows * weight.size)
+    return output
+
+
+@njit(cache=True, nogil=True)
+def _product(packed, lines, offsets, target, features, lanes, first, last):
+    """Fill some columns of target (A, I), from the tile `first` to `last`, for flat lines of I numbers."""
+    count, tile = len(target) // features, VECTORS * lanes
+    four = np.empty(4 * tile, target.dtype)  # the last block may have fewer than four rows
+    for number in range(first, last):
+        start = min(number * tile, features - tile)
+        for a in range(0, count, FILTERS):
+            weights = a * len(offsets)
+            if a + FILTERS <= count:
+                into = target[a * features :]
+                walk_tile(lines, offsets, start, packed, weights, lanes, into, features)
+                continue
+            for u in range(4):
+                for x in range(tile):
+                    four[u * tile + x] = 0
+            walk_tile(lines[start:], offsets, 0, packed, weights, lanes, four, tile)
+            for u in range(count - a):
+                for x in range(tile):
+                    target[(a + u) * features + start + x] = four[u * tile + x]
 
 
 def product(filters, lines):
@@ -45,15 +94,21 @@ def product(filters, lines):
     >>> product(np.array([[1.0, 10.0]]), np.array([[2.0, 3.0], [4.0, 5.0]]))
     array([[42., 53.]])
     """
-    count, features = lines.shape
+    (count, features), lanes = lines.shape, lanes_of(lines.dtype)
+    tile = VECTORS * lanes
     weights = blocks_of_four(filters[:, :, None, None], 1, np.arange(1), backward=False)
-    if weights is None:  # the tile is filled up with zeros, and 0 · inf is NaN
+    if weights is None:  # a block is filled up with zeros, and 0 · inf is NaN
         return filters @ lines
-    target = np.zeros((1, len(filters), 1, features), lines.dtype)
-    if len(filters) and count:
-        made = plan((1, features), (1, 1), (0, 0), (1, features), (0, 0), (1, 1), [(0, 0)], count)
-        no_bias = np.zeros(len(filters), lines.dtype)
-        walk_all(lines.reshape(1, count, 1, features), weights, no_bias, target, made, 1)
+    if 0 < features < tile:  # a row is shorter than a tile
+        wider = np.zeros((count, tile), lines.dtype)
+        wider[:, :features] = lines
+        return np.ascontiguousarray(product(filters, wider)[:, :features])
+    target = np.zeros(len(filters) * features, lines.dtype)
+    if count and target.size:
+        fixed = weights, ready(lines).reshape(-1), np.arange(count) * features, target, features, lanes
+        share(
+            lambda start, stop: _product(*fixed, start, stop), -(-features // tile), filters.size * features
+        )
     return target.reshape(len(filters), features)
 
 

@@ -21,21 +21,23 @@ from minicnn.kernels.planes import ready
 from minicnn.kernels.rows import finish_pooled, line_of, spread_pooled
 from minicnn.kernels.threads import share
 from minicnn.kernels.tiles import POOLED, RELU
-from minicnn.kernels.vector import lanes_of
+from minicnn.kernels.vector import lanes_of, read, write
 
 
 @njit(cache=True, nogil=True)
 def _relu(input, output, start, stop):
     nothing = output.dtype.type(0)
     for i in range(start, stop):
-        output[i] = nothing if input[i] <= 0 else input[i]
+        number = read(input, i)
+        write(output, i, nothing if number <= 0 else number)
 
 
 @njit(cache=True, nogil=True)
 def _relu_backward(grad_output, output, grad_input, start, stop):
     nothing = output.dtype.type(0)
     for i in range(start, stop):
-        grad_input[i] = nothing if output[i] <= 0 else grad_output[i]
+        number, grad = read(output, i), read(grad_output, i)
+        write(grad_input, i, nothing if number <= 0 else grad)
 
 
 @njit(cache=True, nogil=True)

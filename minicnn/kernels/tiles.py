@@ -105,8 +105,11 @@ def walk(source, weights, bias, end, target, winners, offsets, lanes, geometry, 
 
 
 @njit(cache=True, nogil=True)
-def gather_tile(cells, grads, length, place0, place1, place2, sums, at, lanes):
-    """Add the products of 4 rows of gradients with cells read from 3 places to 12 vectors of sums."""
+def gather_tile(cells, grads, begin, apart, length, place0, place1, place2, sums, at, lanes):
+    """Add the products of 4 rows of gradients with cells read from 3 places to 12 vectors of sums.
+
+    The rows begin at `begin` and are `apart`; of all rows whole vectors are read, up to `length` numbers.
+    """
     a0, a1, a2 = load(sums, at), load(sums, at + lanes), load(sums, at + 2 * lanes)
     b0, b1, b2 = load(sums, at + 3 * lanes), load(sums, at + 4 * lanes), load(sums, at + 5 * lanes)
     c0, c1, c2 = load(sums, at + 6 * lanes), load(sums, at + 7 * lanes), load(sums, at + 8 * lanes)
@@ -114,13 +117,13 @@ def gather_tile(cells, grads, length, place0, place1, place2, sums, at, lanes):
     p = 0
     while p < length:
         x0, x1, x2 = load(cells, place0 + p), load(cells, place1 + p), load(cells, place2 + p)
-        g = load(grads, p)
+        g = load(grads, begin + p)
         a0, a1, a2 = multiply_add(x0, g, a0), multiply_add(x1, g, a1), multiply_add(x2, g, a2)
-        g = load(grads, length + p)
+        g = load(grads, begin + apart + p)
         b0, b1, b2 = multiply_add(x0, g, b0), multiply_add(x1, g, b1), multiply_add(x2, g, b2)
-        g = load(grads, 2 * length + p)
+        g = load(grads, begin + 2 * apart + p)
         c0, c1, c2 = multiply_add(x0, g, c0), multiply_add(x1, g, c1), multiply_add(x2, g, c2)
-        g = load(grads, 3 * length + p)
+        g = load(grads, begin + 3 * apart + p)
         d0, d1, d2 = multiply_add(x0, g, d0), multiply_add(x1, g, d1), multiply_add(x2, g, d2)
         p += lanes
     for row, (v0, v1, v2) in enumerate(((a0, a1, a2), (b0, b1, b2), (c0, c1, c2), (d0, d1, d2))):
@@ -161,7 +164,7 @@ def gather(grad_output, input, grad_weight, offsets, lanes, geometry, groups, bl
             for tile in range(tiles):
                 at = ((block - blocks[0]) * tiles + tile) * 12 * lanes
                 a, b, c = offsets[3 * tile], offsets[3 * tile + 1], offsets[3 * tile + 2]
-                gather_tile(cells, grads, length, a, b, c, sums, at, lanes)
+                gather_tile(cells, grads, 0, length, length, a, b, c, sums, at, lanes)
     for block in range(blocks[0], blocks[1]):
         begin = block % per_group * 4
         for f in range(begin, min(begin + 4, filters)):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 
 import numpy as np
 
+from minicnn import kernels
 from minicnn.optim.optimizer import Optimizer
 from minicnn.parameter import Parameter
 
@@ -66,7 +66,6 @@ class Adam(Optimizer):
 
     def update(self, parameter: Parameter, grad: np.ndarray, state: dict, group: dict) -> None:
         """Take one step."""
-        beta1, beta2 = group["betas"]
         if not state:
             state.update(
                 step=0, exp_avg=np.zeros_like(parameter.data), exp_avg_sq=np.zeros_like(parameter.data)
@@ -75,19 +74,9 @@ class Adam(Optimizer):
                 state["max_exp_avg_sq"] = np.zeros_like(parameter.data)
         state["step"] += 1
         grad = self.decayed(parameter, grad, group)
-        mean, square = state["exp_avg"], state["exp_avg_sq"]
-        mean += (1 - beta1) * (grad - mean)
-        square *= beta2
-        square += (1 - beta2) * grad * grad
-        if group["amsgrad"]:
-            np.maximum(state["max_exp_avg_sq"], square, out=state["max_exp_avg_sq"])
-            square = state["max_exp_avg_sq"]
-        size = np.sqrt(square)
-        size /= math.sqrt(1 - beta2 ** state["step"])
-        size += group["eps"]
-        np.divide(mean, size, out=size)
-        size *= group["lr"] / (1 - beta1 ** state["step"])
-        parameter.data -= size
+        largest = state["max_exp_avg_sq"] if group["amsgrad"] else None
+        how = group["lr"], group["betas"], group["eps"], state["step"]
+        kernels.adam(parameter.data, grad, state["exp_avg"], state["exp_avg_sq"], largest, *how)
 
 
 class AdamW(Adam):
