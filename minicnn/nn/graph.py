@@ -82,9 +82,16 @@ class Graph(Module):
         self.save(output, calls=calls)
         return output
 
-    @checks.without_warnings
     def backward(self, grad_output: np.ndarray) -> np.ndarray:
         """Return the gradient of the input: the sum over all nodes that read it."""
+        return self._visit(grad_output)[INPUT]
+
+    def _backward_parameters(self, grad_output: np.ndarray) -> None:
+        self._visit(grad_output, wants_input=False)
+
+    @checks.without_warnings
+    def _visit(self, grad_output: np.ndarray, wants_input: bool = True) -> dict[str, np.ndarray]:
+        """Go through the nodes in reverse; return the gradients that no node is left to take."""
         calls = self.recall(grad_output)["calls"]
         grads = {self.nodes[-1][0]: grad_output}
         for (name, path, *read), call in zip(reversed(self.nodes), reversed(calls), strict=True):
@@ -93,10 +100,13 @@ class Graph(Module):
             for below, saved in call:
                 below.saved = saved
             module = self.find(path)
+            if not wants_input and set(read) == {INPUT}:
+                module.backward_parameters(grads.pop(name))
+                continue
             given = module.backward(grads.pop(name))
             for other, grad in zip(read, given if joins(module) else (given,), strict=True):
                 grads[other] = grads[other] + grad if other in grads else grad
-        return grads[INPUT]
+        return grads
 
     def _checked(self, nodes) -> tuple[tuple[str, ...], ...]:
         """Return the nodes as tuples of names, once it is seen that each can be run after those before."""

@@ -116,6 +116,37 @@ def test_gradients(build, shape):
     assert_gradients(build(), distinct(shape))
 
 
+@both_dtypes
+def test_layers_computed_together_and_used_twice(dtype):
+    def block(library, **dtype):
+        return library.Sequential(library.Conv2d(2, 2, 3, padding=1, **dtype), library.ReLU())
+
+    class Theirs(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.block = block(torch.nn)
+
+        def forward(self, x):
+            first = self.block(x)
+            return self.block(first) + first
+
+    nodes = [("x1", "block", "x"), ("x2", "block", "x1"), ("x3", "add", "x2", "x1")]
+    model = nn.Graph(nodes, block=block(nn, dtype=dtype), add=nn.Add())
+    assert_matches_torch(model, Theirs(), draws((2, 2, 9, 8), dtype))
+
+
+@pytest.mark.parametrize(("build", "shape"), [(twice, (3, 4)), (branches, (2, 1, 5, 4))])
+def test_parameters_alone_get_the_same_gradients(build, shape):
+    model, input = build(), draws(shape)
+    grad_output = draws(model(input).shape, seed=1)
+    model.backward(grad_output)
+    expected = {name: parameter.grad for name, parameter in model.named_parameters()}
+    model.zero_grad()
+    model.backward_parameters(grad_output)
+    for name, parameter in model.named_parameters():
+        np.testing.assert_array_equal(parameter.grad, expected[name])
+
+
 def test_a_graph_used_twice_in_a_graph():
     outer = nn.Graph([("y", "net", "x"), ("z", "net", "y")], net=twice())
     assert_gradients(outer, draws((2, 4)))
