@@ -44,7 +44,7 @@ class Settings:
     Examples
     --------
     >>> Settings().runs, Settings.quick().runs
-    (30, 6)
+    (30, 5)
     """
 
     only: str | None = None
@@ -67,12 +67,12 @@ class Settings:
         """Return settings for less than a minute: fewer sizes and runs, nobody who needs minutes."""
         return cls(
             only=only,
-            runs=6,
+            runs=5,
             patience=0.15,
             batch_sizes=(1, 64),
             everyone=False,
             every_shape=4,
-            memory_nets=("DeeperCNN",),
+            memory_nets=(),
             starts=1,
             large_batch=0,
             complete=False,
@@ -199,6 +199,7 @@ def tiny(only: str | None = None) -> Settings:
         nets=1,
         every_shape=len(convolutions.SWEEP),
         operations=2,
+        memory_nets=("MNIST net",),
         limit_size=64,
         limit_megabytes=1,
     )
