@@ -41,19 +41,14 @@ def test_agrees_in_evaluation(name):
 
 
 @pytest.mark.parametrize("name", NETS)
-def test_names_and_values_are_torchs(name):
+def test_names_and_values_are_torchs_and_a_chain_is_a_sequential(name):
     module, input = built(name)
     before = {key: value.clone() for key, value in module.state_dict().items()}
-    state = from_torch(module, input).state_dict()
+    model = from_torch(module, input)
+    assert (name in CHAINS) != (name in GRAPHS)
+    assert type(model) is (nn.Sequential if name in CHAINS else nn.Graph)
+    state = model.state_dict()
     assert state.keys() == before.keys()
     for key, value in module.state_dict().items():
         np.testing.assert_array_equal(state[key], before[key].numpy())
         np.testing.assert_array_equal(value.numpy(), before[key].numpy())
-
-
-@pytest.mark.parametrize("name", NETS)
-def test_a_chain_is_a_sequential(name):
-    module, input = built(name)
-    kind = nn.Sequential if name in CHAINS else nn.Graph
-    assert name in CHAINS or name in GRAPHS
-    assert type(from_torch(module, input)) is kind
