@@ -10,13 +10,14 @@ There is no graph and no tape. `model.backward(grad)` is a plain call that goes 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from minicnn import checks
 from minicnn.nn import hooks
 from minicnn.nn.grad_mode import is_grad_enabled
+from minicnn.nn.state import check_state, once
 from minicnn.parameter import Parameter
 
 
@@ -163,7 +164,7 @@ class Module:
 
     def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
         """Yield this module as `prefix` and all below it, each once, with dotted names."""
-        return _once(self._walk(prefix))
+        return once(self._walk(prefix))
 
     def _walk(self, prefix: str) -> Iterator[tuple[str, Module]]:
         yield prefix, self
@@ -183,7 +184,7 @@ class Module:
 
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
         """Yield every parameter once, with the name that torch gives it."""
-        return _once(self._named(Parameter))
+        return once(self._named(Parameter))
 
     def parameters(self) -> Iterator[Parameter]:
         """Yield every parameter once."""
@@ -191,11 +192,11 @@ class Module:
 
     def named_buffers(self) -> Iterator[tuple[str, np.ndarray]]:
         """Yield what belongs to the state but is not learned, such as `running_mean`, each once."""
-        return _once(self._named(np.ndarray))
+        return once(self._named(np.ndarray))
 
     def named_generators(self) -> Iterator[tuple[str, np.random.Generator]]:
         """Yield the sources of chance inside the model (those of dropout), for checkpoints and traces."""
-        return _once(self._named(np.random.Generator))
+        return once(self._named(np.random.Generator))
 
     # State
 
@@ -222,30 +223,8 @@ class Module:
         TypeError
             If a dtype differs, or `state` is no dict.
         """
-        if not isinstance(state, Mapping):
-            raise TypeError(
-                f"{self.who}: load_state_dict needs a dict of arrays. Got {type(state).__name__}. "
-                "Pass what state_dict() returned."
-            )
         own = self._state()
-        missing, unknown = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
-        if missing or unknown:
-            raise ValueError(
-                f"{self.who}: load_state_dict needs the model's own names. Got missing {missing}, "
-                f"unknown {unknown}. Build the model as it was when it was saved."
-            )
-        for name, array in own.items():
-            value = np.asarray(state[name])
-            if value.shape != array.shape:
-                raise ValueError(
-                    f"{self.who}: load_state_dict needs {name} of shape {array.shape}. Got {value.shape}. "
-                    "Build the model as it was when it was saved."
-                )
-            if value.dtype != array.dtype:
-                raise TypeError(
-                    f"{self.who}: load_state_dict needs {name} as {array.dtype}. Got {value.dtype}. "
-                    f"Convert the model first with model.astype(np.{value.dtype})."
-                )
+        check_state(self.who, own, state)
         for name, array in own.items():
             array[...] = state[name]
 
@@ -315,12 +294,3 @@ def check_module(who: str, what: str, value) -> None:
             f"{who}: {what} must be a minicnn module. Got {type(value).__name__}. "
             "Pass layers such as nn.ReLU() (with the brackets)."
         )
-
-
-def _once(named: Iterator[tuple[str, object]]) -> Iterator[tuple[str, object]]:
-    """Leave out what came before under another name."""
-    seen = set()
-    for name, value in named:
-        if id(value) not in seen:
-            seen.add(id(value))
-            yield name, value
