@@ -67,6 +67,16 @@ def test_sizes_by_unpacking():
     assert model(np.zeros((5, 3, 2, 2))).shape == (5, 3, 4)
 
 
+@pytest.mark.parametrize("part", [slice(-2, None), slice(2, None), slice(2, 4)])
+def test_height_and_width_are_not_the_batch(part):
+    def function(self, x):
+        height, width = x.shape[part]
+        return x.reshape(x.shape[:2][0], x.shape[:2][1] * height, width)
+
+    model = converted(function, (2, 3, 2, 2))
+    assert model[0].shape == (0, 6, 2)
+
+
 def test_a_view_that_mixes_images_stays_one():
     model = converted(
         lambda self, x: x.view(-1, 6), (2, 3, 2, 2)

@@ -25,8 +25,11 @@ def depends_on_batch(node, values: dict, batch: set) -> bool:
     if name == "size" and len(node.args) + len(node.kwargs) == 2:
         axis = node.args[1] if len(node.args) == 2 else node.kwargs["dim"]
         return axis in (0, -values[node.args[0]].ndim)
-    if name == "getitem" and not hasattr(values[node.args[0]], "dtype"):
-        return node.args[1] in (0, -len(values[node.args[0]]))
+    if name == "getitem" and not hasattr(values[node.args[0]], "dtype") and isinstance(node.args[1], int):
+        sizes, position = node.args[0], node.args[1] % len(values[node.args[0]])
+        if sizes.target is node.target:  # a part of the shape, such as x.shape[2:]
+            position += sizes.args[1].indices(len(values[sizes.args[0]]))[0]
+        return position == 0
     return isinstance(values[node], int) and any(other in batch for other in node.all_input_nodes)
 
 
