@@ -15,9 +15,9 @@ from numba import njit
 
 from minicnn.kernels import jitted
 from minicnn.kernels.jitted import FLAGS, ready
-from minicnn.kernels.plans import Plan, backward_plans, forward_plan, swells
+from minicnn.kernels.plans import Plan, backward_plans, forward_plan
 from minicnn.kernels.threads import share
-from minicnn.kernels.tiles import FILTERS, PLAIN, POOLED, VECTORS, gather, walk
+from minicnn.kernels.tiles import FILTERS, PLAIN, POOLED, gather, walk
 from minicnn.kernels.vector import lanes_of, read, write
 
 NO_WINNERS = np.empty(0, np.uint8)
@@ -66,7 +66,7 @@ def walk_all(source, weights, bias, target, made: Plan, groups: int, end=PLAIN, 
 
     >>> from minicnn.kernels.plans import plan
     >>> target = np.empty((1, 1, 1, 2))
-    >>> made = plan((1, 3), (1, 1), (0, 0), (1, 2), (0, 0), (1, 1), [(0, 0), (0, 1)], channels=1)
+    >>> made = plan((1, 3), (1, 1), (0, 0), (1, 2), (0, 0), (1, 1), [(0, 0), (0, 1)], [0, 1], channels=1)
     >>> weights = np.array([10.0, 0, 0, 0, 1, 0, 0, 0])         # a block of four filters: one, filled up
     >>> walk_all(np.array([[[[1.0, 2, 3]]]]), weights, np.zeros(1), target, made, 1)
     >>> target
@@ -75,7 +75,7 @@ def walk_all(source, weights, bias, target, made: Plan, groups: int, end=PLAIN, 
     images, blocks = len(source), groups * -(-target.shape[1] // groups // FILTERS)
     work = images * weights.size * made.cells[0] * made.cells[1]
     fixed = (ready(source).ravel(), weights, bias, end, target.reshape(-1), winners.reshape(-1))
-    rest = (made.offsets, lanes_of(source.dtype), (source.shape, target.shape, *made[:6]), groups)
+    rest = (made.offsets, lanes_of(source.dtype), (source.shape, target.shape, *made.geometry), groups)
     if images >= min(blocks, 8):
         share(lambda start, stop: walk(*fixed, *rest, (start, stop), (0, blocks)), images, work)
     else:
@@ -84,15 +84,14 @@ def walk_all(source, weights, bias, target, made: Plan, groups: int, end=PLAIN, 
 
 def forward(input, weight, bias, stride, padding, dilation, groups, end):
     """Return what becomes of the sums, and pooling's winners; None where tiles do not serve."""
-    filters, channels, *kernel = weight.shape
-    weights = blocks_of_four(weight, groups, np.arange(kernel[0] * kernel[1]), backward=False)
-    if weights is None or swells(input.shape[2:], tuple(kernel), stride, padding, dilation):
+    made = forward_plan(input.shape[2:], weight.shape[1], weight.shape[2:], stride, padding, dilation)
+    weights = None if made is None else blocks_of_four(weight, groups, made.taps, backward=False)
+    if weights is None:
         return None
-    made = forward_plan(input.shape[2:], channels, tuple(kernel), stride, padding, dilation)
-    size = [cells // 2 if end == POOLED else cells for cells in made.cells]
-    output = np.empty((len(input), filters, *size), input.dtype)
+    size = (made.cells[0] // 2, made.cells[1] // 2) if end == POOLED else made.cells
+    output = np.empty((len(input), len(weight), *size), input.dtype)
     winners = np.empty(output.shape, np.uint8) if end == POOLED else NO_WINNERS
-    bias = np.zeros(filters, input.dtype) if bias is None else ready(bias)
+    bias = np.zeros(len(weight), input.dtype) if bias is None else ready(bias)
     walk_all(input, weights, bias, output, made, groups, end, winners)
     return output, winners
 
@@ -116,18 +115,15 @@ def conv2d_grad_input(grad_output, weight, input_shape, stride, padding, dilatio
     >>> conv2d_grad_input(grad, kernel, (1, 1, 1, 3), (1, 1), (0, 0), (1, 1), 1)
     array([[[[10., 21.,  2.]]]])
     """
-    filters, _, *kernel = weight.shape
-    size = tuple(input_shape[2:])
-    plans = []
-    if not swells(size, tuple(kernel), stride, padding, dilation):
-        plans = backward_plans(size, filters // groups, tuple(kernel), stride, padding, dilation)
-    weights = [blocks_of_four(weight, groups, taps, backward=True) for taps, _ in plans]
+    size, kernel = tuple(input_shape[2:]), weight.shape[2:]
+    plans = backward_plans(size, len(weight) // groups, kernel, stride, padding, dilation)
+    weights = [blocks_of_four(weight, groups, made.taps, backward=True) for made in plans]
     if not plans or any(packed is None for packed in weights):
         return jitted.conv2d_grad_input(grad_output, weight, input_shape, stride, padding, dilation, groups)
-    covered = len(plans) == 1 and plans[0][1].cells == size  # every pixel gets a number
+    covered = len(plans) == 1 and plans[0].cells == size  # every pixel gets a number
     grad_input = (np.empty if covered else np.zeros)(input_shape, grad_output.dtype)
     no_bias = np.zeros(input_shape[1], grad_output.dtype)
-    for packed, (_, made) in zip(weights, plans, strict=True):
+    for packed, made in zip(weights, plans, strict=True):
         walk_all(grad_output, packed, no_bias, grad_input, made, groups)
     return grad_input
 
@@ -139,15 +135,14 @@ def conv2d_grad_weight(grad_output, input, weight_shape, stride, padding, dilati
     >>> conv2d_grad_weight(grad, image, (1, 1, 1, 2), (1, 1), (0, 0), (1, 1), 1)
     array([[[[5., 8.]]]])
     """
-    if swells(input.shape[2:], weight_shape[2:], stride, padding, dilation):
-        return jitted.conv2d_grad_weight(grad_output, input, weight_shape, stride, padding, dilation, groups)
     filters, channels, *kernel = weight_shape
     made = forward_plan(input.shape[2:], channels, tuple(kernel), stride, padding, dilation)
-    last = made.offsets[-1:]
-    offsets = np.concatenate([made.offsets] + [last] * (-len(made.offsets) % VECTORS))
+    if made is None:
+        return jitted.conv2d_grad_weight(grad_output, input, weight_shape, stride, padding, dilation, groups)
+    offsets = made.offsets_in_threes
     grad_weight = np.empty((filters, len(made.offsets)), grad_output.dtype)
     blocks = groups * -(-(filters // groups) // FILTERS)
-    geometry = (grad_output.shape, input.shape, *made[:6])
+    geometry = (grad_output.shape, input.shape, *made.geometry)
     fixed = (ready(grad_output).ravel(), ready(input).ravel(), grad_weight, offsets)
     rest = (lanes_of(input.dtype), geometry, groups)
     work = grad_output.size * len(offsets)

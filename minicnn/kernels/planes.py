@@ -116,4 +116,6 @@ def ready(array: np.ndarray) -> np.ndarray:
     >>> ready(np.arange(4.0)[::-1]).flags.c_contiguous
     True
     """
+    if type(array) is np.ndarray and array.flags.carray:  # the usual case, without the questions
+        return array
     return np.require(array, requirements=("C", "A", "W", "E"))

@@ -11,8 +11,8 @@ import numpy as np
 from minicnn.kernels.geometry import conv_output_size
 
 
-class Plan(NamedTuple):
-    """What a walk needs to know of a layer: pairs (height, width), and where every tap is read.
+class Geometry(NamedTuple):
+    """How a walk moves, as the compiled functions take it: pairs (height, width).
 
     Attributes
     ----------
@@ -24,8 +24,6 @@ class Plan(NamedTuple):
         Rows and columns that are computed.
     first, step : pair of int
         Cell (y, x) is written to row ``first + y·step`` of the target, and likewise its column.
-    offsets : ndarray of int64
-        Where each channel and tap is read, counted from the cell.
     """
 
     stride: tuple[int, int]
@@ -34,27 +32,53 @@ class Plan(NamedTuple):
     cells: tuple[int, int]
     first: tuple[int, int]
     step: tuple[int, int]
+
+
+class Plan(NamedTuple):
+    """What a walk needs to know of a layer.
+
+    Attributes
+    ----------
+    geometry : Geometry
+    taps : ndarray of int64
+        Which cells of the kernel take part, counted in reading order.
+    offsets, offsets_in_threes : ndarray of int64
+        Where each channel and tap is read, counted from the cell; and the same with the last one repeated
+        up to a multiple of three, as `gather` takes it.
+    """
+
+    geometry: Geometry
+    taps: np.ndarray
     offsets: np.ndarray
+    offsets_in_threes: np.ndarray
+
+    @property
+    def cells(self) -> tuple[int, int]:
+        """Rows and columns that are computed."""
+        return self.geometry.cells
 
 
-def plan(size, stride, padding, cells, first, step, taps, channels) -> Plan:
-    """Return the Plan of a walk over a source of `size`, whose taps are read from padded rows and columns.
+def plan(size, stride, padding, cells, first, step, places, taps, channels) -> Plan:
+    """Return the Plan of a walk over a source of `size`; `taps` are read from padded rows and columns `places`.
 
-    >>> made = plan((2, 2), (1, 1), (1, 1), (2, 2), (0, 0), (1, 1), [(0, 0), (0, 1), (1, 0)], channels=1)
-    >>> made.extent, made.offsets.tolist()
+    >>> corner = [(0, 0), (0, 1), (1, 0)]
+    >>> made = plan((2, 2), (1, 1), (1, 1), (2, 2), (0, 0), (1, 1), corner, [0, 1, 2], channels=1)
+    >>> made.geometry.extent, made.offsets.tolist()
     ((3, 3), [0, 1, 3])
     """
-    reach = [max(tap[axis] for tap in taps) // stride[axis] for axis in range(2)]
+    reach = [max(place[axis] for place in places) // stride[axis] for axis in range(2)]
     height, width = cells[0] + reach[0], cells[1] + reach[1]
     width -= min(shared_zeros(size[1], stride[1], padding[1], width), reach[1])
-    phases = [(r % stride[0]) * stride[1] + q % stride[1] for r, q in taps]
+    phases = [(r % stride[0]) * stride[1] + q % stride[1] for r, q in places]
     inside = [
         phase * height * width + r // stride[0] * width + q // stride[1]
-        for phase, (r, q) in zip(phases, taps, strict=True)
+        for phase, (r, q) in zip(phases, places, strict=True)
     ]
     plane = stride[0] * stride[1] * height * width
     offsets = (np.arange(channels)[:, None] * plane + np.array(inside)).ravel()  # (channels · taps,)
-    return Plan(stride, padding, (height, width), cells, first, step, offsets)
+    in_threes = np.concatenate([offsets, np.repeat(offsets[-1:], -len(offsets) % 3)])
+    geometry = Geometry(stride, padding, (height, width), cells, first, step)
+    return Plan(geometry, np.array(taps), offsets, in_threes)
 
 
 def shared_zeros(size: int, stride: int, padding: int, width: int) -> int:
@@ -72,28 +96,34 @@ def shared_zeros(size: int, stride: int, padding: int, width: int) -> int:
 
 
 @lru_cache(maxsize=256)
-def forward_plan(size, channels, kernel, stride, padding, dilation) -> Plan:
-    """Return the Plan of a forward pass over images of `size`.
+def forward_plan(size, channels, kernel, stride, padding, dilation) -> Plan | None:
+    """Return the Plan of a forward pass over images of `size`; None if its planes would swell.
 
     >>> forward_plan((4, 4), 1, (3, 3), (1, 1), (1, 1), (1, 1)).cells
     (4, 4)
     """
+    if swells(size, kernel, stride, padding, dilation):
+        return None
     rows, columns = (conv_output_size(size[a], kernel[a], stride[a], padding[a], dilation[a]) for a in (0, 1))
-    taps = [(k * dilation[0], m * dilation[1]) for k in range(kernel[0]) for m in range(kernel[1])]
-    return plan(size, stride, padding, (rows, columns), (0, 0), (1, 1), taps, channels)
+    places = [(k * dilation[0], m * dilation[1]) for k in range(kernel[0]) for m in range(kernel[1])]
+    taps = range(len(places))
+    return plan(size, stride, padding, (rows, columns), (0, 0), (1, 1), places, taps, channels)
 
 
 @lru_cache(maxsize=256)
-def backward_plans(size, channels, kernel, stride, padding, dilation) -> list[tuple[list, Plan]]:
-    """Return, for each remainder of row and column by the stride, its taps and the Plan of their walk.
+def backward_plans(size, channels, kernel, stride, padding, dilation) -> list[Plan]:
+    """Return, for each remainder of row and column by the stride, the Plan of its taps' walk.
 
     Pixel i meets tap k in cell y if ``i + padding = y·stride + k·dilation``: only the taps whose offset
-    leaves the same remainder as ``i + padding``, and the farther the tap the earlier the cell.
+    leaves the same remainder as ``i + padding``, and the farther the tap the earlier the cell. No plan at
+    all if the planes would swell.
 
-    >>> [(taps.tolist(), made.cells) for taps, made in backward_plans((4, 4), 1, (1, 3), (1, 2), (0, 1), (1, 1))]
+    >>> [(made.taps.tolist(), made.cells) for made in backward_plans((4, 4), 1, (1, 3), (1, 2), (0, 1), (1, 1))]
     [([0, 2], (4, 2)), ([1], (4, 2))]
     """
     plans = []
+    if swells(size, kernel, stride, padding, dilation):
+        return plans
     grad_size = [conv_output_size(size[a], kernel[a], stride[a], padding[a], dilation[a]) for a in (0, 1)]
     for remainders in np.ndindex(*stride):
         taps, places, first, cells, lead = [], [], [], [], []
@@ -110,8 +140,9 @@ def backward_plans(size, channels, kernel, stride, padding, dilation) -> list[tu
             lead.append(far - top)
         if taps[0] and taps[1] and min(cells) > 0:
             crossed = [(r, q) for r in places[0] for q in places[1]]
-            made = plan(grad_size, (1, 1), tuple(lead), tuple(cells), tuple(first), stride, crossed, channels)
-            plans.append((np.array([k * kernel[1] + m for k in taps[0] for m in taps[1]]), made))
+            numbers = [k * kernel[1] + m for k in taps[0] for m in taps[1]]
+            how = (1, 1), tuple(lead), tuple(cells), tuple(first), stride
+            plans.append(plan(grad_size, *how, crossed, numbers, channels))
     return plans
 
 

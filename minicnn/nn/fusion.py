@@ -124,14 +124,15 @@ def fuse(layers: list[Module]) -> list:
     """
     stages, number = [], 0
     while number < len(layers):
-        run = layers[number : number + 3]
-        kinds = [type(layer) for layer in run]
-        if kernels.FUSES and kinds[:2] == [Conv2d, ReLU] and not (watched(run[0]) or watched(run[1])):
-            pooled = kinds[2:] == [MaxPool2d] and is_two_by_two(run[2]) and not watched(run[2])
-            stages.append(Fused(run if pooled else run[:2]))
-        else:
-            stages.append(run[0])
-        number += len(stages[-1].layers) if isinstance(stages[-1], Fused) else 1
+        run = layers[number : number + 1]
+        if kernels.FUSES and type(run[0]) is Conv2d:
+            run = layers[number : number + 3]
+            if len(run) == 3 and not (type(run[2]) is MaxPool2d and is_two_by_two(run[2])):
+                run = run[:2]
+            if len(run) < 2 or type(run[1]) is not ReLU or any(watched(layer) for layer in run):
+                run = run[:1]
+        stages.append(run[0] if len(run) == 1 else Fused(run))
+        number += len(run)
     return stages
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from minicnn import checks, kernels
@@ -122,13 +124,15 @@ class Flatten(Module):
         """Return the input with the axes from `start_dim` to `end_dim` made one."""
         checks.as_float_array(self.who, "input", input)
         first, last = self.start_dim % max(input.ndim, 1), self.end_dim % max(input.ndim, 1)
-        in_range = all(-input.ndim <= dim < input.ndim for dim in (self.start_dim, self.end_dim))
-        if not in_range or first > last:
+        outside = (
+            min(self.start_dim, self.end_dim) < -input.ndim or max(self.start_dim, self.end_dim) >= input.ndim
+        )
+        if outside or first > last:
             raise ValueError(
                 f"{self.who}: input must have the axes {self.start_dim} to {self.end_dim}, in this order. "
                 f"Got shape {input.shape}. Pass a batch, or build the layer with another start_dim."
             )
-        joined = int(np.prod(input.shape[first : last + 1]))
+        joined = math.prod(input.shape[first : last + 1])
         output = input.reshape((*input.shape[:first], joined, *input.shape[last + 1 :]))
         self.save(output, input_shape=input.shape)
         return output
