@@ -6,6 +6,8 @@ Every picture is drawn on the figure or the axes that the caller passes; without
 
 from __future__ import annotations
 
+import functools
+import io
 import operator
 
 import numpy as np
@@ -32,16 +34,36 @@ def as_figure(who: str, figure, size: tuple[float, float]):
     TypeError: plot_filters: figure must be a matplotlib Figure or SubFigure. Got str. Leave it out for a \
 new figure.
     """
-    from matplotlib.figure import Figure, FigureBase
+    from matplotlib.figure import FigureBase
 
     if figure is None:
-        return Figure(figsize=size, layout="constrained")
+        return self_showing()(figsize=size, layout="constrained")
     if not isinstance(figure, FigureBase):
         raise TypeError(
             f"{who}: figure must be a matplotlib Figure or SubFigure. Got {type(figure).__name__}. "
             "Leave it out for a new figure."
         )
     return figure
+
+
+@functools.cache
+def self_showing() -> type:
+    """Return a kind of Figure that a notebook shows, whether or not pyplot has drawn anything before.
+
+    matplotlib tells notebooks how to show a Figure only when pyplot makes its first one.
+
+    >>> self_showing()(figsize=(1, 1))._repr_png_()[1:4]
+    b'PNG'
+    """
+    from matplotlib.figure import Figure
+
+    class Picture(Figure):
+        def _repr_png_(self) -> bytes:
+            drawn = io.BytesIO()
+            self.savefig(drawn, format="png", bbox_inches="tight")
+            return drawn.getvalue()
+
+    return Picture
 
 
 def as_axes(who: str, ax, size: tuple[float, float]):
