@@ -12,9 +12,10 @@ import threading
 import numpy as np
 import pytest
 
-from minicnn import get_num_threads, kernels, nn, set_num_threads
+from minicnn import data, get_num_threads, kernels, nn, set_num_threads
 from minicnn.kernels import fast, jitted, threads
 from minicnn.models import deeper_cnn, mnist_cnn
+from minicnn.training import fit
 from tests.helpers import draws, raises
 
 GEOMETRIES = [
@@ -55,6 +56,24 @@ def test_the_same_bits_for_any_number_of_threads(build, batch, monkeypatch):
     for count in (2, 3, 8):
         set_num_threads(count)
         for found, wanted in zip(everything(model, images, targets), expected, strict=True):
+            np.testing.assert_array_equal(found, wanted)
+
+
+@pytest.mark.usefixtures("threads_restored")
+def test_a_whole_fit_ends_in_the_same_bits(monkeypatch):
+    monkeypatch.setattr(threads, "WORTH_A_THREAD", 0)
+    train = data.load("mnist-5k")[0]
+    few = data.ArrayDataset(train.images[:200], train.targets[:200], train.classes, train.transform)
+
+    def trained(count: int) -> list[np.ndarray]:
+        set_num_threads(count)
+        model = mnist_cnn(rng=0)
+        fit(model, few, epochs=1, batch_size=32, rng=0, progress=False)
+        return [parameter.data for parameter in model.parameters()]
+
+    expected = trained(1)
+    for count in (2, 3, 8):
+        for found, wanted in zip(trained(count), expected, strict=True):
             np.testing.assert_array_equal(found, wanted)
 
 
@@ -222,7 +241,7 @@ OTHER_MACHINES = {
 }
 SMALL_STEP = """
 import numpy as np
-from minicnn.kernels import fast, loops, vector
+from minicnn.kernels import fast, fast_relu, loops, vector
 assert vector.REGISTER_BYTES == {size}, vector.REGISTER_BYTES
 rng = np.random.default_rng(0)
 for dtype in (np.float32, np.float64):
@@ -236,6 +255,10 @@ for dtype in (np.float32, np.float64):
         )
     for ours, right in zip(fast.found, loops.found):
         assert np.array_equal(ours, right)
+    output, winners = fast_relu.conv2d_relu_max_pool2d(x, w, None, *geometry)
+    rectified = np.maximum(loops.found[0], 0)
+    pooled, _ = loops.max_pool2d(rectified, (2, 2), (2, 2), (0, 0), (1, 1), False)
+    assert np.array_equal(output, pooled)
 print("right")
 """
 
