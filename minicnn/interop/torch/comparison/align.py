@@ -1,0 +1,46 @@
+"""Which step of ours stands beside which of torch's: by name, and by order of execution."""
+
+from __future__ import annotations
+
+from minicnn.inspection import Step
+
+SAME_BOTH, SAME_KIND, SAME_NAME = 5, 3, 1
+
+
+def likeness(ours: Step, theirs: Step) -> int:
+    """Return how well two steps go together; 0 if not at all.
+
+    >>> from minicnn.inspection import Step
+    >>> likeness(Step("0", "ReLU", None, None, None), Step("relu", "ReLU", None, None, None))
+    3
+    """
+    name, kind = ours.name == theirs.name, ours.kind == theirs.kind
+    return SAME_BOTH if name and kind else SAME_KIND * kind + SAME_NAME * name
+
+
+def aligned(ours: list[Step], theirs: list[Step]) -> list[tuple[Step, Step]]:
+    """Return the pairs that go together best and keep both orders.
+
+    >>> from minicnn.inspection import Step
+    >>> steps = [Step(name, kind, None, None, None) for name, kind in
+    ...          [("conv", "Conv2d"), ("relu", "ReLU"), ("fc", "Linear")]]
+    >>> [(a.name, b.name) for a, b in aligned(steps, [steps[0], steps[2]])]
+    [('conv', 'conv'), ('fc', 'fc')]
+    """
+    rows, columns = len(ours), len(theirs)
+    best = [[0] * (columns + 1) for _ in range(rows + 1)]  # of the steps from (i, j) on
+    for i in reversed(range(rows)):
+        for j in reversed(range(columns)):
+            together = likeness(ours[i], theirs[j])
+            best[i][j] = max(best[i + 1][j], best[i][j + 1], together and together + best[i + 1][j + 1])
+    pairs, i, j = [], 0, 0
+    while i < rows and j < columns:
+        together = likeness(ours[i], theirs[j])
+        if together and best[i][j] == together + best[i + 1][j + 1]:
+            pairs.append((ours[i], theirs[j]))
+            i, j = i + 1, j + 1
+        elif best[i][j] == best[i + 1][j]:
+            i += 1
+        else:
+            j += 1
+    return pairs

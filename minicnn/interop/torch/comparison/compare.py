@@ -1,0 +1,221 @@
+"""compare: our model and torch's on the same batch, every array of one beside that of the other."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+
+from minicnn import nn
+from minicnn.inspection import Step, Trace
+from minicnn.interop.torch.comparison.align import aligned
+from minicnn.interop.torch.comparison.result import Comparison
+from minicnn.interop.torch.comparison.rows import Row, row_of
+from minicnn.interop.torch.comparison.sides import Batch, fed_by, run_ours, run_torch
+from minicnn.interop.torch.library import import_torch
+
+
+def compare(
+    model: nn.Module,
+    torch_module,
+    images: np.ndarray,
+    targets: np.ndarray,
+    criterion=None,
+    *,
+    single_step: bool = False,
+    torch_images: np.ndarray | None = None,
+    torch_targets: np.ndarray | None = None,
+    torch_criterion=None,
+) -> Comparison:
+    """Run both models forward, through the loss and backward, and compare every array.
+
+    Steps go together by name and by order of execution. A row is "equal" if all its numbers are; "rounding" if
+    both models, run once more in float64, agree on it, and if on either side the worst number is what its own terms
+    add up to; else "differs".
+
+    Parameters
+    ----------
+    model : Module
+    torch_module : torch.nn.Module
+        Both run in the mode that they are in, and are left as they were. Dropout in training draws other numbers
+        on either side: call ``eval()`` on both, or give it p = 0.
+    images : ndarray
+    targets : ndarray
+    criterion : loss of minicnn.nn, or None
+        None stands for ``CrossEntropyLoss()``. Torch gets its namesake with the same arguments.
+    single_step : bool
+        Whether each of our layers is given torch's own input and gradient, so that one fault does not stain
+        all that follows.
+    torch_images, torch_targets, torch_criterion : optional
+        What torch's side gets, if that is something else: arrays, and a loss of torch.
+
+    Returns
+    -------
+    Comparison
+
+    Raises
+    ------
+    RuntimeError
+        If torch is not installed.
+    TypeError
+        If a model or the criterion is of another library, or the two models are of different dtypes.
+
+    Notes
+    -----
+    A torch model in float16 or bfloat16 is taken as the float32 model with its rounded weights.
+
+    Examples
+    --------
+    >>> from minicnn.interop.torch import is_installed, to_torch
+    >>> model = nn.Sequential(nn.Linear(2, 2, rng=0))
+    >>> def verdict():
+    ...     return compare(model, to_torch(model), np.float32([[1, 2]]), np.array([0])).ok
+    >>> verdict() if is_installed() else True
+    True
+    """
+    torch_module = checked(model, torch_module)
+    criterion = nn.CrossEntropyLoss() if criterion is None else criterion
+    if not isinstance(criterion, nn.Loss):
+        raise TypeError(
+            f"compare: criterion must be a loss of minicnn. Got {type(criterion).__name__}. "
+            "Pass one such as nn.CrossEntropyLoss(); torch's own goes into torch_criterion."
+        )
+    mine = Batch(images, targets, copy.deepcopy(criterion))
+    theirs = Batch(
+        images if torch_images is None else torch_images,
+        targets if torch_targets is None else torch_targets,
+        mine.criterion if torch_criterion is None else copy.deepcopy(torch_criterion),
+    )
+    found = both(model, torch_module, mine, theirs, single_step)
+    try:
+        exact = both(
+            copy.deepcopy(model).astype(np.float64),
+            copy.deepcopy(torch_module).double(),
+            mine.as_float64(),
+            theirs.as_float64(),
+            single_step,
+        )
+    except (RuntimeError, TypeError):  # a forward that fixes the dtype: there, the bound alone decides
+        exact = None
+    ours, torch_trace, pairs = found
+    names = {step.name for step, _ in pairs}, {step.name for _, step in pairs}
+    return Comparison(
+        rows_of(found, exact, whole=not single_step),
+        ours,
+        torch_trace,
+        [step.who for step in up_to_loss(ours) if step.name not in names[0]],
+        [step.who for step in torch_trace if step.name not in names[1]],
+        single_step,
+    )
+
+
+def assert_close(model: nn.Module, torch_module, images, targets, criterion=None, **more) -> None:
+    """Raise AssertionError, with the explanation of the first difference, unless both models agree.
+
+    Parameters
+    ----------
+    model, torch_module, images, targets, criterion, **more
+        As for `compare`.
+
+    Examples
+    --------
+    >>> from minicnn.interop.torch import is_installed, to_torch
+    >>> model = nn.Sequential(nn.Linear(2, 2, rng=0))
+    >>> if is_installed():
+    ...     assert_close(model, to_torch(model), np.float32([[1, 2]]), np.array([0]))
+    """
+    compare(model, torch_module, images, targets, criterion, **more).assert_close()
+
+
+def checked(model, torch_module):
+    """Return the torch module, in float32 if it was in half precision, once both are seen to go together."""
+    torch = import_torch()
+    if not isinstance(model, nn.Module):
+        raise TypeError(
+            f"compare: model must be a minicnn module. Got {type(model).__name__}. "
+            "Bring it over first with from_torch."
+        )
+    if not isinstance(torch_module, torch.nn.Module):
+        raise TypeError(
+            f"compare: torch_module must be a torch.nn.Module. Got {type(torch_module).__name__}. "
+            "Pass the model itself."
+        )
+    dtypes = {parameter.dtype for parameter in torch_module.parameters()}
+    if dtypes & {torch.float16, torch.bfloat16}:
+        torch_module = copy.deepcopy(torch_module).float()
+        dtypes = {torch.float32}
+    mine = {str(parameter.data.dtype) for parameter in model.parameters()}
+    theirs = {str(dtype).removeprefix("torch.") for dtype in dtypes}
+    if mine and theirs and mine != theirs:
+        raise TypeError(
+            f"compare: both models must have one dtype. Got {', '.join(sorted(mine))} here and "
+            f"{', '.join(sorted(theirs))} in torch. Convert one with model.astype or module.to."
+        )
+    return torch_module
+
+
+def both(
+    model: nn.Module, torch_module, mine: Batch, theirs: Batch, single_step: bool
+) -> tuple[Trace, Trace, list[tuple[Step, Step]]]:
+    """Run both sides; return their traces, and the steps that go together."""
+    torch_trace = run_torch(torch_module, theirs)
+    ours = run_ours(model, mine)
+    pairs = aligned(up_to_loss(ours), torch_trace.steps)
+    if single_step:
+        ours = fed_by(pairs, mine)
+        pairs = list(zip(ours.steps, (step for _, step in pairs), strict=True))
+    return ours, torch_trace, pairs
+
+
+def up_to_loss(trace: Trace) -> list[Step]:
+    """Return the steps that both sides can have: all but the softmax and the label behind the loss.
+
+    >>> [step.name for step in up_to_loss(Trace([Step("loss", "MSELoss", nn.MSELoss(), None, None)]))]
+    ['loss']
+    """
+    end = next((i for i, step in enumerate(trace.steps) if isinstance(step.module, nn.Loss)), len(trace))
+    return trace.steps[: end + 1]
+
+
+def rows_of(found, exact, whole: bool) -> list[Row]:
+    """Return the rows: outputs forward, then gradients backward; `whole` adds what goes in and out of the model."""
+    ours, theirs, pairs = found
+    counterparts = {} if exact is None else {(a.name, b.name): (a, b) for a, b in exact[2]}
+    precise = None if exact is None else exact[0]
+
+    def row(pair, of: str) -> Row:
+        names = (pair[0].name, pair[1].name, pair[0].kind)
+        twin = counterparts.get(names[:2])
+        arrays = tuple(step.array(of) for step in pair)
+        exactly = None if twin is None else tuple(step.array(of) for step in twin)
+        if exactly is not None and any(array is None for array in exactly):
+            exactly = None
+        return row_of(names, of, arrays, (ours, theirs), exactly, precise)
+
+    def outside(name: str, of: str, read) -> Row:
+        exactly = None if exact is None else (read(exact[0]), read(exact[1]))
+        return row_of((name, name, "-"), of, (read(ours), read(theirs)), (ours, theirs), exactly, precise)
+
+    rows = []
+    for pair in pairs:
+        if pair[0].name == "loss" and whole and pair[0].input is not before(pairs, pair):
+            rows.append(outside("model", "output", lambda t: t["loss"].input))
+        rows.append(row(pair, "output"))
+    for pair in reversed(pairs):
+        for key in dict.fromkeys([*pair[0].parameters, *pair[1].parameters]):
+            held = [key in step.parameters for step in pair]
+            if not all(held) or all(key in step.grads for step in pair):  # else it is frozen
+                rows.append(row(pair, f"{key}.grad"))
+        if all(step.grad_input is not None for step in pair):
+            rows.append(row(pair, "grad_input"))
+    images = [t.grad_images for t in (ours, theirs)]
+    shown = pairs[0][0].grad_input is images[0]
+    if whole and not shown and all(gradient is not None for gradient in images):
+        rows.append(outside("images", "grad_input", lambda t: t.grad_images))
+    return rows
+
+
+def before(pairs: list, pair) -> np.ndarray | None:
+    """Return our output of the pair before this one."""
+    place = pairs.index(pair)
+    return pairs[place - 1][0].output if place else None
