@@ -10,7 +10,7 @@ from minicnn.kernels.threads import share
 from minicnn.kernels.vector import read, write
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _adam(data, grad, mean, square, factors, first, last):
     new_mean, keep, new_square, root, eps, rate = factors
     for i in range(first, last):

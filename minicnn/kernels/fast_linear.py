@@ -103,7 +103,7 @@ def product(filters, lines):
         wider = np.zeros((count, tile), lines.dtype)
         wider[:, :features] = lines
         return np.ascontiguousarray(product(filters, wider)[:, :features])
-    target = np.zeros(len(filters) * features, lines.dtype)
+    target = (np.empty if count else np.zeros)(len(filters) * features, lines.dtype)
     if count and target.size:
         fixed = weights, ready(lines).reshape(-1), np.arange(count) * features, target, features, lanes
         share(
