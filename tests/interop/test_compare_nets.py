@@ -12,12 +12,16 @@ from tests.helpers import draws
 from tests.interop.nets import NETS
 from tests.interop.test_from_torch import built
 
-
 SEEN_BY_HOOKS = {"traditional", "LeNet-5", "small VGG", "regression"}  # but for a view
 
 
-@pytest.mark.parametrize("single_step", [False, True])
-@pytest.mark.parametrize("name", NETS)
+CASES = [
+    *(pytest.param(name, False, marks=[pytest.mark.slow] * (name == "ResNet-18")) for name in NETS),
+    *((name, True) for name in ("softmax head", "Inception", "shared", "functions", "in place")),
+]
+
+
+@pytest.mark.parametrize(("name", "single_step"), CASES)
 def test_nets_as_people_write_them_agree(name, single_step):
     module, images = built(name)
     model = from_torch(module, images)

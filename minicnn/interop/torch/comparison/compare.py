@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 
 from minicnn import nn
 from minicnn.inspection import Step, Trace
 from minicnn.interop.torch.comparison.align import aligned
+from minicnn.interop.torch.comparison.exact import are_exact, with_integers
+from minicnn.interop.torch.comparison.lockstep import in_lockstep
 from minicnn.interop.torch.comparison.result import Comparison
 from minicnn.interop.torch.comparison.rows import Row, row_of
 from minicnn.interop.torch.comparison.sides import Batch, fed_by, run_ours, run_torch
@@ -23,6 +26,11 @@ def compare(
     criterion=None,
     *,
     single_step: bool = False,
+    steps: int = 0,
+    optimizer: str = "adam",
+    batch_size: int | None = None,
+    lr: float | None = None,
+    exact: bool = False,
     torch_images: np.ndarray | None = None,
     torch_targets: np.ndarray | None = None,
     torch_criterion=None,
@@ -46,6 +54,17 @@ def compare(
     single_step : bool
         Whether each of our layers is given torch's own input and gradient, so that one fault does not stain
         all that follows.
+    steps : int
+        For so many steps copies of both models are trained side by side, see `Drift`.
+    optimizer : "sgd", "adam" or "adamw"
+    batch_size : int or None
+        Each step takes the next so many images; None takes all.
+    lr : float or None
+        None leaves the optimizer's default.
+    exact : bool
+        Whether weights and images are replaced by small integers in float64, and the loss by the sum of distances
+        to targets between integers. Layers that only add, multiply and choose must then agree bit for bit; a
+        sigmoid, a root or a division leaves whole numbers, and from there on rounding is allowed again.
     torch_images, torch_targets, torch_criterion : optional
         What torch's side gets, if that is something else: arrays, and a loss of torch.
 
@@ -86,9 +105,12 @@ def compare(
         targets if torch_targets is None else torch_targets,
         mine.criterion if torch_criterion is None else copy.deepcopy(torch_criterion),
     )
+    if exact:
+        model, torch_module, mine = with_integers(model, torch_module, images)
+        theirs = mine
     found = both(model, torch_module, mine, theirs, single_step)
     try:
-        exact = both(
+        precise = both(
             copy.deepcopy(model).astype(np.float64),
             copy.deepcopy(torch_module).double(),
             mine.as_float64(),
@@ -96,17 +118,29 @@ def compare(
             single_step,
         )
     except (RuntimeError, TypeError):  # a forward that fixes the dtype: there, the bound alone decides
-        exact = None
+        precise = None
     ours, torch_trace, pairs = found
     names = {step.name for step, _ in pairs}, {step.name for _, step in pairs}
+    rows = rows_of(found, precise, whole=not single_step)
     return Comparison(
-        rows_of(found, exact, whole=not single_step),
+        bit_for_bit(rows) if exact else rows,
         ours,
         torch_trace,
         [step.who for step in up_to_loss(ours) if step.name not in names[0]],
         [step.who for step in torch_trace if step.name not in names[1]],
         single_step,
+        in_lockstep(model, torch_module, mine, theirs, steps, optimizer, batch_size, lr) if steps else None,
     )
+
+
+def bit_for_bit(rows: list[Row]) -> list[Row]:
+    """Return the rows, where what came about without rounding and is not equal differs."""
+    return [
+        replace(row, verdict="differs")
+        if row.verdict == "rounding" and are_exact(row.ours, row.theirs)
+        else row
+        for row in rows
+    ]
 
 
 def assert_close(model: nn.Module, torch_module, images, targets, criterion=None, **more) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from minicnn.inspection import Trace
 from minicnn.inspection.page import Page, Section
+from minicnn.interop.torch.comparison.lockstep import Drift
 from minicnn.interop.torch.comparison.rows import HEADER, Row
 
 
@@ -65,6 +66,8 @@ class Comparison(Page):
         Steps without a partner on the other side, such as functions that torch's hooks do not see.
     single_step : bool
         Whether each of our layers was given torch's own input.
+    drift : Drift or None
+        How the parameters part in training, if both were trained.
 
     Examples
     --------
@@ -79,6 +82,7 @@ class Comparison(Page):
     only_ours: list[str] = field(default_factory=list)
     only_torch: list[str] = field(default_factory=list)
     single_step: bool = False
+    drift: Drift | None = None
 
     def __getitem__(self, key: tuple[str, str]) -> Row:
         """Return the row of a name and an array: ``comparison["0", "weight.grad"]``."""
@@ -90,8 +94,8 @@ class Comparison(Page):
 
     @property
     def ok(self) -> bool:
-        """Whether every row is equal or differs by rounding only."""
-        return all(row.verdict != "differs" for row in self.rows)
+        """Whether every row is equal or differs by rounding only, and drift stays within rounding's growth."""
+        return all(row.verdict != "differs" for row in self.rows) and (self.drift is None or self.drift.ok)
 
     @property
     def first_difference(self) -> Difference | None:
@@ -109,6 +113,11 @@ class Comparison(Page):
             raise AssertionError(
                 f"compare: both models must give the same numbers but for rounding. Got {count} of "
                 f"{len(self.rows)} rows that differ. Begin at the first one, explained here:\n{first}"
+            )
+        if not self.ok:
+            raise AssertionError(
+                "compare: both models must stay together in training but for rounding. Got a larger drift. "
+                f"See where it begins:\n{self.drift}"
             )
 
     @property
@@ -131,7 +140,8 @@ class Comparison(Page):
         table = Section(
             "row by row", header=HEADER, rows=[row.cells for row in self.rows], below=below, left=4
         )
+        trained = [] if self.drift is None else [Section(self.drift.title), *self.drift.sections()]
         first = self.first_difference
         if first is None:
-            return [table]
-        return [table, Section("first difference", above=[first.title]), *first.sections()]
+            return [table, *trained]
+        return [table, Section("first difference", above=[first.title]), *first.sections(), *trained]
