@@ -75,7 +75,13 @@ def walk_all(source, weights, bias, target, made: Plan, groups: int, end=PLAIN, 
     images, blocks = len(source), groups * -(-target.shape[1] // groups // FILTERS)
     work = images * weights.size * made.cells[0] * made.cells[1]
     fixed = (ready(source).ravel(), weights, bias, end, target.reshape(-1), winners.reshape(-1))
-    rest = (made.offsets, lanes_of(source.dtype), (source.shape, target.shape, *made.geometry), groups)
+    rest = (
+        made.phases,
+        made.offsets,
+        lanes_of(source.dtype),
+        (source.shape, target.shape, *made.geometry),
+        groups,
+    )
     if images >= min(blocks, 8):
         share(lambda start, stop: walk(*fixed, *rest, (start, stop), (0, blocks)), images, work)
     else:
@@ -143,7 +149,7 @@ def conv2d_grad_weight(grad_output, input, weight_shape, stride, padding, dilati
     grad_weight = np.empty((filters, len(made.offsets)), grad_output.dtype)
     blocks = groups * -(-(filters // groups) // FILTERS)
     geometry = (grad_output.shape, input.shape, *made.geometry)
-    fixed = (ready(grad_output).ravel(), ready(input).ravel(), grad_weight, offsets)
+    fixed = (ready(grad_output).ravel(), ready(input).ravel(), grad_weight, made.phases, offsets)
     rest = (lanes_of(input.dtype), geometry, groups)
     work = grad_output.size * len(offsets)
     share(lambda start, stop: gather(*fixed, *rest, (start, stop)), blocks, work)

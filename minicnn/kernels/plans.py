@@ -17,7 +17,7 @@ class Geometry(NamedTuple):
     Attributes
     ----------
     stride, padding : pair of int
-        How the source is laid out: in stride·stride planes, from row and column -padding on.
+        How the source is laid out: in a plane for each phase, from row and column -padding on.
     extent : pair of int
         Rows and columns of one such plane.
     cells : pair of int
@@ -42,6 +42,8 @@ class Plan(NamedTuple):
     geometry : Geometry
     taps : ndarray of int64
         Which cells of the kernel take part, counted in reading order.
+    phases : ndarray of int64, flat pairs
+        The remainders of row and column by the stride that any tap reads: the planes that are laid out.
     offsets, offsets_in_threes : ndarray of int64
         Where each channel and tap is read, counted from the cell; and the same with the last one repeated
         up to a multiple of three, as `gather` takes it.
@@ -49,6 +51,7 @@ class Plan(NamedTuple):
 
     geometry: Geometry
     taps: np.ndarray
+    phases: np.ndarray
     offsets: np.ndarray
     offsets_in_threes: np.ndarray
 
@@ -69,16 +72,17 @@ def plan(size, stride, padding, cells, first, step, places, taps, channels) -> P
     reach = [max(place[axis] for place in places) // stride[axis] for axis in range(2)]
     height, width = cells[0] + reach[0], cells[1] + reach[1]
     width -= min(shared_zeros(size[1], stride[1], padding[1], width), reach[1])
-    phases = [(r % stride[0]) * stride[1] + q % stride[1] for r, q in places]
+    remainders = [(r % stride[0], q % stride[1]) for r, q in places]
+    phases = sorted(set(remainders))
     inside = [
-        phase * height * width + r // stride[0] * width + q // stride[1]
-        for phase, (r, q) in zip(phases, places, strict=True)
+        phases.index(remainder) * height * width + r // stride[0] * width + q // stride[1]
+        for remainder, (r, q) in zip(remainders, places, strict=True)
     ]
-    plane = stride[0] * stride[1] * height * width
+    plane = len(phases) * height * width
     offsets = (np.arange(channels)[:, None] * plane + np.array(inside)).ravel()  # (channels · taps,)
     in_threes = np.concatenate([offsets, np.repeat(offsets[-1:], -len(offsets) % 3)])
     geometry = Geometry(stride, padding, (height, width), cells, first, step)
-    return Plan(geometry, np.array(taps), offsets, in_threes)
+    return Plan(geometry, np.array(taps), np.array(phases).ravel(), offsets, in_threes)
 
 
 def shared_zeros(size: int, stride: int, padding: int, width: int) -> int:

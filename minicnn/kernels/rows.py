@@ -43,35 +43,34 @@ def finish(sums, begin, width, bias, f, relu, target, place, rows, columns, step
 
 
 @njit(cache=True, nogil=True)
-def lay_out(source, plane, size, target, place, stride, padding, height, width):
+def lay_out(source, plane, size, target, place, phases, stride, padding, height, width):
     """Copy plane number `plane` of `source`, of `size` (H, W), to target[place:]: both are flat.
 
-    For each remainder (a, b) of row and column by the stride, `height` rows of `width` cells: cell (r, q)
-    is row ``r·stride + a - padding`` and column ``q·stride + b - padding`` of the plane, or zero outside.
+    For each pair of remainders (a, b) in `phases`, `height` rows of `width` cells: cell (r, q) is row
+    ``r·stride + a - padding`` and column ``q·stride + b - padding`` of the plane, or zero outside.
     """
     H, W = size
     nothing = target.dtype.type(0)
-    for a in range(stride[0]):
-        for b in range(stride[1]):
-            shift = b - padding[1]
-            first = min(width, max(0, -(shift // stride[1])))
-            last = max(first, min(width, (W - 1 - shift) // stride[1] + 1))
-            for r in range(height):
-                i = r * stride[0] + a - padding[0]
-                inside = 0 <= i < H
-                begin = (plane * H + i) * W + shift
-                for q in range(first if inside else width):
+    for phase in range(0, len(phases), 2):
+        a, shift = phases[phase], phases[phase + 1] - padding[1]
+        first = min(width, max(0, -(shift // stride[1])))
+        last = max(first, min(width, (W - 1 - shift) // stride[1] + 1))
+        for r in range(height):
+            i = r * stride[0] + a - padding[0]
+            inside = 0 <= i < H
+            begin = (plane * H + i) * W + shift
+            for q in range(first if inside else width):
+                write(target, place + q, nothing)
+            if inside:
+                if stride[1] == 1:
+                    for q in range(first, last):
+                        write(target, place + q, read(source, begin + q))
+                else:
+                    for q in range(first, last):
+                        write(target, place + q, read(source, begin + q * stride[1]))
+                for q in range(last, width):
                     write(target, place + q, nothing)
-                if inside:
-                    if stride[1] == 1:
-                        for q in range(first, last):
-                            write(target, place + q, read(source, begin + q))
-                    else:
-                        for q in range(first, last):
-                            write(target, place + q, read(source, begin + q * stride[1]))
-                    for q in range(last, width):
-                        write(target, place + q, nothing)
-                place += width
+            place += width
 
 
 @njit(cache=True, nogil=True)

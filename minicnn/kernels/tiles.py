@@ -10,9 +10,9 @@ Every plane is copied once into a buffer, with its padding, so that its rows lie
 
 The dots are cells between two rows of the output: they are computed as well and thrown away. (Zeros to
 the right of a row and to the left of the next serve both: such rows overlap in the buffer.) With stride
-s the plane is copied as s·s planes, one for each remainder of row and column, and is again read in steps
-of one. The input gradient is the same walk over grad_output, with the taps in reverse. So one kernel,
-`walk`, makes both:
+s the plane is copied as up to s·s planes, one for each remainder of row and column that a tap reads, and is
+again read in steps of one. The input gradient is the same walk over grad_output, with the taps in reverse. So
+one kernel, `walk`, makes both:
 
                       24 cells of the row (3 vectors of 8 with AVX2)
     4 filters   [ a0  a1  a2 ]      for every channel and tap: 3 loads of cells, 4 weights spread over
@@ -58,7 +58,9 @@ def walk_tile(cells, offsets, start, weights, first_weight, lanes, wide, width):
 
 
 @njit(cache=True, nogil=True)
-def walk(source, weights, bias, end, target, winners, offsets, lanes, geometry, groups, images, blocks):
+def walk(
+    source, weights, bias, end, target, winners, phases, offsets, lanes, geometry, groups, images, blocks
+):
     """Compute some `blocks` of four filters of some `images`: forward, or one phase of an input gradient.
 
     `source` and `target` are flat; their shapes stand in `geometry`. `weights` is flat (groups, blocks of
@@ -67,7 +69,7 @@ def walk(source, weights, bias, end, target, winners, offsets, lanes, geometry, 
     """
     source_shape, target_shape, stride, padding, (height, width), (rows, columns), first, step = geometry
     channels, filters = source_shape[1] // groups, target_shape[1] // groups
-    plane = stride[0] * stride[1] * height * width
+    layout, plane = (phases, stride, padding, height, width), len(phases) // 2 * height * width
     cells = np.zeros(channels * plane + (VECTORS + 1) * lanes + width, source.dtype)
     tile = VECTORS * lanes
     length = ((rows - 1) * width + columns + tile - 1) // tile * tile
@@ -83,9 +85,7 @@ def walk(source, weights, bias, end, target, winners, offsets, lanes, geometry, 
                 laid_out = group
                 for c in range(channels):
                     number = n * source_shape[1] + group * channels + c
-                    lay_out(
-                        source, number, source_shape[2:], cells, c * plane, stride, padding, height, width
-                    )
+                    lay_out(source, number, source_shape[2:], cells, c * plane, *layout)
             for start in range(0, length, tile):
                 walk_tile(cells, offsets, start, weights, block * len(offsets) * 4, lanes, wide, length)
             begin = block % per_group * 4
@@ -133,7 +133,7 @@ def gather_tile(cells, grads, begin, apart, length, place0, place1, place2, sums
 
 
 @njit(cache=True, nogil=True)
-def gather(grad_output, input, grad_weight, offsets, lanes, geometry, groups, blocks):
+def gather(grad_output, input, grad_weight, phases, offsets, lanes, geometry, groups, blocks):
     """Compute some `blocks` of four filters of the weight gradient, over all images in order.
 
     `grad_output` and `input` are flat. `grad_weight` is (C_out, channels · taps); its length, like
@@ -141,7 +141,7 @@ def gather(grad_output, input, grad_weight, offsets, lanes, geometry, groups, bl
     """
     grad_shape, input_shape, stride, padding, (height, width), (rows, columns), _, _ = geometry
     channels, filters = input_shape[1] // groups, grad_shape[1] // groups
-    plane = stride[0] * stride[1] * height * width
+    layout, plane = (phases, stride, padding, height, width), len(phases) // 2 * height * width
     length = ((rows - 1) * width + columns + lanes - 1) // lanes * lanes
     cells = np.zeros(channels * plane + lanes + width, input.dtype)
     grads = np.zeros(4 * length, input.dtype)  # what lies between two rows stays zero
@@ -156,7 +156,7 @@ def gather(grad_output, input, grad_weight, offsets, lanes, geometry, groups, bl
                 laid_out = group
                 for c in range(channels):
                     number = n * input_shape[1] + group * channels + c
-                    lay_out(input, number, input_shape[2:], cells, c * plane, stride, padding, height, width)
+                    lay_out(input, number, input_shape[2:], cells, c * plane, *layout)
             for u in range(min(4, filters - begin)):
                 start = (n * grad_shape[1] + group * filters + begin + u) * rows * columns
                 copy_rows(grad_output, start, grads, u * length, rows, columns, width)
