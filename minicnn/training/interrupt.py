@@ -24,6 +24,7 @@ class DeferredInterrupt:
 
     Examples
     --------
+    >>> before = signal.signal(signal.SIGINT, signal.default_int_handler)      # as in a terminal
     >>> with DeferredInterrupt() as interrupt:
     ...     signal.raise_signal(signal.SIGINT)
     ...     print("the step is finished")
@@ -33,6 +34,7 @@ class DeferredInterrupt:
     ...         print("now it is safe")
     the step is finished
     now it is safe
+    >>> handler = signal.signal(signal.SIGINT, before)
     """
 
     def __init__(self) -> None:
