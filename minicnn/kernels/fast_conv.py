@@ -83,7 +83,7 @@ def walk_all(source, weights, bias, target, made: Plan, groups: int, end=PLAIN, 
         groups,
     )
     if images >= min(blocks, 8):
-        share(lambda start, stop: walk(*fixed, *rest, (start, stop), (0, blocks)), images, work)
+        share(lambda start, stop: walk(*fixed, *rest, (start, stop), (0, blocks)), images, work, ranges=3)
     else:
         share(lambda start, stop: walk(*fixed, *rest, (0, images), (start, stop)), blocks, work)
 

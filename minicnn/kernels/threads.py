@@ -77,7 +77,7 @@ def set_num_threads(count: int) -> None:
         _threads, _team = count, None
 
 
-def share(function: Callable[[int, int], None], size: int, work: int) -> None:
+def share(function: Callable[[int, int], None], size: int, work: int, ranges: int = 1) -> None:
     """Call ``function(start, stop)`` on ranges that together are 0 .. size - 1.
 
     Parameters
@@ -88,6 +88,9 @@ def share(function: Callable[[int, int], None], size: int, work: int) -> None:
         How many pieces there are.
     work : int
         Multiply-adds of all pieces together; little work stays in the calling thread.
+    ranges : int
+        How many ranges there are for each thread, if there is work for them. Several let a quick core help
+        a slow one, where to begin a range costs little.
 
     Examples
     --------
@@ -99,7 +102,9 @@ def share(function: Callable[[int, int], None], size: int, work: int) -> None:
     >>> squares
     [0, 1, 4, 9, 16]
     """
-    parts = min(_threads, size) if work >= WORTH_A_THREAD else 1
+    parts = 1
+    if _threads > 1 and work >= WORTH_A_THREAD:
+        parts = min(_threads * (ranges if work >= 4 * WORTH_A_THREAD else 1), size)
     if parts <= 1 or not _in_use.acquire(blocking=False):  # a busy team belongs to another thread
         function(0, size)
         return
