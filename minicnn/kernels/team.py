@@ -125,14 +125,13 @@ class Helper:
         if self.asleep:
             self.bell.release()
 
-    def join(self) -> None:
-        """Wait for what the thread has begun, if anything, and raise what went wrong there."""
+    def join(self) -> BaseException | None:
+        """Wait for what the thread has begun, if anything, and return what went wrong there."""
         done = self.board[APART]
         while done < self.begun:
             done = await_change(self.board, APART, done, LOOKS)
         error, self.error = self.error, None
-        if error is not None:
-            raise error
+        return error
 
     def _run(self) -> None:
         seen = 0
@@ -180,8 +179,10 @@ class Team:
             work.do()
         finally:
             work.ranges.clear()
-            for helper in self.helpers:
-                helper.join()
+            errors = [helper.join() for helper in self.helpers]  # all of them, before anything is raised
+        for error in errors:
+            if error is not None:
+                raise error
 
     def dismiss(self) -> None:
         """Let all threads end."""

@@ -65,6 +65,24 @@ def test_an_error_comes_back_to_the_caller(team, place):
     assert sorted(done) == [0, 1]
 
 
+def test_an_error_waits_until_nobody_works_any_more(team):
+    ended = []
+
+    def work(start, stop):
+        if start == 0:
+            raise KeyError(start)
+        time.sleep(0.05)
+        ended.append(start)
+
+    for _ in range(5):
+        ended.clear()
+        with pytest.raises(KeyError):
+            team.share(work, [(n, n + 1) for n in range(4)])
+        count = len(ended)
+        time.sleep(0.1)
+        assert len(ended) == count
+
+
 def test_helpers_sleep_when_there_is_nothing_to_do(team):
     team.share(lambda start, stop: None, [(0, 1), (1, 2)])
     deadline = time.monotonic() + 30
