@@ -20,7 +20,7 @@ from minicnn.kernels.fast_conv import blocks_of_four
 from minicnn.kernels.planes import ready
 from minicnn.kernels.threads import share
 from minicnn.kernels.tiles import FILTERS, VECTORS, gather_tile, walk_tile
-from minicnn.kernels.vector import lanes_of
+from minicnn.kernels.vector import lanes_of, read, write
 
 
 @njit(cache=True, nogil=True)
@@ -67,25 +67,31 @@ def linear(input, weight, bias):
 
 
 @njit(cache=True, nogil=True)
-def _product(packed, lines, offsets, target, features, lanes, first, last):
-    """Fill some columns of target (A, I), from the tile `first` to `last`, for flat lines of I numbers."""
-    count, tile = len(target) // features, VECTORS * lanes
+def _product(packed, lines, count, target, features, lanes, first, last):
+    """Fill some columns of target (A, I), from the tile `first` to `last`, for `count` flat lines of I numbers.
+
+    If several blocks read them, the columns of a tile are copied side by side first: where the lines are a
+    power of two apart, they would push each other out of the cache.
+    """
+    rows, tile = len(target) // features, VECTORS * lanes
+    once = rows <= FILTERS
+    offsets = np.arange(count) * (features if once else tile)
+    panel = np.empty(count * tile, lines.dtype)
     four = np.empty(4 * tile, target.dtype)  # the last block may have fewer than four rows
     for number in range(first, last):
         start = min(number * tile, features - tile)
-        for a in range(0, count, FILTERS):
-            weights = a * len(offsets)
-            if a + FILTERS <= count:
-                into = target[a * features :]
-                walk_tile(lines, offsets, start, packed, weights, lanes, into, features)
-                continue
-            for u in range(4):
+        if not once:
+            for line in range(count):
                 for x in range(tile):
-                    four[u * tile + x] = 0
-            walk_tile(lines[start:], offsets, 0, packed, weights, lanes, four, tile)
-            for u in range(count - a):
+                    write(panel, line * tile + x, read(lines, line * features + start + x))
+        for a in range(0, rows, FILTERS):
+            if once:
+                walk_tile(lines[start:], offsets, 0, packed, 0, lanes, four, tile)
+            else:
+                walk_tile(panel, offsets, 0, packed, a * count, lanes, four, tile)
+            for u in range(min(FILTERS, rows - a)):
                 for x in range(tile):
-                    target[(a + u) * features + start + x] = four[u * tile + x]
+                    write(target, (a + u) * features + start + x, read(four, u * tile + x))
 
 
 def product(filters, lines):
@@ -105,7 +111,7 @@ def product(filters, lines):
         return np.ascontiguousarray(product(filters, wider)[:, :features])
     target = (np.empty if count else np.zeros)(len(filters) * features, lines.dtype)
     if count and target.size:
-        fixed = weights, ready(lines).reshape(-1), np.arange(count) * features, target, features, lanes
+        fixed = weights, ready(lines).reshape(-1), count, target, features, lanes
         share(
             lambda start, stop: _product(*fixed, start, stop), -(-features // tile), filters.size * features
         )

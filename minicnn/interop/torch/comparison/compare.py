@@ -8,13 +8,12 @@ from dataclasses import replace
 import numpy as np
 
 from minicnn import nn
-from minicnn.inspection import Step, Trace
-from minicnn.interop.torch.comparison.align import aligned
 from minicnn.interop.torch.comparison.exact import are_exact, with_integers
 from minicnn.interop.torch.comparison.lockstep import in_lockstep
+from minicnn.interop.torch.comparison.pairing import both, buffer_rows, buffers_of, rows_of, up_to_loss
 from minicnn.interop.torch.comparison.result import Comparison
-from minicnn.interop.torch.comparison.rows import Row, row_of
-from minicnn.interop.torch.comparison.sides import Batch, fed_by, run_ours, run_torch
+from minicnn.interop.torch.comparison.rows import Row
+from minicnn.interop.torch.comparison.sides import Batch
 from minicnn.interop.torch.library import import_torch
 
 
@@ -110,18 +109,16 @@ def compare(
         theirs = mine
     found = both(model, torch_module, mine, theirs, single_step)
     try:
-        precise = both(
-            copy.deepcopy(model).astype(np.float64),
-            copy.deepcopy(torch_module).double(),
-            mine.as_float64(),
-            theirs.as_float64(),
-            single_step,
-        )
+        wide = copy.deepcopy(model).astype(np.float64), copy.deepcopy(torch_module).double()
+        precise = both(*wide, mine.as_float64(), theirs.as_float64(), single_step)
+        statistics = buffers_of(wide[0], mine.as_float64()), buffers_of(wide[1], theirs.as_float64())
     except (RuntimeError, TypeError):  # a forward that fixes the dtype: there, the bound alone decides
-        precise = None
+        precise, statistics = None, None
     ours, torch_trace, pairs = found
     names = {step.name for step, _ in pairs}, {step.name for _, step in pairs}
     rows = rows_of(found, precise, whole=not single_step)
+    if not single_step:
+        rows += buffer_rows(buffers_of(model, mine), buffers_of(torch_module, theirs), statistics)
     return Comparison(
         bit_for_bit(rows) if exact else rows,
         ours,
@@ -130,6 +127,7 @@ def compare(
         [step.who for step in torch_trace if step.name not in names[1]],
         single_step,
         in_lockstep(model, torch_module, mine, theirs, steps, optimizer, batch_size, lr) if steps else None,
+        (model, torch_module, mine, theirs),
     )
 
 
@@ -186,70 +184,3 @@ def checked(model, torch_module):
             f"{', '.join(sorted(theirs))} in torch. Convert one with model.astype or module.to."
         )
     return torch_module
-
-
-def both(
-    model: nn.Module, torch_module, mine: Batch, theirs: Batch, single_step: bool
-) -> tuple[Trace, Trace, list[tuple[Step, Step]]]:
-    """Run both sides; return their traces, and the steps that go together."""
-    torch_trace = run_torch(torch_module, theirs)
-    ours = run_ours(model, mine)
-    pairs = aligned(up_to_loss(ours), torch_trace.steps)
-    if single_step:
-        ours = fed_by(pairs, mine)
-        pairs = list(zip(ours.steps, (step for _, step in pairs), strict=True))
-    return ours, torch_trace, pairs
-
-
-def up_to_loss(trace: Trace) -> list[Step]:
-    """Return the steps that both sides can have: all but the softmax and the label behind the loss.
-
-    >>> [step.name for step in up_to_loss(Trace([Step("loss", "MSELoss", nn.MSELoss(), None, None)]))]
-    ['loss']
-    """
-    end = next((i for i, step in enumerate(trace.steps) if isinstance(step.module, nn.Loss)), len(trace))
-    return trace.steps[: end + 1]
-
-
-def rows_of(found, exact, whole: bool) -> list[Row]:
-    """Return the rows: outputs forward, then gradients backward; `whole` adds what goes in and out of the model."""
-    ours, theirs, pairs = found
-    counterparts = {} if exact is None else {(a.name, b.name): (a, b) for a, b in exact[2]}
-    precise = None if exact is None else exact[0]
-
-    def row(pair, of: str) -> Row:
-        names = (pair[0].name, pair[1].name, pair[0].kind)
-        twin = counterparts.get(names[:2])
-        arrays = tuple(step.array(of) for step in pair)
-        exactly = None if twin is None else tuple(step.array(of) for step in twin)
-        if exactly is not None and any(array is None for array in exactly):
-            exactly = None
-        return row_of(names, of, arrays, (ours, theirs), exactly, precise)
-
-    def outside(name: str, of: str, read) -> Row:
-        exactly = None if exact is None else (read(exact[0]), read(exact[1]))
-        return row_of((name, name, "-"), of, (read(ours), read(theirs)), (ours, theirs), exactly, precise)
-
-    rows = []
-    for pair in pairs:
-        if pair[0].name == "loss" and whole and pair[0].input is not before(pairs, pair):
-            rows.append(outside("model", "output", lambda t: t["loss"].input))
-        rows.append(row(pair, "output"))
-    for pair in reversed(pairs):
-        for key in dict.fromkeys([*pair[0].parameters, *pair[1].parameters]):
-            held = [key in step.parameters for step in pair]
-            if not all(held) or all(key in step.grads for step in pair):  # else it is frozen
-                rows.append(row(pair, f"{key}.grad"))
-        if all(step.grad_input is not None for step in pair):
-            rows.append(row(pair, "grad_input"))
-    images = [t.grad_images for t in (ours, theirs)]
-    shown = pairs[0][0].grad_input is images[0]
-    if whole and not shown and all(gradient is not None for gradient in images):
-        rows.append(outside("images", "grad_input", lambda t: t.grad_images))
-    return rows
-
-
-def before(pairs: list, pair) -> np.ndarray | None:
-    """Return our output of the pair before this one."""
-    place = pairs.index(pair)
-    return pairs[place - 1][0].output if place else None

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field
 
 from minicnn.inspection import Trace
 from minicnn.inspection.page import Page, Section
+from minicnn.interop.torch.comparison.causes import LikelyCause, find_cause
 from minicnn.interop.torch.comparison.lockstep import Drift
 from minicnn.interop.torch.comparison.rows import HEADER, Row
 
@@ -68,6 +70,8 @@ class Comparison(Page):
         Whether each of our layers was given torch's own input.
     drift : Drift or None
         How the parameters part in training, if both were trained.
+    sides : tuple
+        Our model and torch's, and what either was given, for `likely_cause`.
 
     Examples
     --------
@@ -83,6 +87,12 @@ class Comparison(Page):
     only_torch: list[str] = field(default_factory=list)
     single_step: bool = False
     drift: Drift | None = None
+    sides: tuple = ()
+
+    @functools.cached_property
+    def likely_cause(self) -> LikelyCause | None:
+        """The known slip that brings both sides together, from trying each alone; None if nothing differs."""
+        return find_cause(*self.sides) if self.sides and not self.ok else None
 
     def __getitem__(self, key: tuple[str, str]) -> Row:
         """Return the row of a name and an array: ``comparison["0", "weight.grad"]``."""
@@ -144,4 +154,9 @@ class Comparison(Page):
         first = self.first_difference
         if first is None:
             return [table, *trained]
-        return [table, Section("first difference", above=[first.title]), *first.sections(), *trained]
+        return [
+            table,
+            Section("first difference (likely_cause tries the known slips)", above=[first.title]),
+            *first.sections(),
+            *trained,
+        ]

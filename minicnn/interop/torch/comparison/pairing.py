@@ -1,0 +1,120 @@
+"""Both models run, their steps in pairs, and a row for every pair of arrays."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+
+from minicnn import nn
+from minicnn.inspection import Step, Trace
+from minicnn.interop.torch.comparison.align import aligned
+from minicnn.interop.torch.comparison.rows import Row, row_of
+from minicnn.interop.torch.comparison.sides import Batch, fed_by, run_ours, run_torch
+from minicnn.interop.torch.library import import_torch
+from minicnn.interop.torch.watching import copied
+
+
+def both(
+    model: nn.Module,
+    torch_module,
+    mine: Batch,
+    theirs: Batch,
+    single_step: bool,
+    recorded: Trace | None = None,
+) -> tuple[Trace, Trace, list[tuple[Step, Step]]]:
+    """Run both sides (torch's only if it is not `recorded`); return their traces, and the steps in pairs."""
+    torch_trace = run_torch(torch_module, theirs) if recorded is None else recorded
+    ours = run_ours(model, mine)
+    pairs = aligned(up_to_loss(ours), torch_trace.steps)
+    if single_step:
+        ours = fed_by(pairs, mine)
+        pairs = list(zip(ours.steps, (step for _, step in pairs), strict=True))
+    return ours, torch_trace, pairs
+
+
+def up_to_loss(trace: Trace) -> list[Step]:
+    """Return the steps that both sides can have: all but the softmax and the label behind the loss.
+
+    >>> [step.name for step in up_to_loss(Trace([Step("loss", "MSELoss", nn.MSELoss(), None, None)]))]
+    ['loss']
+    """
+    end = next((i for i, step in enumerate(trace.steps) if isinstance(step.module, nn.Loss)), len(trace))
+    return trace.steps[: end + 1]
+
+
+def rows_of(found, exact, whole: bool) -> list[Row]:
+    """Return the rows: outputs forward, then gradients backward; `whole` adds what goes in and out of the model."""
+    ours, theirs, pairs = found
+    counterparts = {} if exact is None else {(a.name, b.name): (a, b) for a, b in exact[2]}
+    precise = None if exact is None else exact[0]
+
+    def row(pair, of: str) -> Row:
+        names = (pair[0].name, pair[1].name, pair[0].kind)
+        twin = counterparts.get(names[:2])
+        arrays = tuple(step.array(of) for step in pair)
+        exactly = None if twin is None else tuple(step.array(of) for step in twin)
+        if exactly is not None and any(array is None for array in exactly):
+            exactly = None
+        return row_of(names, of, arrays, (ours, theirs), exactly, precise)
+
+    def outside(name: str, of: str, read) -> Row:
+        exactly = None if exact is None else (read(exact[0]), read(exact[1]))
+        return row_of((name, name, "-"), of, (read(ours), read(theirs)), (ours, theirs), exactly, precise)
+
+    rows = []
+    for pair in pairs:
+        if pair[0].name == "loss" and whole and pair[0].input is not before(pairs, pair):
+            rows.append(outside("model", "output", lambda t: t["loss"].input))
+        rows.append(row(pair, "output"))
+    for pair in reversed(pairs):
+        for key in dict.fromkeys([*pair[0].parameters, *pair[1].parameters]):
+            held = [key in step.parameters for step in pair]
+            if not all(held) or all(key in step.grads for step in pair):  # else it is frozen
+                rows.append(row(pair, f"{key}.grad"))
+        if all(step.grad_input is not None for step in pair):
+            rows.append(row(pair, "grad_input"))
+    images = [t.grad_images for t in (ours, theirs)]
+    shown = pairs[0][0].grad_input is images[0]
+    if whole and not shown and all(gradient is not None for gradient in images):
+        rows.append(outside("images", "grad_input", lambda t: t.grad_images))
+    return rows
+
+
+def before(pairs: list, pair) -> np.ndarray | None:
+    """Return our output of the pair before this one."""
+    place = pairs.index(pair)
+    return pairs[place - 1][0].output if place else None
+
+
+def buffers_of(model, batch: Batch) -> dict[str, np.ndarray]:
+    """Return batch norm's statistics, by name, after one forward of a copy of the model, ours or torch's.
+
+    >>> model = nn.Sequential(nn.BatchNorm1d(1, momentum=0.5))
+    >>> buffers_of(model, Batch(np.float32([[1], [3]]), None, None))["0.running_mean"]    # (0 + 2) / 2
+    array([1.], dtype=float32)
+    """
+    model = copy.deepcopy(model)
+    if isinstance(model, nn.Module):
+        if any(model.named_buffers()):
+            with nn.no_grad():
+                model(batch.images)
+        return {name: value for name, value in model.named_buffers() if value.dtype.kind == "f"}
+    if any(True for _ in model.buffers()):
+        with import_torch().no_grad():
+            model(import_torch().from_numpy(np.array(batch.images)))
+    return {name: copied(value) for name, value in model.named_buffers() if value.is_floating_point()}
+
+
+def buffer_rows(ours: dict, theirs: dict, exact: tuple[dict, dict] | None) -> list[Row]:
+    """Return a row for each of batch norm's statistics that both sides have under one name."""
+    rows = []
+    for name in ours:
+        if name in theirs:
+            layer, _, key = name.rpartition(".")
+            precise = None if exact is None else (exact[0][name], exact[1][name])
+            names = (layer, layer, "buffer")
+            rows.append(
+                row_of(names, key, (ours[name], theirs[name]), (Trace([]), Trace([])), precise, Trace([]))
+            )
+    return rows
