@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 from pathlib import Path
@@ -57,12 +58,21 @@ def prose(notebook) -> list[str]:
     return [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
 
 
+def pictures(cell) -> int:
+    """Return how many pictures a cell shows."""
+    return sum("image/png" in output.get("data", {}) for output in cell.get("outputs", []))
+
+
 def run(notebook, folder: Path) -> None:
-    """Run a notebook from top to bottom in a fresh kernel, and look at the figures that it draws."""
+    """Run a notebook from top to bottom in a fresh kernel; it must show the pictures that it was saved with."""
+    saved = [pictures(cell) for cell in notebook.cells]
+    notebook = copy.deepcopy(notebook)
     cells = [new_code_cell(WATCH), *notebook.cells, new_code_cell(LABELLED)]
     watched = new_notebook(cells=cells, metadata=notebook.metadata)
     resources = {"metadata": {"path": str(folder)}}
     nbclient.NotebookClient(watched, timeout=300, kernel_name="python3", resources=resources).execute()
+    shown = [pictures(cell) for cell in watched.cells[1:-1]]
+    assert shown == saved, f"pictures of each cell: saved with {saved}, now {shown}"
 
 
 def check_frame(notebook) -> None:
@@ -104,20 +114,17 @@ def check_outputs(notebook) -> None:
     cells = code_cells(notebook)
     counts = [cell.execution_count for cell in cells]
     assert counts == list(range(1, len(cells) + 1)), f"cells were not run once, in order: {counts}"
-    pictures = 0
     for cell, following in zip(notebook.cells, [*notebook.cells[1:], None], strict=True):
         for output in cell.get("outputs", []):
             assert output.output_type != "error", f"an error was saved: {output}"
             assert output.get("name") != "stderr", f"a warning was saved: {output.get('text')}"
-        shows = [output for output in cell.get("outputs", []) if "image/png" in output.get("data", {})]
-        pictures += len(shows)
         captioned = following is not None and re.match(r"\*[^*]", following.source)
-        assert not shows or captioned, f"a picture has no caption in italics below it: {cell.source}"
+        assert not pictures(cell) or captioned, f"a picture has no caption in italics below it: {cell.source}"
         lone = [output for output in cell.get("outputs", []) if set(output.get("data", {})) == {"text/plain"}]
         assert not any(o.data["text/plain"].startswith("<") for o in lone), (
             f"an object, not shown: {cell.source}"
         )
-    assert pictures, "there must be a picture"
+    assert sum(map(pictures, cells)), "there must be a picture"
 
 
 def check_no_machine(text: str) -> None:
@@ -244,4 +251,8 @@ def test_a_run_rejects_errors_and_pictures_without_labels(tmp_path, monkeypatch)
     ]:
         with pytest.raises(nbclient.exceptions.CellExecutionError, match=message):
             run(new_notebook(cells=[new_code_cell(source)]), tmp_path)
-    run(new_notebook(cells=[new_code_cell(f"{draw}\nax.set(title='a', xlabel='b');")]), tmp_path)
+    good = new_code_cell(f"{draw}\nax.set(title='a', xlabel='b');")
+    with pytest.raises(AssertionError, match=re.escape("saved with [0], now [1]")):
+        run(new_notebook(cells=[good]), tmp_path)
+    good.outputs = [new_output("display_data", {"image/png": "iVBOR"})]
+    run(new_notebook(cells=[good]), tmp_path)
