@@ -10,11 +10,12 @@ import numpy as np
 from minicnn import nn
 from minicnn.inspection import Trace
 from minicnn.inspection.page import Page, Section
+from minicnn.interop.torch.comparison.candidates import Sides
 from minicnn.interop.torch.comparison.measures import measures
 from minicnn.interop.torch.comparison.pairing import both, buffers_of
 from minicnn.interop.torch.comparison.rows import ROUNDING_IN_FLOAT64
 from minicnn.interop.torch.comparison.sides import Batch
-from minicnn.interop.torch.comparison.slips import SLIPS, Sides
+from minicnn.interop.torch.comparison.slips import SLIPS
 
 
 @dataclass(eq=False, repr=False)

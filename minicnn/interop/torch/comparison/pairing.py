@@ -64,7 +64,8 @@ def rows_of(found, exact, whole: bool) -> list[Row]:
 
     rows = []
     for pair in pairs:
-        if pair[0].name == "loss" and whole and pair[0].input is not before(pairs, pair):
+        ends = pair[0].name == "loss" and whole
+        if ends and not is_shown([step.input for step in pair], "output", pairs[-2:-1]):
             rows.append(outside("model", "output", lambda t: t["loss"].input))
         rows.append(row(pair, "output"))
     for pair in reversed(pairs):
@@ -75,16 +76,26 @@ def rows_of(found, exact, whole: bool) -> list[Row]:
         if all(step.grad_input is not None for step in pair):
             rows.append(row(pair, "grad_input"))
     images = [t.grad_images for t in (ours, theirs)]
-    shown = pairs[0][0].grad_input is images[0]
-    if whole and not shown and all(gradient is not None for gradient in images):
+    given = whole and all(gradient is not None for gradient in images)
+    if given and not is_shown(images, "grad_input", pairs[:1]):
         rows.append(outside("images", "grad_input", lambda t: t.grad_images))
     return rows
 
 
-def before(pairs: list, pair) -> np.ndarray | None:
-    """Return our output of the pair before this one."""
-    place = pairs.index(pair)
-    return pairs[place - 1][0].output if place else None
+def is_shown(arrays: list[np.ndarray], of: str, pairs: list[tuple[Step, Step]]) -> bool:
+    """Say whether the two arrays are what the pairs have a row for already.
+
+    >>> step = Step("0", "ReLU", None, None, np.ones(1))
+    >>> is_shown([np.ones(1), np.ones(1)], "output", [(step, step)]), is_shown([], "output", [])
+    (True, False)
+    """
+    return any(
+        all(
+            step.array(of) is not None and np.array_equal(step.array(of), array, equal_nan=True)
+            for step, array in zip(pair, arrays, strict=True)
+        )
+        for pair in pairs
+    )
 
 
 def buffers_of(model, batch: Batch) -> dict[str, np.ndarray]:

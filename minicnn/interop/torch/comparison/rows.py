@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from minicnn.inspection import Explanation, Trace
+from minicnn.inspection import REGISTRY, Explanation, Trace
 from minicnn.interop.torch.comparison.measures import Measures, measures
 
 # In float64 rounding is 2^-29 times as large as in float32. What stays above this part of the numbers, or of the
@@ -129,7 +129,8 @@ def explained(trace: Trace, name: str, index, of: str) -> Explanation | None:
     >>> explained(Trace([]), "0", (0,), "output") is None
     True
     """
-    if not any(step.name == name and step.array(of) is not None for step in trace):
+    known = any(step.name == name and step.array(of) is not None and step.kind in REGISTRY for step in trace)
+    if not known:
         return None
     return trace.explain(name, index, of)
 

@@ -9,113 +9,21 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
 from minicnn import nn
-from minicnn.inspection import Step
+from minicnn.interop.torch.comparison.candidates import Candidate, Sides
 from minicnn.interop.torch.comparison.sides import Batch
+from minicnn.interop.torch.comparison.weight_slips import (
+    flattened_nhwc,
+    flipped_kernel,
+    half_precision,
+    other_bias,
+    stale_weights,
+    transposed_linear,
+)
 from minicnn.interop.torch.layers import ARGUMENTS
-
-
-@dataclass(eq=False)
-class Candidate:
-    """A change of our side.
-
-    >>> Candidate("flipped kernel", "0", nn.ReLU(), None).where
-    '0'
-    """
-
-    slip: str
-    where: str
-    model: nn.Module
-    batch: Batch | None
-
-
-@dataclass(frozen=True, eq=False)
-class Sides:
-    """What the slips look at: our side in float64, and which steps go together."""
-
-    model: nn.Module
-    batch: Batch
-    theirs: Batch
-    pairs: list[tuple[Step, Step]]
-    calls: list[Step]
-
-    def layers(self, *kinds: str) -> list[tuple[Step, Step]]:
-        """Return the pairs of some kinds that are the first call of their layer."""
-        known = {name for name, _ in self.model.named_modules()}
-        return [pair for pair in self.pairs if pair[0].kind in kinds and pair[0].name in known]
-
-    def changed(self, slip: str, where: str, changes: dict) -> Candidate:
-        """Return a candidate whose layers have other attributes: ``{(layer, attribute): value}``."""
-        model = copy.deepcopy(self.model)
-        modules = dict(model.named_modules())
-        for (name, attribute), value in changes.items():
-            held = getattr(modules[name], attribute)
-            if isinstance(held, nn.Parameter) and isinstance(value, np.ndarray):
-                value = nn.Parameter(np.array(value, np.float64))
-            setattr(modules[name], attribute, value)
-        return Candidate(slip, where, model, self.batch)
-
-    def each_and_all(self, slip: str, changes: list[dict]) -> Iterator[Candidate]:
-        """Yield the changes one by one, then all together."""
-        for change in changes:
-            yield self.changed(slip, " ".join(dict.fromkeys(name for name, _ in change)), change)
-        if len(changes) > 1:
-            together = {key: value for change in changes for key, value in change.items()}
-            yield self.changed(slip, "all such layers", together)
-
-
-def flipped_kernel(sides: Sides) -> Iterator[Candidate]:
-    """True convolution turns the kernel by half a turn; what nets call convolution does not."""
-    weights = {ours.name: ours.parameters["weight"] for ours, _ in sides.layers("Conv2d")}
-    yield from sides.each_and_all(
-        "flipped kernel",
-        [{(name, "weight"): w[:, :, ::-1, ::-1]} for name, w in weights.items() if max(w.shape[2:]) > 1],
-    )
-
-
-def transposed_linear(sides: Sides) -> Iterator[Candidate]:
-    """A weight kept as (inputs, outputs) that is read as (outputs, inputs), or the other way round."""
-    weights = {ours.name: ours.parameters["weight"] for ours, _ in sides.layers("Linear")}
-    for turn in (lambda w: w.reshape(w.shape[::-1]).T, lambda w: w.T.reshape(w.shape)):
-        yield from sides.each_and_all(
-            "Linear transposed", [{(name, "weight"): turn(w)} for name, w in weights.items()]
-        )
-
-
-def flattened_nhwc(sides: Sides) -> Iterator[Candidate]:
-    """Columns in the order row, column, channel where they should be channel, row, column."""
-    for ours, _ in sides.layers("Linear"):
-        if ours.origin is None or min(ours.origin[0], ours.origin[1] * ours.origin[2]) == 1:
-            continue
-        places = np.arange(int(np.prod(ours.origin))).reshape(ours.origin)  # (C, H, W)
-        order = places.transpose(1, 2, 0).ravel()  # for each column of NHWC: that of NCHW
-        for columns in (order, np.argsort(order)):
-            change = {(ours.name, "weight"): ours.parameters["weight"][:, columns]}
-            yield sides.changed("NHWC flattened instead of NCHW", ours.name, change)
-
-
-def other_bias(sides: Sides) -> Iterator[Candidate]:
-    """A bias that is missing on one side, or added twice."""
-    slip, missing, without, twice, half = "bias missing or added twice", [], [], [], []
-    for ours, theirs in sides.layers("Conv2d", "Linear", "BatchNorm1d", "BatchNorm2d"):
-        held, wanted = ours.parameters.get("bias"), theirs.parameters.get("bias")
-        key = (ours.name, "bias")
-        if held is None and wanted is not None:
-            missing.append({key: nn.Parameter(np.float64(wanted))})
-        if held is None:
-            continue
-        if wanted is not None and not held.any() and wanted.any():
-            missing.append({key: np.float64(wanted)})
-        without.append({key: None if wanted is None else np.zeros_like(held)})
-        twice.append({key: 2 * held})
-        half.append({key: held / 2})
-    for changes in (missing, without, twice, half):
-        yield from sides.each_and_all(slip, changes)
-
 
 PLACES = {
     **dict.fromkeys(
@@ -133,7 +41,7 @@ def other_arguments(sides: Sides) -> Iterator[Candidate]:
     for ours, theirs in sides.pairs:
         if ours.kind != theirs.kind or ours.name not in dict(sides.model.named_modules()):
             continue
-        for attribute in (*ARGUMENTS.get(ours.kind, ()), "mode", "value"):
+        for attribute in ARGUMENTS.get(ours.kind, ("padding", "mode", "value")):
             values = [getattr(step.module, attribute, None) for step in (ours, theirs)]
             if attribute in ("bias", "in_channels", "in_features", "num_features") or values[0] == values[1]:
                 continue
@@ -252,56 +160,6 @@ def other_labels(sides: Sides) -> Iterator[Candidate]:
             keys = [key for key in ours.parameters if key in other.parameters]
             change = {(ours.name, key): ours.parameters[key][order] for key in keys}
             yield sides.changed(slip, ours.name, change)
-
-
-def taken_over(sides: Sides) -> dict:
-    """Return the changes that give our layers torch's values."""
-    changes = {}
-    for ours, theirs in sides.layers(*{pair[0].kind for pair in sides.pairs}):
-        for key, value in ours.parameters.items():
-            other = theirs.parameters.get(key)
-            if other is not None and other.shape == value.shape and not np.array_equal(other, value):
-                changes[ours.name, key] = np.float64(other)
-    return changes
-
-
-def half_precision(sides: Sides) -> Iterator[Candidate]:
-    """Weights that went through float16 or bfloat16 on one side."""
-    changes = taken_over(sides)
-    held = {(ours.name, key): v for ours, _ in sides.pairs for key, v in ours.parameters.items()}
-    for name, rounded in (("float16", as_float16), ("bfloat16", as_bfloat16)):
-        pairs = [(held[key], other) for key, other in changes.items()]
-        one_way = all(np.array_equal(rounded(a), b) for a, b in pairs)
-        if pairs and (one_way or all(np.array_equal(a, rounded(b)) for a, b in pairs)):
-            yield sides.changed("float16 or bfloat16 on one side", f"all parameters ({name})", changes)
-
-
-def as_float16(values: np.ndarray) -> np.ndarray:
-    """Round to float16.
-
-    >>> as_float16(np.array([1.0001])).tolist()
-    [1.0]
-    """
-    return np.float64(np.float16(values))
-
-
-def as_bfloat16(values: np.ndarray) -> np.ndarray:
-    """Round to bfloat16: the upper half of a float32, to even.
-
-    >>> as_bfloat16(np.array([1.001, 3.0])).tolist()
-    [1.0, 3.0]
-    """
-    bits = np.float32(values).view(np.uint32)
-    bits = (bits + 0x7FFF + ((bits >> 16) & 1)) & np.uint32(0xFFFF0000)
-    return np.float64(bits.astype(np.uint32).view(np.float32))
-
-
-def stale_weights(sides: Sides) -> Iterator[Candidate]:
-    """Values that one side has not got yet: torch's are taken over."""
-    changes = taken_over(sides)
-    if changes:
-        where = ", ".join(f"{name}.{key}" if name else key for name, key in list(changes)[:4])
-        yield sides.changed("a stale copy of the weights", where, changes)
 
 
 SLIPS = (
