@@ -17,11 +17,12 @@ import numpy as np
 from numba import njit
 
 from minicnn.kernels import fast_conv, jitted
+from minicnn.kernels.fast_pooling import pool_two_by_two
 from minicnn.kernels.planes import ready
-from minicnn.kernels.rows import finish_pooled, line_of, spread_pooled
+from minicnn.kernels.rows import spread_pooled
 from minicnn.kernels.threads import share
 from minicnn.kernels.tiles import POOLED, RELU
-from minicnn.kernels.vector import lanes_of, read, write
+from minicnn.kernels.vector import read, write
 
 
 @njit(cache=True, nogil=True)
@@ -38,17 +39,6 @@ def _relu_backward(grad_output, output, grad_input, start, stop):
     for i in range(start, stop):
         number, grad = read(output, i), read(grad_output, i)
         write(grad_input, i, nothing if number <= 0 else grad)
-
-
-@njit(cache=True, nogil=True)
-def _pool(planes, output, winners, size, lanes):
-    numbers, bias = np.arange(5).astype(planes.dtype), np.zeros(1, planes.dtype)
-    line = line_of(numbers, size[1], lanes)
-    plane = np.zeros(size[0] * size[1] + 2 * lanes, planes.dtype)  # the last vector may reach beyond it
-    for p in range(len(planes) // (size[0] * size[1])):
-        plane[: size[0] * size[1]] = planes[p * size[0] * size[1] : (p + 1) * size[0] * size[1]]
-        place = p * (size[0] // 2) * (size[1] // 2)
-        finish_pooled(plane, 0, size[1], bias, 0, numbers, line, output, winners, place, *size, lanes)
 
 
 def relu(input):
@@ -99,11 +89,7 @@ def conv2d_relu_max_pool2d(*convolution):
     if found is not None:
         return found
     sums = jitted.conv2d(*convolution)
-    output = np.empty((*sums.shape[:2], sums.shape[2] // 2, sums.shape[3] // 2), sums.dtype)
-    winners = np.empty(output.shape, np.uint8)
-    flat = (array.reshape(-1) for array in (sums, output, winners))
-    _pool(*flat, sums.shape[2:], lanes_of(sums.dtype))
-    return output, winners
+    return pool_two_by_two(sums, rectify=True)
 
 
 def relu_max_pool2d_backward(grad_output, winners, input_shape):

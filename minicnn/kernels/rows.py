@@ -74,12 +74,15 @@ def lay_out(source, plane, size, target, place, phases, stride, padding, height,
 
 
 @njit(cache=True, nogil=True)
-def finish_pooled(sums, begin, width, bias, f, numbers, line, target, winners, place, rows, columns, lanes):
+def finish_pooled(
+    sums, begin, width, bias, f, rectify, numbers, line, target, winners, place, rows, columns, lanes
+):
     """Write the largest of every 2x2 cells of ``relu(sums + bias[f])`` to `target`, and which won to `winners`.
 
     The winner is 0 to 3 in reading order, as in `loops.max_pool2d`, or 4 where the largest is 0: there ReLU
-    stops the gradient, whoever won. A whole row of windows is computed in vectors; the last may reach beyond
-    the row, so they go to `line` first. `numbers` holds 0 to 4.
+    stops the gradient, whoever won. Unless `rectify`, there is neither bias nor ReLU, and no 4. A whole row
+    of windows is computed in vectors; the last may reach beyond the row, so they go to `line` first.
+    `numbers` holds 0 to 4.
     """
     b = broadcast(bias, f)
     k0, k1, k2, k3, k4 = (
@@ -96,9 +99,13 @@ def finish_pooled(sums, begin, width, bias, f, numbers, line, target, winners, p
         low = top + width
         x = 0
         while x < count:
-            left, right = relu(load(sums, top + 2 * x), b), relu(load(sums, top + 2 * x + lanes), b)
+            left, right = load(sums, top + 2 * x), load(sums, top + 2 * x + lanes)
+            if rectify:
+                left, right = relu(left, b), relu(right, b)
             best, second = evens(left, right), odds(left, right)
-            left, right = relu(load(sums, low + 2 * x), b), relu(load(sums, low + 2 * x + lanes), b)
+            left, right = load(sums, low + 2 * x), load(sums, low + 2 * x + lanes)
+            if rectify:
+                left, right = relu(left, b), relu(right, b)
             third, fourth = evens(left, right), odds(left, right)
             number = winner(second, best, k1, k0)
             best = winner(second, best, second, best)
@@ -107,7 +114,7 @@ def finish_pooled(sums, begin, width, bias, f, numbers, line, target, winners, p
             number = winner(fourth, best, k3, number)
             best = winner(fourth, best, fourth, best)
             store(line, x, best)
-            store(line, half + x, unless_zero(best, number, k4))
+            store(line, half + x, unless_zero(best, number, k4) if rectify else number)
             x += lanes
         to = place + y * count
         for x in range(count):

@@ -94,10 +94,8 @@ def walk(
                 written = n * target_shape[1] + f  # the number of the plane
                 if end == POOLED:
                     place = written * target_shape[2] * target_shape[3]
-                    at = u * length
-                    finish_pooled(
-                        wide, at, width, bias, f, numbers, line, target, winners, place, rows, columns, lanes
-                    )
+                    how = (True, numbers, line, target, winners, place, rows, columns, lanes)
+                    finish_pooled(wide, u * length, width, bias, f, *how)
                 else:
                     place = (written * target_shape[2] + first[0]) * target_shape[3] + first[1]
                     apart = step[0] * target_shape[3], step[1]
