@@ -68,7 +68,7 @@ def train(epochs: int = EPOCHS, images: int | None = None, progress=None) -> dic
         for batch, targets in loader:
             optimizer.zero_grad()
             criterion(model(batch), targets)
-            model.backward(criterion.backward())
+            model.backward_parameters(criterion.backward())
             optimizer.step()
             schedule.step()
         spent += time.perf_counter() - began

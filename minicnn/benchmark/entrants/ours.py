@@ -83,7 +83,9 @@ class Runner:
         """Take one full training step."""
         self.optimizer.zero_grad()
         self.criterion(self.model(self.images), self.targets)
-        self.model.backward(self.criterion.backward())
+        self.model.backward_parameters(
+            self.criterion.backward()
+        )  # torch leaves the images' gradient out, too
         self.optimizer.step()
 
     def gradients(self) -> dict:
