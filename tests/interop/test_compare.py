@@ -52,7 +52,8 @@ def test_every_array_of_every_layer_has_a_row_in_order():
     for i in reversed(range(7)):
         backward += [(str(i), "weight.grad"), (str(i), "bias.grad")] if i in (0, 2, 3, 6) else []
         backward.append((str(i), "grad_input"))
-    assert [(row.name, row.of) for row in comparison.rows] == forward + backward
+    statistics = [("3", "running_mean"), ("3", "running_var")]
+    assert [(row.name, row.of) for row in comparison.rows] == forward + backward + statistics
     row = comparison["0", "weight.grad"]
     assert row.shape == (3, 2, 3, 3)
     assert row.verdict == "rounding"
@@ -105,6 +106,16 @@ def test_a_fault_is_found_where_it_is():
     assert (mine["weight"] != theirs["weight"]).sum() == 1
     assert first.ours.actual == comparison.ours["2"].output[first.index]
     assert first.torch.actual == comparison.torch["2"].output[first.index]
+
+
+def test_statistics_of_batch_norm_are_compared():
+    model = small()
+    module = to_torch(model)
+    module[3].momentum = 0.3
+    comparison = compare(model, module, *batch())
+    assert {(row.name, row.of) for row in comparison.rows if row.verdict == "differs"} == {
+        ("3", "running_mean"), ("3", "running_var"),
+    }  # fmt: skip
 
 
 def test_single_step_keeps_a_fault_in_its_layer():

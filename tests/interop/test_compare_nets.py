@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -12,8 +14,8 @@ from tests.helpers import draws
 from tests.interop.nets import NETS
 from tests.interop.test_from_torch import built
 
-SEEN_BY_HOOKS = {"traditional", "LeNet-5", "small VGG", "regression"}  # but for a view
-
+# Functions of two tensors, or that take a constant from one or leave it as it is, have no step on torch's side.
+NOT_SEEN = {"Add", "Concatenate", "Affine", "Identity"}
 
 CASES = [
     *(pytest.param(name, False, marks=[pytest.mark.slow] * (name == "ResNet-18")) for name in NETS),
@@ -25,12 +27,41 @@ CASES = [
 def test_nets_as_people_write_them_agree(name, single_step):
     module, images = built(name)
     model = from_torch(module, images)
-    with torch.no_grad():
-        shape = module(torch.from_numpy(images.copy())).shape
-    comparison = compare(
-        model, module, images, draws(tuple(shape), np.float32, seed=1), nn.MSELoss(), single_step=single_step
-    )
+    with torch.no_grad():  # a copy: batch norm's statistics go on with every forward
+        shape = copy.deepcopy(module)(torch.from_numpy(images.copy())).shape
+    targets = draws(tuple(shape), np.float32, seed=1)
+    comparison = compare(model, module, images, targets, nn.MSELoss(), single_step=single_step)
     comparison.assert_close()
-    if name in SEEN_BY_HOOKS:
-        assert all(step.startswith("Flatten") for step in comparison.only_ours)
+    assert {step.split()[0] for step in comparison.only_ours} <= NOT_SEEN
     assert comparison.only_torch == []
+
+
+@pytest.mark.parametrize("single_step", [False, True])
+def test_functions_have_rows_too(single_step):
+    module, images = built("deeper")
+    comparison = compare(
+        from_torch(module, images), module, images, np.array([3, 1]), single_step=single_step
+    )
+    names = [(row.name, row.torch_name) for row in comparison.rows if row.of == "output"]
+    assert names == [
+        ("conv1", "conv1"), ("relu", "relu()"), ("pool", "pool"), ("conv2", "conv2"), ("relu_1", "relu()#2"),
+        ("pool#2", "pool#2"), ("view", "view()"), ("fc1", "fc1"), ("relu_2", "relu()#3"), ("fc2", "fc2"),
+        ("loss", "loss"),
+    ]  # fmt: skip
+    assert {row.of for row in comparison.rows if row.torch_name == "relu()#2"} == {"output", "grad_input"}
+    assert comparison.torch.explain("relu()#2", (1, 5, 3, 2)).ok
+    assert comparison.torch.explain("relu()#2", (1, 5, 3, 2), "grad_input").ok
+
+
+def test_another_function_is_found_where_it_is():
+    module, images = built("deeper")
+    model = from_torch(module, images)
+    model.relu_1 = nn.LeakyReLU(0.1)
+    first = compare(model, module, images, np.array([3, 1])).first_difference
+    assert (first.row.name, first.row.of) == ("relu_1", "output")
+
+
+def test_functions_inside_a_known_layer_are_its_own_affair():
+    module, images = built("LeNet-5")
+    comparison = compare(from_torch(module, images), module, images, np.array([3, 1]))
+    assert [step.name for step in comparison.torch if "()" in step.name] == ["flatten()"]

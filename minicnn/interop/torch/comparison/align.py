@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from minicnn.inspection import Step
 
-SAME_BOTH, SAME_KIND, SAME_NAME = 5, 3, 1
+SAME_BOTH, SAME_KIND, SAME_NAME, SAME_FAMILY = 5, 3, 1, 1
+FAMILIES = (  # one stands where the other should: a difference worth a row
+    {"ReLU", "LeakyReLU", "ELU", "GELU", "SiLU", "Sigmoid", "Tanh"},
+    {"MaxPool2d", "AvgPool2d", "AdaptiveAvgPool2d"},
+    {"Softmax", "LogSoftmax"},
+    {"Flatten", "Reshape", "Squeeze"},
+)
 
 
 def likeness(ours: Step, theirs: Step) -> int:
@@ -15,7 +21,10 @@ def likeness(ours: Step, theirs: Step) -> int:
     3
     """
     name, kind = ours.name == theirs.name, ours.kind == theirs.kind
-    return SAME_BOTH if name and kind else SAME_KIND * kind + SAME_NAME * name
+    if name and kind:
+        return SAME_BOTH
+    related = any({ours.kind, theirs.kind} <= family for family in FAMILIES)
+    return SAME_KIND * kind or SAME_NAME * name or SAME_FAMILY * related
 
 
 def aligned(ours: list[Step], theirs: list[Step]) -> list[tuple[Step, Step]]:

@@ -10,6 +10,7 @@ import numpy as np
 from minicnn import nn
 from minicnn.inspection import Step, Trace, trace
 from minicnn.inspection.record import recording
+from minicnn.interop.torch.comparison.functions import functions_watched
 from minicnn.interop.torch.library import import_torch
 from minicnn.interop.torch.watching import copied, watch
 
@@ -75,7 +76,8 @@ def run_torch(module, batch: Batch) -> Trace:
         theirs = torch_loss(ours)
     targets = targets if targets.is_floating_point() else targets.long()
     with torch.enable_grad(), watch(module) as recorded:
-        output = module(images)
+        with functions_watched(module, recorded):
+            output = module(images)
         if not isinstance(output, torch.Tensor):
             raise TypeError(
                 f"compare: the torch module must return one tensor. Got {type(output).__name__}. "
