@@ -65,14 +65,14 @@ class _ClassLoss(Loss):
                 f"Got {targets[place]} at {place}. Number the classes from 0, or give the model more outputs."
             )
 
-    def picked(self, scores: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return, row by row, the target's score and weight, and the index used (0 if ignored)."""
-        axis = class_axis(scores)
+    def weights_of(self, scores: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return, row by row, the target's weight (0 if ignored), and the index used (0 if ignored)."""
+        if self.weight is None and targets.size and targets.min() >= 0 > self.ignore_index:
+            return np.ones(targets.shape, scores.dtype), targets.astype(np.intp, copy=False)
         kept = targets != self.ignore_index
         index = np.where(kept, targets, 0).astype(np.intp)
-        score = np.take_along_axis(scores, np.expand_dims(index, axis), axis).squeeze(axis)
         weights = np.ones(index.shape, scores.dtype) if self.weight is None else self.weight[index]
-        return score, np.where(kept, weights, 0).astype(scores.dtype), index
+        return np.where(kept, weights, 0).astype(scores.dtype), index
 
 
 def class_axis(scores: np.ndarray) -> int:
@@ -118,7 +118,9 @@ class NLLLoss(_ClassLoss):
         """Return the reduced losses."""
         self.check_scores(log_probabilities, "log-probabilities")
         self.check_indexes(log_probabilities, targets)
-        score, weights, index = self.picked(log_probabilities, targets)
+        weights, index = self.weights_of(log_probabilities, targets)
+        axis = class_axis(log_probabilities)
+        score = np.take_along_axis(log_probabilities, np.expand_dims(index, axis), axis).squeeze(axis)
         losses = np.asarray(np.where(weights == 0, 0, -weights * score))
         weight_sum = float(weights.sum(dtype=np.float64))
         self.save(
@@ -248,7 +250,7 @@ class CrossEntropyLoss(_ClassLoss):
             truth = targets * dtype.type(1 - epsilon) + dtype.type(epsilon / classes)
             rows = logits.size // classes
             return truth * along, float(rows)
-        _, weights, index = self.picked(logits, targets)
+        weights, index = self.weights_of(logits, targets)
         truth = np.zeros(logits.shape, dtype)
         share = np.expand_dims(weights * dtype.type(1 - epsilon), axis)
         np.put_along_axis(truth, np.expand_dims(index, axis), share, axis)
