@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from minicnn import nn
-from minicnn.interop.torch import assert_close, compare, to_torch
+from minicnn.interop.torch import assert_close, compare, from_torch, to_torch
 from minicnn.interop.torch.comparison.measures import measures
 from tests.helpers import draws
 
@@ -252,3 +252,21 @@ def test_what_is_refused(change, message):
     arguments = {"model": nn.Linear(2, 2), "torch_module": torch.nn.Linear(2, 2), "criterion": None} | change
     with pytest.raises(TypeError, match=re.escape(message)):
         compare(images=np.ones((1, 2), np.float32), targets=np.array([0]), **arguments)
+
+
+def test_statistics_that_were_rounded_in_another_order_are_no_difference():
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(
+        torch.nn.Conv2d(1, 3, 3), torch.nn.BatchNorm2d(3), torch.nn.Flatten(), torch.nn.Linear(3 * 36, 4)
+    )
+    images = np.random.default_rng(0).normal(size=(4, 1, 8, 8)).astype(np.float32)
+    model = from_torch(network, torch.from_numpy(images))
+    for _ in range(5):  # both learn their statistics by themselves
+        model(images)
+        network(torch.from_numpy(images))
+    assert compare(model, network, images, np.array([0, 1, 2, 3])).ok
+    with torch.no_grad():
+        network[0].weight.copy_(network[0].weight.flip(2, 3))
+    comparison = compare(model, network, images, np.array([0, 1, 2, 3]))
+    assert not comparison.ok
+    assert comparison.likely_cause.slip == "flipped kernel"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +11,7 @@ from minicnn.inspection import Trace
 from minicnn.inspection.page import Page, Section
 from minicnn.interop.torch.comparison.candidates import Sides
 from minicnn.interop.torch.comparison.measures import measures
-from minicnn.interop.torch.comparison.pairing import both, buffers_of
+from minicnn.interop.torch.comparison.pairing import both, buffers_of, in_float64
 from minicnn.interop.torch.comparison.rows import ROUNDING_IN_FLOAT64
 from minicnn.interop.torch.comparison.sides import Batch
 from minicnn.interop.torch.comparison.slips import SLIPS
@@ -67,7 +66,7 @@ class LikelyCause(Page):
 
 def find_cause(model: nn.Module, module, mine: Batch, theirs: Batch) -> LikelyCause:
     """Try the known slips on copies of our side; return the first that leaves nothing but rounding."""
-    model, module = copy.deepcopy(model).astype(np.float64), copy.deepcopy(module).double()
+    model, module = in_float64(model, module)
     mine, theirs = mine.as_float64(), theirs.as_float64()
     ours, other, pairs = both(model, module, mine, theirs, single_step=False)
     kept = buffers_of(module, theirs)

@@ -10,7 +10,14 @@ import numpy as np
 from minicnn import nn
 from minicnn.interop.torch.comparison.exact import are_exact, with_integers
 from minicnn.interop.torch.comparison.lockstep import in_lockstep
-from minicnn.interop.torch.comparison.pairing import both, buffer_rows, buffers_of, rows_of, up_to_loss
+from minicnn.interop.torch.comparison.pairing import (
+    both,
+    buffer_rows,
+    buffers_of,
+    in_float64,
+    rows_of,
+    up_to_loss,
+)
 from minicnn.interop.torch.comparison.result import Comparison
 from minicnn.interop.torch.comparison.rows import Row
 from minicnn.interop.torch.comparison.sides import Batch
@@ -109,7 +116,7 @@ def compare(
         theirs = mine
     found = both(model, torch_module, mine, theirs, single_step)
     try:
-        wide = copy.deepcopy(model).astype(np.float64), copy.deepcopy(torch_module).double()
+        wide = in_float64(model, torch_module)
         precise = both(*wide, mine.as_float64(), theirs.as_float64(), single_step)
         statistics = buffers_of(wide[0], mine.as_float64()), buffers_of(wide[1], theirs.as_float64())
     except (RuntimeError, TypeError):  # a forward that fixes the dtype: there, the bound alone decides

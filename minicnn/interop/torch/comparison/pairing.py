@@ -14,6 +14,9 @@ from minicnn.interop.torch.comparison.sides import Batch, fed_by, run_ours, run_
 from minicnn.interop.torch.library import import_torch
 from minicnn.interop.torch.watching import copied
 
+# A statistic is rounded twice in each training batch, and nine tenths of it are kept.
+SPACINGS_OF_STATISTICS = 20
+
 
 def both(
     model: nn.Module,
@@ -96,6 +99,33 @@ def is_shown(arrays: list[np.ndarray], of: str, pairs: list[tuple[Step, Step]]) 
         )
         for pair in pairs
     )
+
+
+def in_float64(model: nn.Module, torch_module):
+    """Return copies of both models in float64, to judge what is rounding.
+
+    Running statistics that part by a few spacings of the dtype in which they were kept are the same ones,
+    rounded in another order: both copies get torch's.
+
+    >>> import torch
+    >>> model, module = nn.Sequential(nn.BatchNorm1d(1)), torch.nn.Sequential(torch.nn.BatchNorm1d(1))
+    >>> model[0].running_mean[...] = np.nextafter(np.float32(1), np.float32(2))
+    >>> module[0].running_mean[...] = 1
+    >>> ours, theirs = in_float64(model, module)
+    >>> ours[0].running_mean, theirs[0].running_mean.numpy()
+    (array([1.]), array([1.]))
+    """
+    ours, theirs = copy.deepcopy(model).astype(np.float64), copy.deepcopy(torch_module).double()
+    kept_in = {name: value.dtype for name, value in model.named_buffers()}
+    others = {name: copied(value) for name, value in theirs.named_buffers()}
+    for name, value in ours.named_buffers():
+        other = others.get(name)
+        if value.dtype.kind != "f" or other is None or other.shape != value.shape or not other.size:
+            continue
+        few = SPACINGS_OF_STATISTICS * np.finfo(kept_in[name]).eps * np.abs(other).max()
+        if np.abs(value - other).max() <= few:
+            value[...] = other
+    return ours, theirs
 
 
 def buffers_of(model, batch: Batch) -> dict[str, np.ndarray]:
