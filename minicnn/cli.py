@@ -1,6 +1,6 @@
 """The command `minicnn`: one parser, one table of commands, one place for errors and exit codes.
 
-Exit codes: 0 done; 1 something was wrong with the files or the data; 2 the command line was wrong.
+Exit codes: 0 done; 1 something was wrong with the files or the data, or numbers differ; 2 the command line was wrong.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import sys
 import warnings
 
 from minicnn import __version__
-from minicnn.commands import bench, evaluate, explain, predict, tour, trace, train
+from minicnn.commands import bench, compare, evaluate, explain, predict, tour, trace, train
 
 COMMANDS = {
     "tour": tour,
@@ -19,6 +19,7 @@ COMMANDS = {
     "evaluate": evaluate,
     "trace": trace,
     "explain": explain,
+    "compare": compare,
     "bench": bench,
 }
 
@@ -29,6 +30,7 @@ EXAMPLES = """examples:
   minicnn predict digits.safetensors seven.png
   minicnn evaluate digits.safetensors --data mnist-5k
   minicnn explain digits.safetensors seven.png --layer 0 --at 3,5,7
+  minicnn compare net.py:Net --input 3,32,32         hold a CNN of torch's beside ours, number by number
   minicnn bench --quick                              race it against PyTorch on this machine
 """
 
@@ -71,14 +73,14 @@ def main(arguments: list[str] | None = None) -> int:
         with warnings.catch_warnings():
             warnings.simplefilter("always", UserWarning)
             warnings.showwarning = show_warning
-            parsed.run(parsed)
+            code = parsed.run(parsed)
     except (ValueError, TypeError, RuntimeError, OSError) as error:
         print(f"minicnn {parsed.command}: {one_line(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"minicnn {parsed.command}: stopped", file=sys.stderr)
         return 1
-    return 0
+    return code or 0
 
 
 def one_line(error: Exception) -> str:
