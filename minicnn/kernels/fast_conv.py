@@ -134,6 +134,15 @@ def conv2d_grad_input(grad_output, weight, input_shape, stride, padding, dilatio
     return grad_input
 
 
+@njit(cache=True, nogil=True)
+def _all_finite(numbers):
+    """Return whether no number is NaN or infinite; for a few hundred of them NumPy takes five times as long."""
+    finite = True
+    for i in range(len(numbers)):
+        finite &= read(numbers, i) - read(numbers, i) == 0
+    return finite
+
+
 def conv2d_grad_weight(grad_output, input, weight_shape, stride, padding, dilation, groups):
     """Return what `loops.conv2d_grad_weight` returns.
 
@@ -153,7 +162,7 @@ def conv2d_grad_weight(grad_output, input, weight_shape, stride, padding, dilati
     rest = (lanes_of(input.dtype), geometry, groups)
     work = grad_output.size * len(offsets)
     share(lambda start, stop: gather(*fixed, *rest, (start, stop)), blocks, work)
-    if not np.isfinite(grad_weight).all():
+    if not _all_finite(grad_weight.reshape(-1)):
         return jitted.conv2d_grad_weight(grad_output, input, weight_shape, stride, padding, dilation, groups)
     return grad_weight.reshape(weight_shape)
 
