@@ -204,8 +204,8 @@ def joined(counted: list) -> tuple[np.ndarray, np.ndarray]:
     widest = max(width for width, _, _ in counted)
     placed = []
     for width, first, counts in counted:
-        ratio = round(widest / width)  # a power of two, so that no bin is cut
-        placed.append(((first + np.arange(len(counts))) // ratio, counts))
+        ratio = widest / width  # a power of two, so that no bin is cut; may be too large for an int64
+        placed.append((((first + np.arange(len(counts))) // ratio).astype(np.int64), counts))
     low = min(int(places[0]) for places, _ in placed)
     bins = max(int(places[-1]) for places, _ in placed) - low + 1
     shares = np.stack(

@@ -42,6 +42,14 @@ def test_joined_epochs_lose_no_number():
         np.testing.assert_allclose(share * 300, expected)
 
 
+def test_a_layer_that_dies_can_be_joined():
+    # All zeros have the narrowest bins, about 1e-31 wide; 2^40 and less have bins 2^35 wide (50 of them).
+    edges, shares = joined([count(np.zeros(4)), count(np.array([0.0, 2.0**40]))])
+    assert (edges[0], edges[1]) == (0, 2.0**35)
+    assert shares[0].tolist() == [1] + [0] * 32  # all zeros lie in the first bin
+    assert (shares[1, 0], shares[1, -1]) == (0.5, 0.5)
+
+
 def test_dead_units_and_layers():
     model = nn.Sequential(nn.Linear(2, 4, rng=0), nn.ReLU())
     model[0].weight.data[...] = [[1, 0], [-1, 0], [0, -1], [1, -9]]
