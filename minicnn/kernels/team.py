@@ -13,6 +13,9 @@ changes. The numbers of two helpers lie in cache lines of their own.
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import os
 import platform
 import threading
 from collections import deque
@@ -72,6 +75,30 @@ def report_and_await(board, done, looks):
     return await_change(board, 0, done, looks)
 
 
+try:
+    current_core = ctypes.CDLL(None).sched_getcpu
+except (AttributeError, OSError, TypeError):  # only Linux tells, and lets a thread choose
+    current_core = None
+
+
+def keep_off_this_core(thread_id: int) -> None:
+    """Let a thread run on any core that this process may use, except the one that the caller is on.
+
+    The system likes to wake a thread on the core of whoever wakes it. There the two would take turns, for
+    some milliseconds, until it sees that another core has nothing to do.
+
+    >>> helper = Helper()
+    >>> keep_off_this_core(helper.thread.native_id)     # does nothing if there is no other core
+    >>> helper.give(None)
+    """
+    if current_core is None:
+        return
+    others = os.sched_getaffinity(0) - {current_core()}
+    if others:
+        with contextlib.suppress(OSError):  # the thread has ended, or may not be told
+            os.sched_setaffinity(thread_id, others)
+
+
 class Work:
     """One function to call on some ranges; whoever comes takes the next range.
 
@@ -123,6 +150,7 @@ class Helper:
         self.work = work
         self.board[0] = self.given
         if self.asleep:
+            keep_off_this_core(self.thread.native_id)
             self.bell.release()
 
     def join(self) -> BaseException | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 
@@ -12,7 +13,7 @@ if config.DISABLE_JIT:
     pytest.skip("looking without Python's lock needs the compiler", allow_module_level=True)
 
 from minicnn.kernels import threads
-from minicnn.kernels.team import Team, Work
+from minicnn.kernels.team import Helper, Team, Work, current_core, keep_off_this_core
 
 
 @pytest.fixture
@@ -92,6 +93,25 @@ def test_helpers_sleep_when_there_is_nothing_to_do(team):
     done = []
     team.share(lambda start, stop: done.append(start), [(0, 1), (1, 2)])  # and wake, or the caller does it
     assert sorted(done) == [0, 1]
+
+
+@pytest.mark.skipif(current_core is None, reason="only Linux lets a thread choose its core")
+def test_a_helper_that_is_woken_keeps_off_its_callers_core():
+    allowed = os.sched_getaffinity(0)
+    helper = Helper()
+    core = current_core()
+    try:
+        os.sched_setaffinity(0, {core})  # this thread stays where it is, and may tell the helper all cores
+        keep_off_this_core(helper.thread.native_id)
+        assert os.sched_getaffinity(helper.thread.native_id) == allowed  # no other core to go to
+        os.sched_setaffinity(0, allowed)
+        if len(allowed) > 1:
+            before, _ = current_core(), keep_off_this_core(helper.thread.native_id)
+            left_out = allowed - os.sched_getaffinity(helper.thread.native_id)
+            assert left_out in ({before}, {current_core()})  # the system may move this thread in between
+    finally:
+        os.sched_setaffinity(0, allowed)
+        helper.give(None)
 
 
 def test_dismissed_helpers_end():
