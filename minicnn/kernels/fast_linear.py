@@ -19,7 +19,7 @@ from numba import njit
 from minicnn.kernels.fast_conv import blocks_of_four
 from minicnn.kernels.planes import ready
 from minicnn.kernels.threads import share
-from minicnn.kernels.tiles import FILTERS, VECTORS, gather_tile, walk_tile
+from minicnn.kernels.tiles import FILTERS, VECTORS, gather_tile, walk_tiles
 from minicnn.kernels.vector import lanes_of, read, write
 
 
@@ -74,24 +74,22 @@ def _product(packed, lines, count, target, features, lanes, first, last):
     power of two apart, they would push each other out of the cache.
     """
     rows, tile = len(target) // features, VECTORS * lanes
-    once = rows <= FILTERS
+    blocks, once = (rows + FILTERS - 1) // FILTERS, rows <= FILTERS
     offsets = np.arange(count) * (features if once else tile)
     panel = np.empty(count * tile, lines.dtype)
-    four = np.empty(4 * tile, target.dtype)  # the last block may have fewer than four rows
+    sums = np.empty(blocks * FILTERS * tile, target.dtype)  # the last block may have fewer than four rows
     for number in range(first, last):
         start = min(number * tile, features - tile)
-        if not once:
+        if once:
+            walk_tiles(lines[start:], offsets, packed, 0, blocks, lanes, sums, tile)
+        else:
             for line in range(count):
                 for x in range(tile):
                     write(panel, line * tile + x, read(lines, line * features + start + x))
-        for a in range(0, rows, FILTERS):
-            if once:
-                walk_tile(lines[start:], offsets, 0, packed, 0, lanes, four, tile)
-            else:
-                walk_tile(panel, offsets, 0, packed, a * count, lanes, four, tile)
-            for u in range(min(FILTERS, rows - a)):
-                for x in range(tile):
-                    write(target, (a + u) * features + start + x, read(four, u * tile + x))
+            walk_tiles(panel, offsets, packed, 0, blocks, lanes, sums, tile)
+        for row in range(rows):
+            for x in range(tile):
+                write(target, row * features + start + x, read(sums, row * tile + x))
 
 
 def product(filters, lines):

@@ -30,31 +30,43 @@ import numpy as np
 from numba import njit
 
 from minicnn.kernels.rows import copy_rows, finish, finish_pooled, lay_out, line_of
-from minicnn.kernels.vector import broadcast, load, multiply_add, store, zeros
+from minicnn.kernels.vector import broadcast, load, multiply_add, read, store, zeros
 
 FILTERS, VECTORS = 4, 3  # the tile
+CACHED = 2**15  # sums that are kept in the cache until they are finished
 PLAIN, RELU, POOLED = 0, 1, 2  # what follows the sums: nothing, ReLU, or ReLU and 2x2 pooling
 
 
 @njit(cache=True, nogil=True)
-def walk_tile(cells, offsets, start, weights, first_weight, lanes, wide, width):
-    """Write the sums of 4 filters x 3 vectors of cells from `start` on into the 4 rows of `wide`."""
-    a0 = a1 = a2 = b0 = b1 = b2 = c0 = c1 = c2 = d0 = d1 = d2 = zeros(cells)
-    for tap in range(len(offsets)):
-        place, weight = start + offsets[tap], first_weight + 4 * tap
-        x0, x1, x2 = load(cells, place), load(cells, place + lanes), load(cells, place + 2 * lanes)
-        w = broadcast(weights, weight)
-        a0, a1, a2 = multiply_add(x0, w, a0), multiply_add(x1, w, a1), multiply_add(x2, w, a2)
-        w = broadcast(weights, weight + 1)
-        b0, b1, b2 = multiply_add(x0, w, b0), multiply_add(x1, w, b1), multiply_add(x2, w, b2)
-        w = broadcast(weights, weight + 2)
-        c0, c1, c2 = multiply_add(x0, w, c0), multiply_add(x1, w, c1), multiply_add(x2, w, c2)
-        w = broadcast(weights, weight + 3)
-        d0, d1, d2 = multiply_add(x0, w, d0), multiply_add(x1, w, d1), multiply_add(x2, w, d2)
-    for row, (v0, v1, v2) in enumerate(((a0, a1, a2), (b0, b1, b2), (c0, c1, c2), (d0, d1, d2))):
-        store(wide, row * width + start, v0)
-        store(wide, row * width + start + lanes, v1)
-        store(wide, row * width + start + 2 * lanes, v2)
+def walk_tiles(cells, offsets, weights, first, last, lanes, wide, length):
+    """Write the sums of the blocks first .. last - 1 of 4 filters into rows of `length` numbers of `wide`.
+
+    A tile's cells are read for all filters before the next tile's: they stay in the first cache, and the
+    weights, a sixth as many, come from the second.
+    """
+    taps = len(offsets)
+    for start in range(0, length, VECTORS * lanes):
+        for block in range(first, last):
+            weight = block * taps * 4
+            a0 = a1 = a2 = b0 = b1 = b2 = c0 = c1 = c2 = d0 = d1 = d2 = zeros(cells)
+            for tap in range(taps):
+                place = start + read(offsets, tap)
+                x0, x1, x2 = load(cells, place), load(cells, place + lanes), load(cells, place + 2 * lanes)
+                w = broadcast(weights, weight)
+                a0, a1, a2 = multiply_add(x0, w, a0), multiply_add(x1, w, a1), multiply_add(x2, w, a2)
+                w = broadcast(weights, weight + 1)
+                b0, b1, b2 = multiply_add(x0, w, b0), multiply_add(x1, w, b1), multiply_add(x2, w, b2)
+                w = broadcast(weights, weight + 2)
+                c0, c1, c2 = multiply_add(x0, w, c0), multiply_add(x1, w, c1), multiply_add(x2, w, c2)
+                w = broadcast(weights, weight + 3)
+                d0, d1, d2 = multiply_add(x0, w, d0), multiply_add(x1, w, d1), multiply_add(x2, w, d2)
+                weight += 4
+            row = (block - first) * 4 * length + start
+            for v0, v1, v2 in ((a0, a1, a2), (b0, b1, b2), (c0, c1, c2), (d0, d1, d2)):
+                store(wide, row, v0)
+                store(wide, row + lanes, v1)
+                store(wide, row + 2 * lanes, v2)
+                row += length
 
 
 @njit(cache=True, nogil=True)
@@ -73,23 +85,24 @@ def walk(
     cells = np.zeros(channels * plane + (VECTORS + 1) * lanes + width, source.dtype)
     tile = VECTORS * lanes
     length = ((rows - 1) * width + columns + tile - 1) // tile * tile
-    wide = np.empty(4 * length + width + 2 * lanes, source.dtype)
+    per_group = (filters + 3) // 4
+    strip = min(max(1, CACHED // (4 * length)), per_group)  # blocks whose sums fit in the second cache
+    wide = np.empty(strip * 4 * length + width + 2 * lanes, source.dtype)
     numbers = np.arange(5).astype(source.dtype)
     line = line_of(numbers, columns, lanes)
-    per_group = (filters + 3) // 4
     for n in range(images[0], images[1]):
-        laid_out = -1
-        for block in range(blocks[0], blocks[1]):
+        laid_out, block = -1, blocks[0]
+        while block < blocks[1]:
             group = block // per_group
             if group != laid_out:
                 laid_out = group
                 for c in range(channels):
                     number = n * source_shape[1] + group * channels + c
                     lay_out(source, number, source_shape[2:], cells, c * plane, *layout)
-            for start in range(0, length, tile):
-                walk_tile(cells, offsets, start, weights, block * len(offsets) * 4, lanes, wide, length)
-            begin = block % per_group * 4
-            for u in range(min(4, filters - begin)):
+            after = min(block + strip, blocks[1], (group + 1) * per_group)
+            walk_tiles(cells, offsets, weights, block, after, lanes, wide, length)
+            begin = (block - group * per_group) * 4
+            for u in range(min((after - block) * 4, filters - begin)):
                 f = group * filters + begin + u
                 written = n * target_shape[1] + f  # the number of the plane
                 if end == POOLED:
@@ -100,6 +113,7 @@ def walk(
                     place = (written * target_shape[2] + first[0]) * target_shape[3] + first[1]
                     apart = step[0] * target_shape[3], step[1]
                     finish(wide, u * length, width, bias, f, end == RELU, target, place, rows, columns, apart)
+            block = after
 
 
 @njit(cache=True, nogil=True)
