@@ -10,6 +10,8 @@ Along one axis, output cell ``o`` with tap ``k`` reads input cell ``o·stride + 
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 
 def conv_output_size(size: int, kernel: int, stride: int, padding: int, dilation: int) -> int:
     """Return ``⌊(size + 2·padding - dilation·(kernel - 1) - 1) / stride⌋ + 1``.
@@ -18,6 +20,17 @@ def conv_output_size(size: int, kernel: int, stride: int, padding: int, dilation
     3
     """
     return (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
+
+
+@lru_cache(maxsize=256)
+def conv_output_sizes(size, kernel_size, stride, padding, dilation) -> tuple[int, int]:
+    """Return height and width of a convolution's output; all arguments are pairs.
+
+    >>> conv_output_sizes((5, 4), (3, 3), (2, 1), (1, 1), (1, 1))
+    (3, 4)
+    """
+    rows, columns = map(conv_output_size, size, kernel_size, stride, padding, dilation)
+    return rows, columns
 
 
 def pool_output_size(

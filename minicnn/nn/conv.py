@@ -7,10 +7,10 @@ import math
 import numpy as np
 
 from minicnn import checks, kernels
-from minicnn.kernels.geometry import conv_output_size
+from minicnn.kernels.geometry import conv_output_sizes
 from minicnn.nn import init
 from minicnn.nn.module import Module, Parameter
-from minicnn.nn.padding import NUMPY_MODES, check_pads, pad2d, pad2d_backward
+from minicnn.nn.padding import NUMPY_MODES, check_pads, pad2d, pad2d_backward, split_padding
 
 LARGEST_WEIGHT = 2**31  # numbers; more is a slip of the pen, and would not fit into memory
 
@@ -160,16 +160,7 @@ class Conv2d(Module):
 
     def _pads(self) -> tuple[tuple | None, tuple[int, int]]:
         """Return what `pad2d` has to add (None for nothing), and what the kernels take as zero padding."""
-        if isinstance(self.padding, str):
-            reach = [d * (k - 1) for d, k in zip(self.dilation, self.kernel_size, strict=True)]
-            reach = reach if self.padding == "same" else [0, 0]
-            pads = tuple((r // 2, r - r // 2) for r in reach)
-        else:
-            pads = tuple((p, p) for p in self.padding)
-        symmetric = all(before == after for before, after in pads)
-        if symmetric and self.padding_mode == "zeros":
-            return None, (pads[0][0], pads[1][0])
-        return pads, (0, 0)
+        return split_padding(self.padding, self.padding_mode, self.kernel_size, self.dilation)
 
     def _check_arguments(self) -> None:
         if not isinstance(self.padding_mode, str) or self.padding_mode not in NUMPY_MODES:
@@ -213,16 +204,12 @@ class Conv2d(Module):
 
     def _check_fits(self, size: tuple[int, int], padding: tuple[int, int]) -> None:
         """Raise ValueError if the output would be empty; `size` is that of the image as it is padded."""
-        for a in range(2):
-            cells = conv_output_size(
-                size[a], self.kernel_size[a], self.stride[a], padding[a], self.dilation[a]
+        if min(conv_output_sizes(size, self.kernel_size, self.stride, padding, self.dilation)) < 1:
+            raise ValueError(
+                f"{self.who}: the kernel must fit into the padded input. Got kernel "
+                f"{self.kernel_size} with dilation {self.dilation} for {size[0] + 2 * padding[0]}x"
+                f"{size[1] + 2 * padding[1]} cells. Use a smaller kernel or more padding."
             )
-            if cells < 1:
-                raise ValueError(
-                    f"{self.who}: the kernel must fit into the padded input. Got kernel "
-                    f"{self.kernel_size} with dilation {self.dilation} for {size[0] + 2 * padding[0]}x"
-                    f"{size[1] + 2 * padding[1]} cells. Use a smaller kernel or more padding."
-                )
 
     def arguments(self) -> str:
         words = [f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}"]

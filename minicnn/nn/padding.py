@@ -8,9 +8,32 @@ circular     c d | a b c d | a b        the opposite edge
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 NUMPY_MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
+
+
+@lru_cache(maxsize=256)
+def split_padding(padding, mode: str, kernel_size: tuple, dilation: tuple) -> tuple[tuple | None, tuple]:
+    """Return what `pad2d` has to add (None for nothing), and what the kernels take as zero padding.
+
+    >>> split_padding("same", "zeros", (3, 5), (1, 1))
+    (None, (1, 2))
+    >>> split_padding("same", "zeros", (2, 1), (1, 1))          # one row below, none above
+    (((0, 1), (0, 0)), (0, 0))
+    """
+    if isinstance(padding, str):
+        reach = [d * (k - 1) for d, k in zip(dilation, kernel_size, strict=True)]
+        reach = reach if padding == "same" else [0, 0]
+        pads = tuple((r // 2, r - r // 2) for r in reach)
+    else:
+        pads = tuple((p, p) for p in padding)
+    symmetric = all(before == after for before, after in pads)
+    if symmetric and mode == "zeros":
+        return None, (pads[0][0], pads[1][0])
+    return pads, (0, 0)
 
 
 def pad2d(input: np.ndarray, pads: tuple, mode: str) -> np.ndarray:
