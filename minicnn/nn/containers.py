@@ -77,7 +77,7 @@ class Sequential(Module):
 
     def forward(self, input: np.ndarray) -> np.ndarray:
         """Return the last module's output."""
-        stages = fuse(list(self))
+        stages = fuse(self.children().values())
         for stage in stages:
             input = stage(input)
         if is_grad_enabled():
@@ -92,8 +92,8 @@ class Sequential(Module):
 
     def _backward_parameters(self, grad_output: np.ndarray) -> None:
         stages = self._latest_stages()
-        learns = [number for number, stage in enumerate(stages) if any(True for _ in stage.parameters())]
-        first = min(learns, default=0)
+        learns = (number for number, stage in enumerate(stages) if any(True for _ in stage.parameters()))
+        first = next(learns, 0)
         for stage in reversed(stages[first + 1 :]):
             grad_output = stage.backward(grad_output)
         for stage in stages[first : first + 1]:

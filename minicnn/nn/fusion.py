@@ -8,10 +8,12 @@ itself, or whose `saved` is needed, is first given what it would have saved.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
-from minicnn import checks, kernels
-from minicnn.kernels.geometry import conv_output_size
+from minicnn import kernels
+from minicnn.kernels.geometry import conv_output_sizes
 from minicnn.nn.activations import ReLU
 from minicnn.nn.conv import Conv2d
 from minicnn.nn.grad_mode import enable_grad, is_grad_enabled
@@ -45,22 +47,20 @@ class Fused:
         """Return the convolution's."""
         return list(self.layers[0].parameters())
 
-    @checks.without_warnings
     def __call__(self, input: np.ndarray) -> np.ndarray:
-        conv, *_, last = self.layers
-        if np.ndim(input) != 4:
+        conv, *others = self.layers
+        convolution = images, weight, _, stride, padding, dilation, _ = conv.convolution_of(input)
+        size = conv_output_sizes(images.shape[2:], weight.shape[2:], stride, padding, dilation)
+        pooled = len(others) == 2
+        if input.ndim != 4 or (pooled and min(size) < 2):  # then the pooling layer has something to say
             return self._one_by_one(input)
-        images, weight, *rest = conv.convolution_of(input)
-        size = output_size(images, weight, *rest[1:4])
-        if isinstance(last, MaxPool2d):
-            if min(size) < 2:  # the pooling layer has something to say
-                return self._one_by_one(input)
-            output, kept = kernels.conv2d_relu_max_pool2d(images, weight, *rest)
+        if pooled:
+            output, kept = kernels.conv2d_relu_max_pool2d(*convolution)
         else:
-            output = kept = kernels.conv2d_relu(images, weight, *rest)
+            output = kept = kernels.conv2d_relu(*convolution)
         if is_grad_enabled():
             self.input, self.kept = input, kept
-            for layer in self.layers:
+            for layer in others:
                 layer.save(output, fused=self)
             conv.saved = {"output_shape": (*output.shape[:2], *size), "dtype": output.dtype, "input": images}
             self.saved = [layer.saved for layer in self.layers]
@@ -101,38 +101,34 @@ class Fused:
         return kernels.relu_backward(grad_output, self.kept)
 
 
-def output_size(images, weight, stride, padding, dilation) -> list[int]:
-    """Return height and width of a convolution's output.
-
-    >>> output_size(np.zeros((1, 1, 5, 4)), np.zeros((1, 1, 3, 3)), (2, 1), (1, 1), (1, 1))
-    [3, 4]
-    """
-    geometry = zip(images.shape[2:], weight.shape[2:], stride, padding, dilation, strict=True)
-    return [conv_output_size(*axis) for axis in geometry]
-
-
 def watched(module: Module) -> bool:
     """Return whether something has put itself before the module's own methods."""
-    return "forward" in vars(module) or "backward" in vars(module)
+    own = vars(module)
+    return "forward" in own or "backward" in own
 
 
-def fuse(layers: list[Module]) -> list:
+def fuse(layers: Iterable[Module]) -> list:
     """Return the layers, with a `Fused` in place of those that are computed together.
 
     >>> fuse([ReLU(), Conv2d(1, 1, 3), ReLU(), MaxPool2d(3)])       # doctest: +ELLIPSIS
     [ReLU(), <minicnn.nn.fusion.Fused object at ...>, MaxPool2d(kernel_size=(3, 3), ...)]
     """
-    stages, number = [], 0
-    while number < len(layers):
-        run = layers[number : number + 1]
-        if kernels.FUSES and type(run[0]) is Conv2d:
-            run = layers[number : number + 3]
-            if len(run) == 3 and not (type(run[2]) is MaxPool2d and is_two_by_two(run[2])):
-                run = run[:2]
-            if len(run) < 2 or type(run[1]) is not ReLU or any(watched(layer) for layer in run):
-                run = run[:1]
-        stages.append(run[0] if len(run) == 1 else Fused(run))
-        number += len(run)
+    stages, before = [], None
+    for layer in layers:
+        kind = type(layer)
+        if (
+            kind is ReLU
+            and type(before) is Conv2d
+            and kernels.FUSES
+            and not (watched(before) or watched(layer))
+        ):
+            stages[-1] = before = Fused([before, layer])
+        elif kind is MaxPool2d and type(before) is Fused and is_two_by_two(layer) and not watched(layer):
+            before.layers.append(layer)
+            before = None
+        else:
+            stages.append(layer)
+            before = layer
     return stages
 
 

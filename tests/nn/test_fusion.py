@@ -99,6 +99,25 @@ def test_what_is_fused():
     assert kinds(Mine(1, 1, 3), relu, pool) == ["Mine", "ReLU", "MaxPool2d"]
     with relu.register_forward_hook(lambda *arrays: None):
         assert kinds(conv, relu, pool) == ["Conv2d", "ReLU", "MaxPool2d"]
+    with pool.register_forward_hook(lambda *arrays: None):
+        assert kinds(conv, relu, pool) == ["Fused", "MaxPool2d"]
+    assert kinds(conv, relu, pool, nn.MaxPool2d(2), nn.ReLU()) == ["Fused", "MaxPool2d", "ReLU"]
+
+
+def test_layers_replaced_and_edited_after_a_forward_are_seen():
+    model, images = mnist_cnn(rng=0), draws((2, 1, 28, 28), np.float32)
+    model(images)
+    model[2].stride = (1, 1)
+    model.add_module("5", nn.Identity())
+    model.add_module("7", nn.Linear(32 * 27 * 27, 10, rng=1))
+    grad = draws(model(images).shape, np.float32, seed=1)
+    assert [type(stage).__name__ for stage in model.saved["stages"]][:4] == [
+        "Fused",
+        "MaxPool2d",
+        "Fused",
+        "Identity",
+    ]
+    assert_same_bits(together(model, images, grad), one_by_one(model, images, grad))
 
 
 def test_a_hook_sees_every_layer_and_changes_nothing():
