@@ -25,8 +25,7 @@ def is_grad_enabled() -> bool:
     return _mode.enabled
 
 
-@contextlib.contextmanager
-def no_grad() -> Iterator[None]:
+def no_grad() -> contextlib.AbstractContextManager[None]:
     """Within this block a forward pass saves nothing: less memory, and no backward for it.
 
     What an earlier forward saved stays as it is.
@@ -41,12 +40,10 @@ def no_grad() -> Iterator[None]:
     >>> layer.saved
     {}
     """
-    with _switched(False):
-        yield
+    return _switched(False)
 
 
-@contextlib.contextmanager
-def enable_grad() -> Iterator[None]:
+def enable_grad() -> contextlib.AbstractContextManager[None]:
     """Within this block a forward pass saves what backward needs, also inside `no_grad`.
 
     Examples
@@ -55,8 +52,7 @@ def enable_grad() -> Iterator[None]:
     ...     is_grad_enabled()
     True
     """
-    with _switched(True):
-        yield
+    return _switched(True)
 
 
 @contextlib.contextmanager

@@ -126,13 +126,16 @@ class Module:
         return f'{type(self).__name__} "{self.name}"' if self.name else type(self).__name__
 
     def __setattr__(self, key: str, value) -> None:
-        if isinstance(value, Module | Parameter) and "saved" not in vars(self):
+        is_part = isinstance(value, (Module, Parameter))
+        if is_part and "saved" not in vars(self):
             raise RuntimeError(
                 f"{type(self).__name__}: a module needs its base before its parts. Got {key!r} first. "
                 "Call super().__init__() at the top of __init__."
             )
         object.__setattr__(self, key, value)
-        if isinstance(value, Module):  # children learn their place at once, so that messages can tell it
+        if is_part and isinstance(
+            value, Module
+        ):  # children learn their place at once, so that messages can tell it
             for path, module in self.named_modules():
                 module.name = f"{self.name}.{path}" if self.name and path else self.name or path
 

@@ -59,3 +59,16 @@ def test_no_grad_holds_for_its_thread_only():
     thread.join()
     assert seen == [False]
     assert "output" in layer.saved
+
+
+def test_a_function_may_be_decorated_and_called_twice():
+    layer = nn.ReLU()
+
+    @minicnn.no_grad()
+    def infer():
+        layer(np.ones(2))
+        return dict(layer.saved)
+
+    assert [infer(), infer()] == [{}, {}]
+    layer(np.ones(2))
+    assert layer.saved
