@@ -12,14 +12,15 @@ from minicnn.kernels.vector import read, write
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _adam(data, grad, mean, square, factors, first, last):
-    new_mean, keep, new_square, root, eps, rate = factors
+    new_mean, keep, new_square = factors[0], factors[1], factors[2]
+    growth, eps, rate = factors[3], factors[4], factors[5]
     for i in range(first, last):
         g = read(grad, i)
         m = read(mean, i) + new_mean * (g - read(mean, i))
         v = read(square, i) * keep + new_square * g * g
         write(mean, i, m)
         write(square, i, v)
-        write(data, i, read(data, i) - m / (np.sqrt(v) / root + eps) * rate)
+        write(data, i, read(data, i) - m / (np.sqrt(v) * growth + eps) * rate)
 
 
 def adam(data, grad, mean, square, largest, lr, betas, eps, step):
@@ -31,10 +32,9 @@ def adam(data, grad, mean, square, largest, lr, betas, eps, step):
     array([0.9])
     """
     arrays = (data, grad, mean, square)
-    if largest is not None or not all(a.flags.carray and a.dtype == data.dtype for a in arrays):
+    if largest is not None or not all([a.flags.carray and a.dtype == data.dtype for a in arrays]):
         elementwise.adam(*arrays, largest, lr, betas, eps, step)
         return
-    kind = data.dtype.type
-    factors = tuple(map(kind, elementwise.adam_factors(lr, betas, eps, step)))
-    flat = tuple(array.reshape(-1) for array in arrays)
+    factors = np.array(elementwise.adam_factors(lr, betas, eps, step), data.dtype)
+    flat = [array.reshape(-1) for array in arrays]
     share(lambda first, last: _adam(*flat, factors, first, last), data.size, data.size)
