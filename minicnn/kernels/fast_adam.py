@@ -32,7 +32,7 @@ def adam(data, grad, mean, square, largest, lr, betas, eps, step):
     array([0.9])
     """
     arrays = (data, grad, mean, square)
-    if largest is not None or not all([a.flags.carray and a.dtype == data.dtype for a in arrays]):
+    if largest is not None or not all(a.flags.carray and a.dtype == data.dtype for a in arrays):
         elementwise.adam(*arrays, largest, lr, betas, eps, step)
         return
     factors = np.array(elementwise.adam_factors(lr, betas, eps, step), data.dtype)
