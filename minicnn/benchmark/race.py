@@ -7,7 +7,8 @@
 Before a turn all rest until no thread computes any more: torch's second thread spins for some 10 ms after
 its work is done, OpenBLAS's for 30, and whoever came next would have to share the core with it. Then comes
 a run that is not timed, because a racer's data have left the caches, and its threads sleep. A racer that
-takes microseconds is run several times a turn, so that the clock's own cost does not count.
+takes microseconds is run for two milliseconds before it is timed, and for two more on the clock: as in a
+training loop, where one step follows the other, and not as it is once after a sleep.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-SHORTEST = 0.5e-3  # seconds that a timed run lasts at least; reading the clock costs some 50 ns
-SETTLE = 20e-3  # a racer quicker than this makes an untimed run first; for a slower one it changes nothing
+SHORTEST = 2e-3  # seconds of runs before the clock starts, and again until it stops
+SETTLE = 20e-3  # a racer quicker than this makes untimed runs first; for a slower one it changes nothing
 WINDOW, IDLE = 5e-3, 3e-4  # the system counts a running thread's time every 4 ms or more often
 FEWEST = 5  # runs that even a very slow racer makes
 
@@ -153,9 +154,9 @@ def _turn(racer: Racer, estimate: float, clock: Callable[[], float]) -> float:
     if racer.before is not None:
         racer.before()
     rest()
-    if estimate < SETTLE:
-        racer.run()
     count = max(1, math.ceil(SHORTEST / max(estimate, 1e-7)))
+    for _ in range(count if estimate < SETTLE else 0):
+        racer.run()
     began = clock()
     for _ in range(count):
         racer.run()

@@ -47,11 +47,25 @@ def test_the_warm_up_is_not_counted():
     assert times["a"].seconds == [1.0] * 4
 
 
-def test_a_quick_racer_makes_an_untimed_run_and_several_timed_ones():
+def test_a_very_quick_racer_runs_two_milliseconds_untimed_and_two_timed():
     clock = Clock()
     times = race([clock.racer("a", 0.0001)], runs=2, warm_up=1, patience=1e9, clock=clock)
-    assert len(clock.log) == 1 + 2 * (1 + 5)  # 5 · 0.1 ms reach half a millisecond
+    assert len(clock.log) == 1 + 2 * (20 + 20)  # 20 · 0.1 ms are two milliseconds
     assert times["a"].median == pytest.approx(0.0001)
+
+
+def test_the_untimed_runs_of_a_turn_are_not_counted():
+    clock = Clock()
+    seconds = [0.001, 0.005, 0.005, 0.001]  # warm-up, two that are slow after the rest, all others
+    times = race([clock.racer("a", *seconds)], runs=1, warm_up=1, patience=1e9, clock=clock)
+    assert times["a"].seconds == [pytest.approx(0.001)]
+
+
+@pytest.mark.parametrize(("seconds", "runs"), [(0.01, 1 + 1), (0.03, 1)])
+def test_a_racer_of_some_milliseconds_runs_once_untimed_and_a_slow_one_at_once(seconds, runs):
+    clock = Clock()
+    race([clock.racer("a", seconds)], runs=1, warm_up=1, patience=1e9, clock=clock)
+    assert len(clock.log) == 1 + runs
 
 
 def test_a_slow_racer_leaves_but_not_before_five_runs():
