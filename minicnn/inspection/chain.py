@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from minicnn import checks
-from minicnn.inspection.explainers.losses import log_softmax
+from minicnn import checks, nn
+from minicnn.inspection.explainers.losses import log_softmax, truth_of
 from minicnn.inspection.letters import numbers, picture, strength
 from minicnn.inspection.page import Page, Section, largest, position, short
 from minicnn.inspection.table import span
@@ -100,8 +100,8 @@ class Story(Page):
         step = self.loss
         batch = f"loss of the batch, {step.module!r}: {short(np.mean(step.output))}"
         lines = [batch] if np.ndim(step.output) == 0 else [f"{batch} (mean of the losses)"]
-        if "truth" in step.saved and self.logits.ndim == 1:
-            truth = np.float64(step.saved["truth"][self.image])
+        if isinstance(step.module, nn.CrossEntropyLoss) and self.logits.ndim == 1:
+            truth = truth_of(step)[self.image]
             surprise = -log_softmax(self.logits, 0)
             own = float(np.where(truth == 0, 0, truth * surprise).sum())
             lines.append(f"of this image: Σ truth·(-log p) = {short(own)}, {self._named(truth)}")

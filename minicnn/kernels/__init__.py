@@ -21,6 +21,9 @@ Arguments named `stride`, `padding`, `dilation` and `kernel_size` are pairs (hei
     linear_grad_weight(grad_output, input)                                               -> grad_weight
     relu(input)                                                                          -> output
     relu_backward(grad_output, output)                                                   -> grad_input
+    are_classes(indexes, classes)                                                        -> bool
+    cross_entropy(logits, targets, probabilities)                    -> losses; fills probabilities
+    cross_entropy_backward(probabilities, targets, factors)                              -> grad_logits
     adam(data, grad, mean, square, largest, lr, betas, eps, step)                        in place
 
 `bias` may be None. `indices` (int64) count row·W + column in the unpadded plane, as in torch.
@@ -32,10 +35,12 @@ from numba import config
 if config.DISABLE_JIT:  # vectors need the compiler; loops can be stepped through
     from minicnn.kernels import elementwise as relus
     from minicnn.kernels import jitted as rung
+    from minicnn.kernels import softmax
     from minicnn.kernels.elementwise import adam
 else:
     from minicnn.kernels import fast as rung
     from minicnn.kernels import fast_relu as relus
+    from minicnn.kernels import fast_softmax as softmax
     from minicnn.kernels.fast_adam import adam
 
 conv2d = rung.conv2d
@@ -49,6 +54,9 @@ linear_grad_input = rung.linear_grad_input
 linear_grad_weight = rung.linear_grad_weight
 relu = relus.relu
 relu_backward = relus.relu_backward
+are_classes = softmax.are_classes
+cross_entropy = softmax.cross_entropy
+cross_entropy_backward = softmax.cross_entropy_backward
 
 FUSES = not config.DISABLE_JIT  # whether there are the following, which do several of these at once
 if FUSES:
@@ -58,10 +66,13 @@ if FUSES:
 
 __all__ = [
     "adam",
+    "are_classes",
     "conv2d",
     "conv2d_grad_bias",
     "conv2d_grad_input",
     "conv2d_grad_weight",
+    "cross_entropy",
+    "cross_entropy_backward",
     "linear",
     "linear_grad_input",
     "linear_grad_weight",

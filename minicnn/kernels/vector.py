@@ -14,6 +14,12 @@ for. A vector has as many lanes as the machine's registers hold (8 float32 with 
     v = evens(a, b), odds(a, b)     every second lane of the two laid end to end, from the first or second on
     v = winner(a, b, c, d)          c where a > b or a is NaN, else d
     v = unless_zero(a, c, d)        c where a > 0 or a is NaN, else d
+    v = add(a, b), subtract(a, b)   a + b, a - b
+    v = exp(a)                      e to the a, where a is 0 or less, or NaN (see `exponential`)
+    v = larger(a, b)                a where a > b, else b, also if one is NaN
+    v = total(a)                    the sum of all lanes, in every lane
+    v = largest(a)                  the largest of all lanes, in every lane, if none is NaN
+    x = first(a)                    one number: that of the first lane
 
     x = read(array, i)              one number: array[i] without asking whether i is negative,
     write(array, i, x)              a question that keeps LLVM from making vectors of a plain loop
@@ -30,6 +36,8 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, register_model
+
+from minicnn.kernels.exponential import exponential
 
 
 def register_bytes() -> int:
@@ -204,6 +212,72 @@ def unless_zero(typing, a, c, d):
         return builder.select(builder.fcmp_ordered("<=", arguments[0], nothing), arguments[2], arguments[1])
 
     return a(a, a, a), generate
+
+
+def _lane_by_lane(name: str):
+    """Return the intrinsic that does one of LLVM's operations on two vectors."""
+
+    def intrinsic_of(typing, a, b):
+        def generate(context, builder, signature, arguments):
+            return getattr(builder, name)(*arguments)
+
+        return a(a, a), generate
+
+    return intrinsic(intrinsic_of)
+
+
+add, subtract = _lane_by_lane("fadd"), _lane_by_lane("fsub")
+
+
+def _all_lanes(combine):
+    """Return the intrinsic that combines all lanes: neighbours first, then pairs, then fours, ..."""
+
+    def intrinsic_of(typing, a):
+        def generate(context, builder, signature, arguments):
+            (value,) = arguments
+            numbers, apart = ir.VectorType(ir.IntType(32), a.lanes), 1
+            while apart < a.lanes:
+                turned = ir.Constant(numbers, [(lane + apart) % a.lanes for lane in range(a.lanes)])
+                value, apart = (
+                    combine(builder, value, builder.shuffle_vector(value, value, turned)),
+                    2 * apart,
+                )
+            return value
+
+        return a(a), generate
+
+    return intrinsic(intrinsic_of)
+
+
+def _larger(builder, a, b):
+    return builder.select(builder.fcmp_ordered(">", a, b), a, b)
+
+
+@intrinsic
+def larger(typing, a, b):
+    def generate(context, builder, signature, arguments):
+        return _larger(builder, *arguments)
+
+    return a(a, a), generate
+
+
+total, largest = _all_lanes(lambda builder, a, b: builder.fadd(a, b)), _all_lanes(_larger)
+
+
+@intrinsic
+def first(typing, a):
+    def generate(context, builder, signature, arguments):
+        return builder.extract_element(arguments[0], ir.Constant(ir.IntType(32), 0))
+
+    return a.dtype(a), generate
+
+
+@intrinsic
+def exp(typing, a):
+    def generate(context, builder, signature, arguments):
+        return exponential(builder, arguments[0], a)
+
+    return a(a), generate
 
 
 @intrinsic

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from minicnn import checks, functional
+from minicnn import checks, functional, kernels
+from minicnn.nn.grad_mode import is_grad_enabled
 from minicnn.nn.losses import Loss
 
 
@@ -196,6 +197,13 @@ class CrossEntropyLoss(_ClassLoss):
     def forward(self, logits: np.ndarray, targets: np.ndarray):
         """Return the reduced losses."""
         self.check_scores(logits, "logits")
+        indexes = self._plain_indexes(logits, targets)
+        if indexes is not None:
+            probabilities = np.empty(logits.shape, logits.dtype) if is_grad_enabled() else None
+            losses = kernels.cross_entropy(logits, indexes, probabilities)
+            rows = float(len(logits))
+            self.save(probabilities=probabilities, targets=indexes, weight_sum=rows)
+            return self.reduce(losses, rows)
         probable = (
             isinstance(targets, np.ndarray) and targets.dtype.kind == "f" and targets.shape == logits.shape
         )
@@ -222,6 +230,11 @@ class CrossEntropyLoss(_ClassLoss):
     @checks.without_warnings
     def backward(self, grad_output=None) -> np.ndarray:
         """Return the gradient of the logits: ``(p · Σ_j truth_j - truth)`` times the reduction's factor."""
+        probabilities = self.saved.get("probabilities")
+        if probabilities is not None:
+            targets, rows = self.saved["targets"], self.saved["weight_sum"]
+            factor = self.factor(grad_output, targets.shape, probabilities.dtype, rows)
+            return kernels.cross_entropy_backward(probabilities, targets, factor.reshape(-1))
         logits = self.saved.get("logits", np.zeros(1, np.float32))
         axis = class_axis(logits)
         shape = logits.shape[:axis] + logits.shape[axis + 1 :]
@@ -233,6 +246,18 @@ class CrossEntropyLoss(_ClassLoss):
         grad *= np.expand_dims(factor, axis) if np.ndim(factor) else factor
         counted = self._counted(self.saved["targets"])
         return grad if counted is True else np.where(np.expand_dims(counted, axis), grad, 0)
+
+    def _plain_indexes(self, logits: np.ndarray, targets) -> np.ndarray | None:
+        """Return the targets as int64 if there is a kernel for them: classes of (N, C), and all count alike."""
+        if self.weight is not None or self.label_smoothing or logits.ndim != 2:
+            return None
+        if not isinstance(targets, np.ndarray) or targets.dtype.kind not in "iu" or targets.ndim != 1:
+            return None
+        rows, classes = logits.shape
+        if len(targets) != rows or 0 <= self.ignore_index < classes:
+            return None
+        indexes = targets.astype(np.int64)  # a copy: who changes the targets now leaves backward as it is
+        return indexes if kernels.are_classes(indexes, classes) else None
 
     def _counted(self, targets: np.ndarray):
         """Return which rows count: all of them, or those whose index is not the ignored one."""

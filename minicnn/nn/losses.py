@@ -10,6 +10,8 @@ With ``reduction="none"`` the loss is an array, and `backward` takes the gradien
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from minicnn import checks
@@ -68,7 +70,7 @@ class Loss:
         """
         if self.reduction == "none":
             return losses
-        total = float(losses.sum(dtype=np.float64))
+        total = float(np.add.reduce(losses, axis=None, dtype=np.float64))
         if self.reduction == "sum":
             return total
         return float(np.float64(total) / np.float64(losses.size if weight_sum is None else weight_sum))
@@ -94,7 +96,7 @@ class Loss:
             return grad_output.astype(dtype, copy=False)
         scale = 1.0 if grad_output is None else float(grad_output)
         if self.reduction == "mean":
-            count = float(np.prod(shape)) if weight_sum is None else weight_sum
+            count = float(math.prod(shape)) if weight_sum is None else weight_sum
             scale = np.float64(scale) / np.float64(count)
         return dtype.type(scale)
 

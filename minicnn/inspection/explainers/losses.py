@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from minicnn import functional
 from minicnn.inspection.explainers.common import explain_sum
 from minicnn.inspection.explainers.registry import register
 from minicnn.inspection.explanation import Explanation, as_terms, number
@@ -35,6 +36,13 @@ def log_softmax(logits: np.ndarray, axis: int) -> np.ndarray:
     return shifted - np.log(np.exp(shifted).sum(axis=axis, keepdims=True))
 
 
+def truth_of(step) -> np.ndarray:
+    """Return what each class ought to have, times its weight: 1 at the target, if nothing else was saved."""
+    if "truth" in step.saved:
+        return np.float64(step.saved["truth"])
+    return functional.one_hot(step.saved["targets"], step.input.shape[1], dtype=np.float64)
+
+
 def row_sums(logits: np.ndarray) -> list[str]:
     """Return how the log-sum-exp of the first rows comes about."""
     lines = []
@@ -47,7 +55,7 @@ def row_sums(logits: np.ndarray) -> list[str]:
 
 def cross_entropy_output(step, index: tuple) -> Explanation:
     """loss = Σ truth·(log Σ exp(z) - z) / Σ weight, over rows and classes"""
-    logits, truth = step.input, np.float64(step.saved["truth"])
+    logits, truth = step.input, truth_of(step)
     axis = class_axis(logits)
     surprise = -log_softmax(logits, axis)
     share = 1 / divisor(step, truth.shape, step.saved["weight_sum"])
@@ -81,7 +89,7 @@ def cross_entropy_output(step, index: tuple) -> Explanation:
 
 def cross_entropy_grad_input(step, index: tuple) -> Explanation:
     """grad[n, j] = (p[n, j]·Σ_k truth[n, k] - truth[n, j]) / Σ weight"""
-    logits, truth = step.input, np.float64(step.saved["truth"])
+    logits, truth = step.input, truth_of(step)
     axis = class_axis(logits)
     row = (*index[:axis], slice(None), *index[axis + 1 :])
     p = np.exp(log_softmax(logits[row], 0))[index[axis]]
