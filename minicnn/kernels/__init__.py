@@ -21,6 +21,9 @@ Arguments named `stride`, `padding`, `dilation` and `kernel_size` are pairs (hei
     linear_grad_weight(grad_output, input)                                               -> grad_weight
     relu(input)                                                                          -> output
     relu_backward(grad_output, output)                                                   -> grad_input
+    batch_norm(input, given, weight, bias, eps)                      -> output, mean, variance, inv_std
+    batch_norm_backward(grad_output, input, mean, inv_std, weight, own)
+                                                                     -> grad_input, grad_weight, grad_bias
     are_classes(indexes, classes)                                                        -> bool
     cross_entropy(logits, targets, probabilities)                    -> losses; fills probabilities
     cross_entropy_backward(probabilities, targets, factors)                              -> grad_logits
@@ -35,12 +38,14 @@ from numba import config
 if config.DISABLE_JIT:  # vectors need the compiler; loops can be stepped through
     from minicnn.kernels import elementwise as relus
     from minicnn.kernels import jitted as rung
-    from minicnn.kernels import softmax
+    from minicnn.kernels import norm as norms
+    from minicnn.kernels import softmax as softmaxes
     from minicnn.kernels.elementwise import adam
 else:
     from minicnn.kernels import fast as rung
+    from minicnn.kernels import fast_norm as norms
     from minicnn.kernels import fast_relu as relus
-    from minicnn.kernels import fast_softmax as softmax
+    from minicnn.kernels import fast_softmax as softmaxes
     from minicnn.kernels.fast_adam import adam
 
 conv2d = rung.conv2d
@@ -54,9 +59,11 @@ linear_grad_input = rung.linear_grad_input
 linear_grad_weight = rung.linear_grad_weight
 relu = relus.relu
 relu_backward = relus.relu_backward
-are_classes = softmax.are_classes
-cross_entropy = softmax.cross_entropy
-cross_entropy_backward = softmax.cross_entropy_backward
+are_classes = softmaxes.are_classes
+batch_norm = norms.batch_norm
+batch_norm_backward = norms.batch_norm_backward
+cross_entropy = softmaxes.cross_entropy
+cross_entropy_backward = softmaxes.cross_entropy_backward
 
 FUSES = not config.DISABLE_JIT  # whether there are the following, which do several of these at once
 if FUSES:
@@ -67,6 +74,8 @@ if FUSES:
 __all__ = [
     "adam",
     "are_classes",
+    "batch_norm",
+    "batch_norm_backward",
     "conv2d",
     "conv2d_grad_bias",
     "conv2d_grad_input",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from minicnn import checks
+from minicnn import checks, kernels
 from minicnn.nn.module import Module, Parameter
 
 
@@ -41,59 +41,52 @@ class _BatchNorm(Module):
     def forward(self, input: np.ndarray) -> np.ndarray:
         """Return ``(input - mean) · inv_std · weight + bias``, channel by channel."""
         self._check_input(input)
-        use_batch = self.training or not self.track_running_stats
+        use_batch, given = self.training or not self.track_running_stats, None
         if use_batch:
-            mean, variance = self._batch_statistics(input)
+            self._check_count(input)
         else:  # copies, because they are saved and the next training batch changes the buffers
-            mean, variance = self.running_mean.copy(), self.running_var.copy()
-        inv_std = 1 / np.sqrt(variance + self.eps)
-        normalised = (input - _along(mean, input)) * _along(inv_std, input)
-        output = normalised
-        if self.affine:
-            output = normalised * _along(self.weight.data, input) + _along(self.bias.data, input)
-        self.save(
-            output, normalised=normalised, mean=mean, variance=variance, inv_std=inv_std, use_batch=use_batch
-        )
+            given = self.running_mean.copy(), self.running_var.copy()
+        weight, bias = self._scale_and_shift(input.dtype)
+        output, mean, variance, inv_std = kernels.batch_norm(input, given, weight, bias, self.eps)
+        if self.training and self.track_running_stats:
+            self._follow(mean, variance, input.size // self.num_features)
+        self.save(output, input=input, mean=mean, variance=variance, inv_std=inv_std, use_batch=use_batch)
         return output
 
     @checks.without_warnings
     def backward(self, grad_output: np.ndarray) -> np.ndarray:
         """Return the gradient of the input; add to `weight.grad` and `bias.grad`."""
         saved = self.recall(grad_output)
-        normalised = saved["normalised"]
-        grad_normalised = grad_output
+        weight, _ = self._scale_and_shift(grad_output.dtype)
+        channel = saved["mean"], saved["inv_std"], weight
+        grad_input, grad_weight, grad_bias = kernels.batch_norm_backward(
+            grad_output, saved["input"], *channel, saved["use_batch"]
+        )
         if self.affine:
-            self.weight.accumulate(_sum(grad_output * normalised))
-            self.bias.accumulate(_sum(grad_output))
-            grad_normalised = grad_output * _along(self.weight.data, grad_output)
-        inv_std = _along(saved["inv_std"], grad_output)
-        direct = grad_normalised * inv_std
-        if not saved["use_batch"]:  # the running statistics do not depend on this input
-            return direct
-        # A number also moves the mean, by 1/m, and thereby all m numbers of its channel, the other way ...
-        through_mean = -inv_std * _along(_mean(grad_normalised), grad_output)
-        # ... and the variance, by 2/m of its distance from the mean, which draws all of them together.
-        pull = _along(_mean(grad_normalised * normalised), grad_output)
-        through_variance = -inv_std * normalised * pull
-        return direct + through_mean + through_variance
+            self.weight.accumulate(grad_weight)
+            self.bias.accumulate(grad_bias)
+        return grad_input
 
-    def _batch_statistics(self, input: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the batch's mean and biased variance, and bring the running ones forward."""
-        m = input.size // self.num_features
-        if m == 1:
+    def _scale_and_shift(self, dtype) -> tuple[np.ndarray, np.ndarray]:
+        """Return weight and bias, or what stands for them: ones and zeros."""
+        if self.affine:
+            return self.weight.data, self.bias.data
+        return np.ones(self.num_features, dtype), np.zeros(self.num_features, dtype)
+
+    def _follow(self, mean: np.ndarray, variance: np.ndarray, m: int) -> None:
+        """Bring the running statistics forward to those of a batch with m numbers a channel."""
+        self.num_batches_tracked[...] += 1
+        if m:
+            factor = 1 / int(self.num_batches_tracked) if self.momentum is None else self.momentum
+            self.running_mean[...] = (1 - factor) * self.running_mean + factor * mean
+            self.running_var[...] = (1 - factor) * self.running_var + factor * (variance * (m / (m - 1)))
+
+    def _check_count(self, input: np.ndarray) -> None:
+        if input.size == self.num_features:
             raise ValueError(
                 f"{self.who}: training needs more than one value in each channel. Got shape {input.shape}. "
                 "Pass a larger batch (DataLoader(..., drop_last=True)), or call model.eval() first."
             )
-        mean = _mean(input)
-        variance = _mean(np.square(input - _along(mean, input)))
-        if self.training and self.track_running_stats:
-            self.num_batches_tracked[...] += 1
-            if m:
-                factor = 1 / int(self.num_batches_tracked) if self.momentum is None else self.momentum
-                self.running_mean[...] = (1 - factor) * self.running_mean + factor * mean
-                self.running_var[...] = (1 - factor) * self.running_var + factor * (variance * (m / (m - 1)))
-        return mean, variance
 
     def _check_input(self, input: np.ndarray) -> None:
         checks.as_float_array(self.who, "input", input)
@@ -117,23 +110,6 @@ class _BatchNorm(Module):
             f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
             f"track_running_stats={self.track_running_stats}"
         )
-
-
-def _along(channels: np.ndarray, array: np.ndarray) -> np.ndarray:
-    """Return one number a channel in a shape that lies along axis 1 of `array`."""
-    return channels.reshape(1, -1, *[1] * (array.ndim - 2))  # (1, C, 1, ...)
-
-
-def _sum(array: np.ndarray) -> np.ndarray:
-    """Return the sum of every channel, added up in float64 as torch does, in the array's dtype."""
-    return array.sum(axis=(0, *range(2, array.ndim)), dtype=np.float64).astype(array.dtype)  # (C,)
-
-
-def _mean(array: np.ndarray) -> np.ndarray:
-    """Return the mean of every channel, likewise; 0 if there are no numbers."""
-    m = max(array.size // array.shape[1], 1)
-    total = array.sum(axis=(0, *range(2, array.ndim)), dtype=np.float64)  # (C,)
-    return (total / m).astype(array.dtype)
 
 
 class BatchNorm1d(_BatchNorm):
