@@ -12,6 +12,8 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
+from minicnn.interop.torch import is_installed
+
 FOLDER = Path(__file__).parent.parent / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 pytestmark = pytest.mark.skipif(not FOLDER.exists(), reason="the package is installed without its repository")
@@ -63,8 +65,11 @@ def pictures(cell) -> int:
     return sum("image/png" in output.get("data", {}) for output in cell.get("outputs", []))
 
 
-def run(notebook, folder: Path) -> None:
-    """Run a notebook from top to bottom in a fresh kernel; it must show the pictures that it was saved with."""
+def run(notebook, folder: Path):
+    """Run a notebook from top to bottom in a fresh kernel; it must show the pictures that it was saved with.
+
+    Return it with what it printed.
+    """
     saved = [pictures(cell) for cell in notebook.cells]
     notebook = copy.deepcopy(notebook)
     cells = [new_code_cell(WATCH), *notebook.cells, new_code_cell(LABELLED)]
@@ -73,6 +78,14 @@ def run(notebook, folder: Path) -> None:
     nbclient.NotebookClient(watched, timeout=300, kernel_name="python3", resources=resources).execute()
     shown = [pictures(cell) for cell in watched.cells[1:-1]]
     assert shown == saved, f"pictures of each cell: saved with {saved}, now {shown}"
+    return watched
+
+
+def without_outputs(notebook):
+    """Return a notebook as one that shows nothing."""
+    for cell in code_cells(notebook):
+        cell.outputs = []
+    return notebook
 
 
 def check_frame(notebook) -> None:
@@ -162,7 +175,22 @@ def test_it_is_whole_and_plain(path):
 def test_it_runs_from_top_to_bottom(path, tmp_path, monkeypatch):
     monkeypatch.delenv("MPLBACKEND", raising=False)  # a notebook draws its pictures into itself
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path))  # nobody's own start-up files
-    run(read(path), tmp_path)
+    skips = ABOUT_TORCH in path.stem and not is_installed()
+    run(without_outputs(read(path)) if skips else read(path), tmp_path)
+
+
+@pytest.mark.slow
+def test_the_notebook_about_torch_skips_kindly_without_it(tmp_path, monkeypatch):
+    monkeypatch.delenv("MPLBACKEND", raising=False)
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
+    (path,) = (path for path in NOTEBOOKS if ABOUT_TORCH in path.stem)
+    notebook = without_outputs(read(path))
+    notebook.cells.insert(
+        0, new_code_cell("import sys\nsys.modules['torch'] = None  # as if it were not there")
+    )
+    outputs = [output for cell in code_cells(run(notebook, tmp_path)) for output in cell.outputs]
+    assert [output.output_type for output in outputs] == ["stream"], outputs
+    assert outputs[0].text.startswith("PyTorch is not installed here, so the cells below do nothing.")
 
 
 # The checks reject what they are there for.
