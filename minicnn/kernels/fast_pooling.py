@@ -1,6 +1,18 @@
-"""Max pooling of the fast rung: 2x2 windows in vectors, others in the readable rung's long rows, both shared."""
+"""Max pooling of the fast rung: all windows of a row at once in vectors, tap by tap; the planes are shared.
+
+The plane is copied into a wider one with -∞ around it, so that no window hangs over an edge. With a stride
+of 2, a tap's cells are every second one of two vectors; with a larger one the columns are dealt into piles:
+
+    stride 2     a b c d e f g h    tap 0: a c e g    tap 1: b d f h
+    stride 3     a b c d e f g h    piles  a d g | b e h | c f
+
+What is kept beside the largest number is not which tap it came from, but how far that lies behind the
+window's corner: a whole number, exact in a float, and the index is the corner's plus this.
+"""
 
 from __future__ import annotations
+
+from functools import lru_cache
 
 import numpy as np
 from numba import njit
@@ -10,17 +22,87 @@ from minicnn.kernels.geometry import pool_output_size
 from minicnn.kernels.planes import ready
 from minicnn.kernels.rows import finish_pooled, line_of
 from minicnn.kernels.threads import share
-from minicnn.kernels.vector import lanes_of, read, write
+from minicnn.kernels.vector import broadcast, evens, lanes_of, load, read, store, winner, write
+
+EXACT = 2**24  # whole numbers up to here are exact in float32, too
 
 
 @njit(cache=True, nogil=True)
-def _max_pool2d_backward(grad_output, indices, grad_input, first, last):
-    """Give every window's gradient to its winner, in the planes first .. last - 1."""
+def _max_pool2d_backward(grad_output, indices, grad_input, cells, pixels, first, last):
+    """Give every window's gradient to its winner, in the planes first .. last - 1; all three are flat."""
+    nothing = grad_input.dtype.type(0)
     for p in range(first, last):
-        target = grad_input[p]
-        for cell in range(grad_output.shape[1]):
-            if 0 <= indices[p, cell] < len(target):
-                target[indices[p, cell]] += grad_output[p, cell]
+        for i in range(p * pixels, (p + 1) * pixels):
+            write(grad_input, i, nothing)
+        for cell in range(p * cells, (p + 1) * cells):
+            index = read(indices, cell)
+            if 0 <= index < pixels:
+                place = p * pixels + index
+                write(grad_input, place, read(grad_input, place) + read(grad_output, cell))
+
+
+@njit(cache=True, nogil=True)
+def _copy_rows(input, begin, plane, place, rows, columns, W, width, lanes):
+    """Copy rows of `columns` numbers, W apart, to rows `width` apart; a row's last vector ends with the row."""
+    for y in range(rows):
+        at, to = begin + y * W, place + y * width
+        if columns < lanes:
+            for x in range(columns):
+                write(plane, to + x, read(input, at + x))
+        else:
+            for x in range(0, columns - lanes, lanes):
+                store(plane, to + x, load(input, at + x))
+            store(plane, to + columns - lanes, load(input, at + columns - lanes))
+
+
+@njit(cache=True, nogil=True)
+def _deal_rows(input, begin, plane, place, rows, columns, W, width, left, piles):
+    """Copy rows so that the columns of a pile lie side by side; `left` columns of padding come before."""
+    length = width // piles
+    for y in range(rows):
+        at, to = begin + y * W, place + y * width
+        for pile in range(piles):
+            x, card = (pile - left) % piles, pile * length + (left + (pile - left) % piles) // piles
+            while x < columns:
+                write(plane, to + card, read(input, at + x))
+                x, card = x + piles, card + 1
+
+
+@njit(cache=True, nogil=True)
+def _max_pool2d(input, output, indices, offsets, places, starts, corners, shape, lanes, first, last):
+    """Fill output and indices for the planes first .. last - 1; all arrays are flat.
+
+    A tap lies at `offsets` behind its window's corner in the padded plane, at `places` in the input;
+    `starts` has the place of each window's first tap that meets a pixel.
+
+    The vector behind a row's last window runs into the next row, which is computed later.
+    """
+    (H, W), (rows, columns), (top, left), (down, right), (height, width), (H_out, W_out), piles = shape
+    taps, cells = len(offsets), H_out * W_out
+    outside = height * width
+    plane = np.full(outside + 2 * lanes, -np.inf, input.dtype)
+    best, behind = np.empty(cells + lanes, input.dtype), np.empty(cells + lanes, input.dtype)
+    for p in range(first, last):
+        if piles > 1:
+            _deal_rows(input, p * H * W, plane, top * width, rows, columns, W, width, left, piles)
+        else:
+            _copy_rows(input, p * H * W, plane, top * width + left, rows, columns, W, width, lanes)
+        for y in range(H_out):
+            for x in range(0, W_out, lanes):
+                corner = y * down * width + x * right
+                most, place = broadcast(plane, outside), load(starts, y * W_out + x)
+                for t in range(taps):
+                    at = corner + offsets[t]
+                    numbers = load(plane, at)
+                    if right == 2:
+                        numbers = evens(numbers, load(plane, at + lanes))
+                    place = winner(numbers, most, broadcast(places, t), place)
+                    most = winner(numbers, most, numbers, most)
+                store(best, y * W_out + x, most)
+                store(behind, y * W_out + x, place)
+        for i in range(cells):
+            write(output, p * cells + i, read(best, i))
+            write(indices, p * cells + i, read(corners, i) + np.int64(read(behind, i)))
 
 
 @njit(cache=True, nogil=True)
@@ -79,17 +161,60 @@ def max_pool2d(input, kernel_size, stride, padding, dilation, ceil_mode):
         flat = [array.reshape(planes, *output.shape[2:]) for array in (winners, indices)]
         share(lambda start, stop: _places(*flat, input.shape[3], start, stop), planes, output.size)
         return output, indices
-    size = [
+    size = tuple(
         pool_output_size(input.shape[2 + a], *(pair[a] for pair in geometry[:4]), ceil_mode) for a in (0, 1)
-    ]
+    )
     output = np.empty((*input.shape[:2], *size), input.dtype)
     indices = np.empty(output.shape, np.int64)
+    work = 2 * output.size * kernel_size[0] * kernel_size[1]
+    lanes = lanes_of(input.dtype)
+    found = plan(input.shape[2:], kernel_size, size, stride, padding, dilation, input.dtype.type, lanes)
+    if found is None:
 
-    def fill(start: int, stop: int) -> None:
-        output[start:stop], indices[start:stop] = pooling.max_pool2d(input[start:stop], *geometry)
+        def fill(start: int, stop: int) -> None:
+            output[start:stop], indices[start:stop] = pooling.max_pool2d(input[start:stop], *geometry)
 
-    share(fill, len(input), 2 * output.size * kernel_size[0] * kernel_size[1])
+        share(fill, len(input), work)
+    else:
+        fixed = *(array.reshape(-1) for array in (ready(input), output, indices)), *found, lanes
+        share(lambda first, last: _max_pool2d(*fixed, first, last), input.shape[0] * input.shape[1], work)
     return output, indices
+
+
+@lru_cache
+def plan(input_size, kernel_size, output_size, stride, padding, dilation, kind, lanes):
+    """Return what `_max_pool2d` must know of the windows; None if one meets no pixel, or for huge ones.
+
+    >>> geometry = (2, 2), (1, 3), (1, 1), (0, 1), (1, 1)
+    >>> offsets, places, starts, corners, shape = plan((2, 2), *geometry, np.float32, 4)
+    >>> offsets, places                 # taps in the plane, 4 cells wide, and in the input
+    (array([0, 1, 4, 5]), array([0., 1., 2., 3.], dtype=float32))
+    >>> starts[:3], corners             # the first window's first tap meets padding, its second the first pixel
+    (array([1., 0., 0.], dtype=float32), array([-1,  0,  1]))
+    """
+    found = pooling.plan(input_size, kernel_size, output_size, stride, padding, dilation)
+    if found is None or input_size[0] * input_size[1] >= EXACT:
+        return None
+    _, _, first_tap, corners, places = found
+    first_tap = first_tap.reshape(output_size[0], -1)[:, : output_size[1]].ravel()
+    if first_tap.min() < 0:
+        return None
+    plane, reach = [], []
+    for a in range(2):
+        plane.append((output_size[a] - 1) * stride[a] + (kernel_size[a] - 1) * dilation[a] + 1)
+        reach.append(max(0, min(input_size[a], plane[a] - padding[a])))
+    piles = stride[1] if stride[1] > 2 else 1  # vectors can leave out every second number themselves
+    length = -(-plane[1] // piles)
+    plane[1] = length * piles
+    if plane[0] * plane[1] > 4 * (input_size[0] * input_size[1] + output_size[0] * output_size[1]):
+        return None
+    rows, columns = (np.arange(kernel_size[a]) * dilation[a] for a in range(2))
+    taps = rows[:, None] * plane[1] + columns % piles * length + columns // piles  # (K_h, K_w)
+    step = 1 if piles > 1 else stride[1]
+    starts = np.zeros(first_tap.size + lanes, kind)
+    starts[: first_tap.size] = places[first_tap]
+    shape = input_size, tuple(reach), padding, (stride[0], step), tuple(plane), output_size, piles
+    return taps.ravel(), places.astype(kind), starts, corners.ravel(), shape
 
 
 def max_pool2d_backward(grad_output, indices, input_shape):
@@ -100,12 +225,12 @@ def max_pool2d_backward(grad_output, indices, input_shape):
     [[[[0.0, 7.0], [0.0, 0.0]]]]
     """
     N, C, H, W = input_shape
-    grad_input = np.zeros((N * C, H * W), grad_output.dtype)
+    grad_input = np.empty(input_shape, grad_output.dtype)
+    fixed = (*(array.reshape(-1) for array in (ready(grad_output), ready(indices), grad_input)),)
     cells = grad_output.shape[2] * grad_output.shape[3]
-    grads, winners = (ready(array).reshape(N * C, cells) for array in (grad_output, indices))
     share(
-        lambda start, stop: _max_pool2d_backward(grads, winners, grad_input, start, stop),
+        lambda first, last: _max_pool2d_backward(*fixed, cells, H * W, first, last),
         N * C,
-        8 * grads.size,
+        8 * grad_output.size,
     )
-    return grad_input.reshape(input_shape)
+    return grad_input
