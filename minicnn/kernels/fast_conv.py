@@ -14,13 +14,15 @@ import numpy as np
 from numba import njit
 
 from minicnn.kernels import jitted
+from minicnn.kernels.fast_pointwise import met, multiply, serves
 from minicnn.kernels.jitted import FLAGS, ready
-from minicnn.kernels.plans import Plan, backward_plans, forward_plan
+from minicnn.kernels.plans import backward_plans, forward_plan
 from minicnn.kernels.threads import share
-from minicnn.kernels.tiles import FILTERS, PLAIN, POOLED, gather, walk
+from minicnn.kernels.tiles import FILTERS, PLAIN, POOLED, RELU, gather, walk
 from minicnn.kernels.vector import lanes_of, read, write
 
 NO_WINNERS = np.empty(0, np.uint8)
+CACHE = 2**18  # bytes: half of what a core's second cache usually holds
 
 
 @njit(cache=True, nogil=True)
@@ -52,60 +54,96 @@ def _blocks_of_four(weight, taps, sizes, strides, packed):
 def blocks_of_four(weight, groups: int, taps, backward: bool):
     """Return some taps of a layer's weight, flat as (groups, blocks of four filters, channels, taps, 4).
 
-    For the input gradient the filters are the channels, and the other way round. None stands for weights
-    that are not all finite.
+    For the input gradient the filters are the channels, and the other way round. Returns the form that
+    `tiles.walk_tiles` asks for, too. None in place of both stands for weights that are not all finite.
 
     >>> weight = np.arange(1.0, 5).reshape(2, 1, 1, 2)
-    >>> blocks_of_four(weight, 1, np.arange(2), backward=False).tolist()
-    [1.0, 3.0, 0.0, 0.0, 2.0, 4.0, 0.0, 0.0]
+    >>> packed, form = blocks_of_four(weight, 1, np.arange(2), backward=False)
+    >>> packed.tolist(), form
+    ([1.0, 3.0, 0.0, 0.0, 2.0, 4.0, 0.0, 0.0], (4, 1, 4))
     """
     filters, channels, size = len(weight) // groups, weight.shape[1], weight.shape[2] * weight.shape[3]
     strides = (filters * channels * size, channels * size, size)
     if backward:
         filters, channels, strides = channels, filters, (strides[0], strides[2], strides[1])
-    packed = np.empty(groups * -(-filters // FILTERS) * FILTERS * channels * len(taps), weight.dtype)
+    filled_up = -(-filters // FILTERS) * FILTERS
+    packed = np.empty(groups * filled_up * channels * len(taps), weight.dtype)
     sizes = (groups, filters, channels)
-    return packed if _blocks_of_four(ready(weight).ravel(), taps, sizes, strides, packed) else None
+    finite = _blocks_of_four(ready(weight).reshape(-1), taps, sizes, strides, packed)
+    return (packed, (filled_up, 1, FILTERS)) if finite else None
 
 
-def walk_all(source, weights, bias, target, made: Plan, groups: int, end=PLAIN, winners=NO_WINNERS) -> None:
+def as_it_lies(weight, groups: int, taps):
+    """Return a layer's weight flat and its form, without a copy if each group has four filters or more.
+
+    >>> as_it_lies(np.arange(8.0).reshape(4, 1, 1, 2), 1, np.arange(2))[1]
+    (4, 2, 1)
+    """
+    if len(weight) < FILTERS * groups:
+        return blocks_of_four(weight, groups, taps, backward=False)
+    flat = ready(weight).reshape(-1)
+    return (flat, (len(weight) // groups, weight.size // len(weight), 1)) if _all_finite(flat) else None
+
+
+@njit(cache=True, nogil=True)
+def _all_finite(numbers):
+    """Return whether no number is NaN or infinite; for a few hundred of them NumPy takes five times as long."""
+    finite = True
+    for i in range(len(numbers)):
+        finite &= read(numbers, i) - read(numbers, i) == 0
+    return finite
+
+
+def walk_all(source, walks, bias, target, groups: int, end=PLAIN, winners=NO_WINNERS) -> None:
     """Run `walk` on all images and filters, shared among the threads by images, or by filters if few.
+
+    There is a pair of weights (with their form) and Plan for every walk. Several write to the same images by
+    turns, so these are taken a few at a time, as many as the cache holds.
 
     >>> from minicnn.kernels.plans import plan
     >>> target = np.empty((1, 1, 1, 2))
     >>> made = plan((1, 3), (1, 1), (0, 0), (1, 2), (0, 0), (1, 1), [(0, 0), (0, 1)], [0, 1], channels=1)
-    >>> weights = np.array([10.0, 0, 0, 0, 1, 0, 0, 0])         # a block of four filters: one, filled up
-    >>> walk_all(np.array([[[[1.0, 2, 3]]]]), weights, np.zeros(1), target, made, 1)
+    >>> weights = np.array([10.0, 0, 0, 0, 1, 0, 0, 0]), (4, 1, 4)      # a block of four filters: one, filled up
+    >>> walk_all(np.array([[[[1.0, 2, 3]]]]), [(weights, made)], np.zeros(1), target, 1)
     >>> target
     array([[[[12., 23.]]]])
     """
     images, blocks = len(source), groups * -(-target.shape[1] // groups // FILTERS)
-    work = images * weights.size * made.cells[0] * made.cells[1]
-    fixed = (ready(source).ravel(), weights, bias, end, target.reshape(-1), winners.reshape(-1))
-    rest = (
-        made.phases,
-        made.offsets,
-        lanes_of(source.dtype),
-        (source.shape, target.shape, *made.geometry),
-        groups,
-    )
+    flat, work, calls = ready(source).reshape(-1), 0, []
+    for (weights, form), made in walks:
+        work += images * weights.size * made.cells[0] * made.cells[1]
+        ends = bias, end, target.reshape(-1), winners.reshape(-1)
+        geometry = (source.shape, target.shape, *made.geometry)
+        where = made.phases, made.offsets, lanes_of(source.dtype), geometry, groups
+        calls.append((flat, weights, form, *ends, *where))
+
+    def some_images(start: int, stop: int) -> None:
+        for call in calls:
+            walk(*call, (start, stop), (0, blocks))
+
+    def some_filters(start: int, stop: int) -> None:
+        for call in calls:
+            walk(*call, (0, images), (start, stop))
+
     if images >= min(blocks, 8):
-        share(lambda start, stop: walk(*fixed, *rest, (start, stop), (0, blocks)), images, work, ranges=3)
+        share(some_images, images, work, ranges=4 if len(calls) == 1 else max(4, target.nbytes // CACHE))
     else:
-        share(lambda start, stop: walk(*fixed, *rest, (0, images), (start, stop)), blocks, work)
+        share(some_filters, blocks, work)
 
 
 def forward(input, weight, bias, stride, padding, dilation, groups, end):
     """Return what becomes of the sums, and pooling's winners; None where tiles do not serve."""
     made = forward_plan(input.shape[2:], weight.shape[1], weight.shape[2:], stride, padding, dilation)
-    weights = None if made is None else blocks_of_four(weight, groups, made.taps, backward=False)
+    weights = None if made is None else as_it_lies(weight, groups, made.taps)
     if weights is None:
         return None
     size = (made.cells[0] // 2, made.cells[1] // 2) if end == POOLED else made.cells
-    output = np.empty((len(input), len(weight), *size), input.dtype)
-    winners = np.empty(output.shape, np.uint8) if end == POOLED else NO_WINNERS
+    winners = np.empty((len(input), len(weight), *size), np.uint8) if end == POOLED else NO_WINNERS
     bias = np.zeros(len(weight), input.dtype) if bias is None else ready(bias)
-    walk_all(input, weights, bias, output, made, groups, end, winners)
+    if end != POOLED and serves(input.shape, weight.shape, stride, padding, groups):
+        return multiply(met(input, stride), weights, bias, end == RELU, len(weight)), winners
+    output = np.empty((len(input), len(weight), *size), input.dtype)
+    walk_all(input, [(weights, made)], bias, output, groups, end, winners)
     return output, winners
 
 
@@ -133,21 +171,18 @@ def conv2d_grad_input(grad_output, weight, input_shape, stride, padding, dilatio
     weights = [blocks_of_four(weight, groups, made.taps, backward=True) for made in plans]
     if not plans or any(packed is None for packed in weights):
         return jitted.conv2d_grad_input(grad_output, weight, input_shape, stride, padding, dilation, groups)
-    covered = len(plans) == 1 and plans[0].cells == size  # every pixel gets a number
-    grad_input = (np.empty if covered else np.zeros)(input_shape, grad_output.dtype)
     no_bias = np.zeros(input_shape[1], grad_output.dtype)
-    for packed, made in zip(weights, plans, strict=True):
-        walk_all(grad_output, packed, no_bias, grad_input, made, groups)
+    if serves(input_shape, weight.shape, stride, padding, groups):
+        grad_met = multiply(grad_output, weights[0], no_bias, False, input_shape[1])
+        if stride == (1, 1):
+            return grad_met
+        grad_input = np.zeros(input_shape, grad_output.dtype)
+        met(grad_input, stride)[...] = grad_met
+        return grad_input
+    covered = sum(math.prod(made.cells) for made in plans) == math.prod(size)  # every pixel gets a number
+    grad_input = (np.empty if covered else np.zeros)(input_shape, grad_output.dtype)
+    walk_all(grad_output, list(zip(weights, plans, strict=True)), no_bias, grad_input, groups)
     return grad_input
-
-
-@njit(cache=True, nogil=True)
-def _all_finite(numbers):
-    """Return whether no number is NaN or infinite; for a few hundred of them NumPy takes five times as long."""
-    finite = True
-    for i in range(len(numbers)):
-        finite &= read(numbers, i) - read(numbers, i) == 0
-    return finite
 
 
 def conv2d_grad_weight(grad_output, input, weight_shape, stride, padding, dilation, groups):
@@ -162,14 +197,14 @@ def conv2d_grad_weight(grad_output, input, weight_shape, stride, padding, dilati
     if made is None:
         return jitted.conv2d_grad_weight(grad_output, input, weight_shape, stride, padding, dilation, groups)
     offsets = made.offsets_in_threes
-    grad_weight = np.empty((filters, len(made.offsets)), grad_output.dtype)
+    grad_weight = np.empty(filters * len(made.offsets), grad_output.dtype)
     blocks = groups * -(-(filters // groups) // FILTERS)
     geometry = (grad_output.shape, input.shape, *made.geometry)
     fixed = (ready(grad_output).ravel(), ready(input).ravel(), grad_weight, made.phases, offsets)
     rest = (lanes_of(input.dtype), geometry, groups)
     work = grad_output.size * len(offsets)
     share(lambda start, stop: gather(*fixed, *rest, (start, stop)), blocks, work)
-    if not _all_finite(grad_weight.reshape(-1)):
+    if not _all_finite(grad_weight):
         return jitted.conv2d_grad_weight(grad_output, input, weight_shape, stride, padding, dilation, groups)
     return grad_weight.reshape(weight_shape)
 

@@ -18,8 +18,9 @@ from numba import njit
 
 from minicnn.kernels.fast_conv import blocks_of_four
 from minicnn.kernels.planes import ready
+from minicnn.kernels.rows import add_lanes, room_for
 from minicnn.kernels.threads import share
-from minicnn.kernels.tiles import FILTERS, VECTORS, gather_tile, walk_tiles
+from minicnn.kernels.tiles import FILTERS, VECTORS, gather_tiles, walk_tiles
 from minicnn.kernels.vector import lanes_of, read, write
 
 
@@ -30,24 +31,19 @@ def _linear(input, weight, bias, output, features, lanes, first, last):
     whole = features // lanes * lanes
     step = 4 if outputs >= 4 else 1
     apart = features if outputs >= 4 else 0  # a single row of weights stands in for four
-    sums = np.empty(12 * lanes, input.dtype)
+    places = np.minimum(np.arange((rows + 2) // 3 * 3), rows - 1) * features  # in threes: the last one again
+    sums = room_for(4 * len(places), lanes, input)
     for block in range(first, last, step):
         o = max(min(block, outputs - step), 0)
-        for block_of_rows in range(0, rows, 3):
-            n0 = block_of_rows
-            n1, n2 = min(n0 + 1, rows - 1), min(n0 + 2, rows - 1)
-            sums[:] = 0
-            places = n0 * features, n1 * features, n2 * features
-            gather_tile(input, weight, o * features, apart, whole, *places, sums, 0, lanes)
+        sums[:] = 0
+        gather_tiles(input, weight, o * features, apart, whole, places, sums, 0, lanes)
+        add_lanes(sums, lanes)
+        for n in range(rows):
             for u in range(step):
-                for tap, n in enumerate((n0, n1, n2)):
-                    at = (3 * u + tap) * lanes
-                    total = sums[at]
-                    for lane in range(1, lanes):
-                        total += sums[at + lane]
-                    for i in range(whole, features):
-                        total += input[n * features + i] * weight[(o + u) * features + i]
-                    output[n, o + u] = total + bias[o + u]
+                number = read(sums, n // 3 * 12 + 3 * u + n % 3)
+                for i in range(whole, features):
+                    number += read(input, n * features + i) * read(weight, (o + u) * features + i)
+                output[n, o + u] = number + read(bias, o + u)
 
 
 def linear(input, weight, bias):
@@ -67,7 +63,7 @@ def linear(input, weight, bias):
 
 
 @njit(cache=True, nogil=True)
-def _product(packed, lines, count, target, features, lanes, first, last):
+def _product(weights, form, lines, count, target, features, lanes, first, last):
     """Fill some columns of target (A, I), from the tile `first` to `last`, for `count` flat lines of I numbers.
 
     If several blocks read them, the columns of a tile are copied side by side first: where the lines are a
@@ -81,12 +77,12 @@ def _product(packed, lines, count, target, features, lanes, first, last):
     for number in range(first, last):
         start = min(number * tile, features - tile)
         if once:
-            walk_tiles(lines[start:], offsets, packed, 0, blocks, lanes, sums, tile)
+            walk_tiles(lines[start:], offsets, weights, 0, form, 0, blocks, lanes, sums, tile)
         else:
             for line in range(count):
                 for x in range(tile):
                     write(panel, line * tile + x, read(lines, line * features + start + x))
-            walk_tiles(panel, offsets, packed, 0, blocks, lanes, sums, tile)
+            walk_tiles(panel, offsets, weights, 0, form, 0, blocks, lanes, sums, tile)
         for row in range(rows):
             for x in range(tile):
                 write(target, row * features + start + x, read(sums, row * tile + x))
@@ -109,7 +105,7 @@ def product(filters, lines):
         return np.ascontiguousarray(product(filters, wider)[:, :features])
     target = (np.empty if count else np.zeros)(len(filters) * features, lines.dtype)
     if count and target.size:
-        fixed = weights, ready(lines).reshape(-1), count, target, features, lanes
+        fixed = *weights, ready(lines).reshape(-1), count, target, features, lanes
         share(
             lambda start, stop: _product(*fixed, start, stop), -(-features // tile), filters.size * features
         )

@@ -10,7 +10,19 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from minicnn.kernels.vector import broadcast, evens, load, odds, read, relu, store, unless_zero, winner, write
+from minicnn.kernels.vector import (
+    add,
+    broadcast,
+    evens,
+    load,
+    odds,
+    read,
+    relu,
+    store,
+    unless_zero,
+    winner,
+    write,
+)
 
 
 @njit(cache=True, nogil=True)
@@ -120,6 +132,28 @@ def finish_pooled(
         for x in range(count):
             write(target, to + x, read(line, x))
             write(winners, to + x, np.uint8(read(line, half + x)))
+
+
+@njit(cache=True, nogil=True)
+def room_for(vectors, lanes, like):
+    """Return zeros for so many vectors of sums, and up to a multiple of `lanes`, as `add_lanes` takes them."""
+    return np.zeros((vectors + lanes - 1) // lanes * lanes * lanes, like.dtype)
+
+
+@njit(cache=True, nogil=True)
+def add_lanes(sums, lanes):
+    """Let number i of `sums` be the total of vector i: neighbours are added, of two vectors at once.
+
+    a0 a1 a2 a3 | b0 b1 b2 b3 | c0 ...      four vectors of four lanes
+    a01 a23 b01 b23 | c01 c23 d01 d23       two
+    a0123 b0123 c0123 d0123                 one: the four totals
+    """
+    vectors, width = len(sums) // lanes, lanes
+    while width > 1:
+        vectors, width = vectors // 2, width // 2
+        for i in range(0, vectors * lanes, lanes):
+            left, right = load(sums, 2 * i), load(sums, 2 * i + lanes)
+            store(sums, i, add(evens(left, right), odds(left, right)))
 
 
 @njit(cache=True, nogil=True)

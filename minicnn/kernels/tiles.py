@@ -29,8 +29,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from minicnn.kernels.rows import copy_rows, finish, finish_pooled, lay_out, line_of
-from minicnn.kernels.vector import broadcast, load, multiply_add, read, store, zeros
+from minicnn.kernels.rows import add_lanes, copy_rows, finish, finish_pooled, lay_out, line_of, room_for
+from minicnn.kernels.vector import broadcast, load, multiply_add, read, store, write, zeros
 
 FILTERS, VECTORS = 4, 3  # the tile
 CACHED = 2**15  # sums that are kept in the cache until they are finished
@@ -38,30 +38,37 @@ PLAIN, RELU, POOLED = 0, 1, 2  # what follows the sums: nothing, ReLU, or ReLU a
 
 
 @njit(cache=True, nogil=True)
-def walk_tiles(cells, offsets, weights, first, last, lanes, wide, length):
+def walk_tiles(cells, offsets, weights, origin, form, first, last, lanes, wide, length):
     """Write the sums of the blocks first .. last - 1 of 4 filters into rows of `length` numbers of `wide`.
+
+    Filter f's weight for tap k is ``weights[origin + f0·taps + (f - f0)·apart + k·ahead]`` if its block begins
+    with filter f0; `form` holds how many filters there are, apart and ahead. The last block ends with the
+    last filter: some are computed twice.
 
     A tile's cells are read for all filters before the next tile's: they stay in the first cache, and the
     weights, a sixth as many, come from the second.
     """
-    taps = len(offsets)
+    taps, (filters, apart, ahead) = len(offsets), form
+    top = min(4 * first, filters - 4)
     for start in range(0, length, VECTORS * lanes):
         for block in range(first, last):
-            weight = block * taps * 4
+            begin = min(4 * block, filters - 4)
+            weight = origin + begin * taps
             a0 = a1 = a2 = b0 = b1 = b2 = c0 = c1 = c2 = d0 = d1 = d2 = zeros(cells)
-            for tap in range(taps):
+            tap, stop = 0, weight + taps * ahead
+            while weight != stop:  # LLVM cannot count this, or it would unroll it, and run out of registers
                 place = start + read(offsets, tap)
                 x0, x1, x2 = load(cells, place), load(cells, place + lanes), load(cells, place + 2 * lanes)
                 w = broadcast(weights, weight)
                 a0, a1, a2 = multiply_add(x0, w, a0), multiply_add(x1, w, a1), multiply_add(x2, w, a2)
-                w = broadcast(weights, weight + 1)
+                w = broadcast(weights, weight + apart)
                 b0, b1, b2 = multiply_add(x0, w, b0), multiply_add(x1, w, b1), multiply_add(x2, w, b2)
-                w = broadcast(weights, weight + 2)
+                w = broadcast(weights, weight + 2 * apart)
                 c0, c1, c2 = multiply_add(x0, w, c0), multiply_add(x1, w, c1), multiply_add(x2, w, c2)
-                w = broadcast(weights, weight + 3)
+                w = broadcast(weights, weight + 3 * apart)
                 d0, d1, d2 = multiply_add(x0, w, d0), multiply_add(x1, w, d1), multiply_add(x2, w, d2)
-                weight += 4
-            row = (block - first) * 4 * length + start
+                weight, tap = weight + ahead, tap + 1
+            row = (begin - top) * length + start
             for v0, v1, v2 in ((a0, a1, a2), (b0, b1, b2), (c0, c1, c2), (d0, d1, d2)):
                 store(wide, row, v0)
                 store(wide, row + lanes, v1)
@@ -71,13 +78,26 @@ def walk_tiles(cells, offsets, weights, first, last, lanes, wide, length):
 
 @njit(cache=True, nogil=True)
 def walk(
-    source, weights, bias, end, target, winners, phases, offsets, lanes, geometry, groups, images, blocks
+    source,
+    weights,
+    form,
+    bias,
+    end,
+    target,
+    winners,
+    phases,
+    offsets,
+    lanes,
+    geometry,
+    groups,
+    images,
+    blocks,
 ):
     """Compute some `blocks` of four filters of some `images`: forward, or one phase of an input gradient.
 
-    `source` and `target` are flat; their shapes stand in `geometry`. `weights` is flat (groups, blocks of
-    four filters, channels · taps, 4), filled up with zeros; `blocks` count over all groups. What becomes of
-    the sums is told by `end`: PLAIN, RELU or POOLED.
+    `source` and `target` are flat; their shapes stand in `geometry`. `weights` is flat, group after group; how
+    it lies in a group is told by `form`, as `walk_tiles` takes it. `blocks` count over all groups. What
+    becomes of the sums is told by `end`: PLAIN, RELU or POOLED.
     """
     source_shape, target_shape, stride, padding, (height, width), (rows, columns), first, step = geometry
     channels, filters = source_shape[1] // groups, target_shape[1] // groups
@@ -100,9 +120,11 @@ def walk(
                     number = n * source_shape[1] + group * channels + c
                     lay_out(source, number, source_shape[2:], cells, c * plane, *layout)
             after = min(block + strip, blocks[1], (group + 1) * per_group)
-            walk_tiles(cells, offsets, weights, block, after, lanes, wide, length)
-            begin = (block - group * per_group) * 4
-            for u in range(min((after - block) * 4, filters - begin)):
+            origin, before = group * form[0] * len(offsets), group * per_group
+            local = block - before, after - before
+            walk_tiles(cells, offsets, weights, origin, form, *local, lanes, wide, length)
+            begin = min(local[0] * 4, form[0] - 4)
+            for u in range(min(local[1] * 4, filters) - begin):
                 f = group * filters + begin + u
                 written = n * target_shape[1] + f  # the number of the plane
                 if end == POOLED:
@@ -117,39 +139,43 @@ def walk(
 
 
 @njit(cache=True, nogil=True)
-def gather_tile(cells, grads, begin, apart, length, place0, place1, place2, sums, at, lanes):
-    """Add the products of 4 rows of gradients with cells read from 3 places to 12 vectors of sums.
+def gather_tiles(cells, grads, begin, apart, length, offsets, sums, at, lanes):
+    """Add the products of 4 rows of gradients with cells read from `offsets` to vectors of sums.
 
     The rows begin at `begin` and are `apart`; of all rows whole vectors are read, up to `length` numbers.
+    Every three offsets have 12 vectors of `sums`, from number `at` on.
     """
-    a0, a1, a2 = load(sums, at), load(sums, at + lanes), load(sums, at + 2 * lanes)
-    b0, b1, b2 = load(sums, at + 3 * lanes), load(sums, at + 4 * lanes), load(sums, at + 5 * lanes)
-    c0, c1, c2 = load(sums, at + 6 * lanes), load(sums, at + 7 * lanes), load(sums, at + 8 * lanes)
-    d0, d1, d2 = load(sums, at + 9 * lanes), load(sums, at + 10 * lanes), load(sums, at + 11 * lanes)
-    p = 0
-    while p < length:
-        x0, x1, x2 = load(cells, place0 + p), load(cells, place1 + p), load(cells, place2 + p)
-        g = load(grads, begin + p)
-        a0, a1, a2 = multiply_add(x0, g, a0), multiply_add(x1, g, a1), multiply_add(x2, g, a2)
-        g = load(grads, begin + apart + p)
-        b0, b1, b2 = multiply_add(x0, g, b0), multiply_add(x1, g, b1), multiply_add(x2, g, b2)
-        g = load(grads, begin + 2 * apart + p)
-        c0, c1, c2 = multiply_add(x0, g, c0), multiply_add(x1, g, c1), multiply_add(x2, g, c2)
-        g = load(grads, begin + 3 * apart + p)
-        d0, d1, d2 = multiply_add(x0, g, d0), multiply_add(x1, g, d1), multiply_add(x2, g, d2)
-        p += lanes
-    for row, (v0, v1, v2) in enumerate(((a0, a1, a2), (b0, b1, b2), (c0, c1, c2), (d0, d1, d2))):
-        store(sums, at + 3 * row * lanes, v0)
-        store(sums, at + (3 * row + 1) * lanes, v1)
-        store(sums, at + (3 * row + 2) * lanes, v2)
+    for tile in range(0, len(offsets), VECTORS):
+        place0, place1, place2 = read(offsets, tile), read(offsets, tile + 1), read(offsets, tile + 2)
+        a0, a1, a2 = load(sums, at), load(sums, at + lanes), load(sums, at + 2 * lanes)
+        b0, b1, b2 = load(sums, at + 3 * lanes), load(sums, at + 4 * lanes), load(sums, at + 5 * lanes)
+        c0, c1, c2 = load(sums, at + 6 * lanes), load(sums, at + 7 * lanes), load(sums, at + 8 * lanes)
+        d0, d1, d2 = load(sums, at + 9 * lanes), load(sums, at + 10 * lanes), load(sums, at + 11 * lanes)
+        p = 0
+        while p < length:
+            x0, x1, x2 = load(cells, place0 + p), load(cells, place1 + p), load(cells, place2 + p)
+            g = load(grads, begin + p)
+            a0, a1, a2 = multiply_add(x0, g, a0), multiply_add(x1, g, a1), multiply_add(x2, g, a2)
+            g = load(grads, begin + apart + p)
+            b0, b1, b2 = multiply_add(x0, g, b0), multiply_add(x1, g, b1), multiply_add(x2, g, b2)
+            g = load(grads, begin + 2 * apart + p)
+            c0, c1, c2 = multiply_add(x0, g, c0), multiply_add(x1, g, c1), multiply_add(x2, g, c2)
+            g = load(grads, begin + 3 * apart + p)
+            d0, d1, d2 = multiply_add(x0, g, d0), multiply_add(x1, g, d1), multiply_add(x2, g, d2)
+            p += lanes
+        for v0, v1, v2 in ((a0, a1, a2), (b0, b1, b2), (c0, c1, c2), (d0, d1, d2)):
+            store(sums, at, v0)
+            store(sums, at + lanes, v1)
+            store(sums, at + 2 * lanes, v2)
+            at += 3 * lanes
 
 
 @njit(cache=True, nogil=True)
 def gather(grad_output, input, grad_weight, phases, offsets, lanes, geometry, groups, blocks):
     """Compute some `blocks` of four filters of the weight gradient, over all images in order.
 
-    `grad_output` and `input` are flat. `grad_weight` is (C_out, channels · taps); its length, like
-    `offsets`, is made a multiple of three by taps that are computed and thrown away.
+    `grad_output` and `input` are flat. `grad_weight` is flat, (C_out, channels · taps); there are as many
+    `offsets` as taps, and up to two more that make their number a multiple of three.
     """
     grad_shape, input_shape, stride, padding, (height, width), (rows, columns), _, _ = geometry
     channels, filters = input_shape[1] // groups, grad_shape[1] // groups
@@ -158,31 +184,34 @@ def gather(grad_output, input, grad_weight, phases, offsets, lanes, geometry, gr
     cells = np.zeros(channels * plane + lanes + width, input.dtype)
     grads = np.zeros(4 * length, input.dtype)  # what lies between two rows stays zero
     per_group = (filters + 3) // 4
-    tiles = len(offsets) // VECTORS
-    sums = np.zeros((blocks[1] - blocks[0]) * tiles * 12 * lanes, input.dtype)
-    for n in range(input_shape[0]):
-        laid_out = -1
-        for block in range(blocks[0], blocks[1]):
-            group, begin = block // per_group, block % per_group * 4
-            if group != laid_out:
-                laid_out = group
-                for c in range(channels):
-                    number = n * input_shape[1] + group * channels + c
-                    lay_out(input, number, input_shape[2:], cells, c * plane, *layout)
+    vectors, taps = 4 * len(offsets), len(grad_weight) // grad_shape[1]
+    strip = 1 if input_shape[0] == 1 else max(1, blocks[1] - blocks[0])  # one image is laid out once anyway
+    sums = room_for(strip * vectors, lanes, input)
+    laid_out = -1
+    for front in range(blocks[0], blocks[1], strip):
+        sums[:] = 0
+        for n in range(input_shape[0]):
+            for block in range(front, front + strip):
+                group, begin = block // per_group, block % per_group * 4
+                if n * groups + group != laid_out:
+                    laid_out = n * groups + group
+                    for c in range(channels):
+                        lay_out(input, laid_out * channels + c, input_shape[2:], cells, c * plane, *layout)
+                for u in range(min(4, filters - begin)):
+                    start = (n * grad_shape[1] + group * filters + begin + u) * rows * columns
+                    copy_rows(grad_output, start, grads, u * length, rows, columns, width)
+                grads[max(filters - begin, 0) * length :] = 0
+                at = (block - front) * vectors * lanes
+                gather_tiles(cells, grads, 0, length, length, offsets, sums, at, lanes)
+        add_lanes(sums, lanes)
+        for block in range(front, front + strip):
+            begin = block % per_group * 4
             for u in range(min(4, filters - begin)):
-                start = (n * grad_shape[1] + group * filters + begin + u) * rows * columns
-                copy_rows(grad_output, start, grads, u * length, rows, columns, width)
-            grads[max(filters - begin, 0) * length :] = 0
-            for tile in range(tiles):
-                at = ((block - blocks[0]) * tiles + tile) * 12 * lanes
-                a, b, c = offsets[3 * tile], offsets[3 * tile + 1], offsets[3 * tile + 2]
-                gather_tile(cells, grads, 0, length, length, a, b, c, sums, at, lanes)
-    for block in range(blocks[0], blocks[1]):
-        begin = block % per_group * 4
-        for f in range(begin, min(begin + 4, filters)):
-            for tap in range(grad_weight.shape[1]):
-                at = ((block - blocks[0]) * tiles + tap // 3) * 12 + (f - begin) * 3 + tap % 3
-                total = sums[at * lanes]
-                for lane in range(1, lanes):
-                    total += sums[at * lanes + lane]
-                grad_weight[block // per_group * filters + f, tap] = total
+                to = (block // per_group * filters + begin + u) * taps
+                at = (block - front) * vectors + u * VECTORS
+                whole = taps // VECTORS * VECTORS
+                for tap in range(0, whole, VECTORS):
+                    for v in range(VECTORS):
+                        write(grad_weight, to + tap + v, read(sums, at + 4 * tap + v))
+                for v in range(taps - whole):
+                    write(grad_weight, to + whole + v, read(sums, at + 4 * whole + v))
