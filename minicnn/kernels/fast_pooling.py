@@ -121,13 +121,21 @@ def _two_by_two(planes, output, winners, size, rectify, lanes, first, last):
 
 
 @njit(cache=True, nogil=True)
-def _places(winners, indices, width, first, last):
-    """Turn winners (P, H_out, W_out) into places in their planes of rows of `width`."""
+def _two_by_two_indices(planes, output, indices, corners, size, lanes, first, last):
+    """Fill output and indices for the planes first .. last - 1; each plane's winners stay in the cache."""
+    H, W = size
+    cells = len(corners)
+    numbers, bias = np.arange(5).astype(planes.dtype), np.zeros(1, planes.dtype)
+    line, plane = line_of(numbers, W, lanes), np.zeros(H * W + 2 * lanes, planes.dtype)
+    best, winners = np.empty(cells, planes.dtype), np.empty(cells, np.uint8)
     for p in range(first, last):
-        for y in range(indices.shape[1]):
-            for x in range(indices.shape[2]):
-                number = np.int64(winners[p, y, x])
-                indices[p, y, x] = (2 * y + (number >> 1)) * width + 2 * x + (number & 1)
+        for x in range(H * W):
+            write(plane, x, read(planes, p * H * W + x))
+        finish_pooled(plane, 0, W, bias, 0, False, numbers, line, best, winners, 0, H, W, lanes)
+        for i in range(cells):
+            number = np.int64(read(winners, i))
+            write(output, p * cells + i, read(best, i))
+            write(indices, p * cells + i, read(corners, i) + (number >> 1) * W + (number & 1))
 
 
 def pool_two_by_two(input, rectify: bool):
@@ -154,20 +162,19 @@ def max_pool2d(input, kernel_size, stride, padding, dilation, ceil_mode):
     (5.0, 1)
     """
     geometry = (kernel_size, stride, padding, dilation, ceil_mode)
-    if geometry == ((2, 2), (2, 2), (0, 0), (1, 1), False):
-        output, winners = pool_two_by_two(input, rectify=False)
-        indices = np.empty(output.shape, np.int64)
-        planes = output.shape[0] * output.shape[1]
-        flat = [array.reshape(planes, *output.shape[2:]) for array in (winners, indices)]
-        share(lambda start, stop: _places(*flat, input.shape[3], start, stop), planes, output.size)
-        return output, indices
     size = tuple(
         pool_output_size(input.shape[2 + a], *(pair[a] for pair in geometry[:4]), ceil_mode) for a in (0, 1)
     )
     output = np.empty((*input.shape[:2], *size), input.dtype)
     indices = np.empty(output.shape, np.int64)
     work = 2 * output.size * kernel_size[0] * kernel_size[1]
-    lanes = lanes_of(input.dtype)
+    lanes, planes = lanes_of(input.dtype), input.shape[0] * input.shape[1]
+    flat = tuple(array.reshape(-1) for array in (ready(input), output, indices))
+    if geometry == ((2, 2), (2, 2), (0, 0), (1, 1), False):
+        corners = two_by_two_corners(*size, input.shape[3])
+        fixed = *flat, corners, input.shape[2:], lanes
+        share(lambda first, last: _two_by_two_indices(*fixed, first, last), planes, work)
+        return output, indices
     found = plan(input.shape[2:], kernel_size, size, stride, padding, dilation, input.dtype.type, lanes)
     if found is None:
 
@@ -176,9 +183,18 @@ def max_pool2d(input, kernel_size, stride, padding, dilation, ceil_mode):
 
         share(fill, len(input), work)
     else:
-        fixed = *(array.reshape(-1) for array in (ready(input), output, indices)), *found, lanes
-        share(lambda first, last: _max_pool2d(*fixed, first, last), input.shape[0] * input.shape[1], work)
+        share(lambda first, last: _max_pool2d(*flat, *found, lanes, first, last), planes, work)
     return output, indices
+
+
+@lru_cache
+def two_by_two_corners(rows, columns, width):
+    """Return the index of the first pixel of every 2x2 window.
+
+    >>> two_by_two_corners(2, 2, 5)
+    array([ 0,  2, 10, 12])
+    """
+    return (np.arange(rows)[:, None] * 2 * width + np.arange(columns) * 2).ravel()
 
 
 @lru_cache
