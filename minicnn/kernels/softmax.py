@@ -14,12 +14,13 @@ def cross_entropy(logits, targets, probabilities):
     >>> beliefs.round(6)
     array([[0.25, 0.75]])
     """
-    shifted = logits - logits.max(axis=1, keepdims=True, initial=-np.inf)
-    exponentials = np.exp(shifted)
-    sums = exponentials.sum(axis=1)
-    if probabilities is not None:
-        np.divide(exponentials, sums[:, None], out=probabilities)
-    return np.log(sums) - shifted[np.arange(len(targets)), targets]
+    with np.errstate(invalid="ignore", divide="ignore"):  # NaN and infinity pass, as in the other rung
+        shifted = logits - logits.max(axis=1, keepdims=True, initial=-np.inf)
+        exponentials = np.exp(shifted)
+        sums = exponentials.sum(axis=1)
+        if probabilities is not None:
+            np.divide(exponentials, sums[:, None], out=probabilities)
+        return np.log(sums) - shifted[np.arange(len(targets)), targets]
 
 
 def cross_entropy_backward(probabilities, targets, factors):

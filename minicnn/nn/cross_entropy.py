@@ -193,17 +193,20 @@ class CrossEntropyLoss(_ClassLoss):
         super().__init__(weight, ignore_index, reduction)
         self.label_smoothing = checks.as_number(self.who, "label_smoothing", label_smoothing, low=0, high=1)
 
-    @checks.without_warnings
     def forward(self, logits: np.ndarray, targets: np.ndarray):
         """Return the reduced losses."""
         self.check_scores(logits, "logits")
         indexes = self._plain_indexes(logits, targets)
-        if indexes is not None:
-            probabilities = np.empty(logits.shape, logits.dtype) if is_grad_enabled() else None
-            losses = kernels.cross_entropy(logits, indexes, probabilities)
-            rows = float(len(logits))
-            self.save(probabilities=probabilities, targets=indexes, weight_sum=rows)
-            return self.reduce(losses, rows)
+        if indexes is None:
+            return self._forward_any(logits, targets)
+        probabilities = np.empty(logits.shape, logits.dtype) if is_grad_enabled() else None
+        losses, rows = kernels.cross_entropy(logits, indexes, probabilities), float(len(logits))
+        self.save(probabilities=probabilities, targets=indexes, weight_sum=rows)
+        return self.reduce(losses, rows)
+
+    @checks.without_warnings
+    def _forward_any(self, logits: np.ndarray, targets):
+        """Do so for all that has no kernel: weights, smoothing, ignored rows, probabilities, more axes."""
         probable = (
             isinstance(targets, np.ndarray) and targets.dtype.kind == "f" and targets.shape == logits.shape
         )
@@ -218,13 +221,8 @@ class CrossEntropyLoss(_ClassLoss):
         losses = surprise.sum(axis=axis)
         if not probable:  # a NaN among the logits must show, also where its class is not the target
             losses = np.where(self._counted(targets), losses + 0 * log_probabilities.max(axis=axis), 0)
-        self.save(
-            logits=logits,
-            targets=targets,
-            log_probabilities=log_probabilities,
-            truth=truth,
-            weight_sum=weight_sum,
-        )
+        known = {"logits": logits, "targets": targets, "truth": truth, "weight_sum": weight_sum}
+        self.save(log_probabilities=log_probabilities, **known)
         return self.reduce(np.asarray(losses.astype(logits.dtype, copy=False)), weight_sum)
 
     @checks.without_warnings
@@ -254,7 +252,7 @@ class CrossEntropyLoss(_ClassLoss):
         if not isinstance(targets, np.ndarray) or targets.dtype.kind not in "iu" or targets.ndim != 1:
             return None
         rows, classes = logits.shape
-        if len(targets) != rows or 0 <= self.ignore_index < classes:
+        if not 0 < rows == len(targets) or 0 <= self.ignore_index < classes:
             return None
         indexes = targets.astype(np.int64)  # a copy: who changes the targets now leaves backward as it is
         return indexes if kernels.are_classes(indexes, classes) else None

@@ -70,7 +70,7 @@ class Loss:
         """
         if self.reduction == "none":
             return losses
-        total = float(np.add.reduce(losses, axis=None, dtype=np.float64))
+        total = float(np.add.reduce(losses, None, np.float64))
         if self.reduction == "sum":
             return total
         return float(np.float64(total) / np.float64(losses.size if weight_sum is None else weight_sum))
