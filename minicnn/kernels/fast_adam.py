@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 
 from minicnn.kernels import elementwise
-from minicnn.kernels.threads import share
+from minicnn.kernels.threads import FETCH, share
 from minicnn.kernels.vector import read, write
 
 
@@ -37,4 +37,5 @@ def adam(data, grad, mean, square, largest, lr, betas, eps, step):
         return
     factors = np.array(elementwise.adam_factors(lr, betas, eps, step), data.dtype)
     flat = [array.reshape(-1) for array in arrays]
-    share(lambda first, last: _adam(*flat, factors, first, last), data.size, data.size)
+    work = 8 * FETCH * data.size  # seven numbers to fetch or to put away, a root and a division
+    share(lambda first, last: _adam(*flat, factors, first, last), data.size, work)

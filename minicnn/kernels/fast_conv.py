@@ -17,7 +17,7 @@ from minicnn.kernels import jitted
 from minicnn.kernels.fast_pointwise import met, multiply, serves
 from minicnn.kernels.jitted import FLAGS, ready
 from minicnn.kernels.plans import backward_plans, forward_plan
-from minicnn.kernels.threads import share
+from minicnn.kernels.threads import FETCH, share
 from minicnn.kernels.tiles import FILTERS, PLAIN, POOLED, RELU, gather, walk
 from minicnn.kernels.vector import lanes_of, read, write
 
@@ -233,5 +233,5 @@ def conv2d_grad_bias(grad_output):
     images, filters, *size = grad_output.shape
     grad_bias = np.empty(filters, grad_output.dtype)
     fixed = (ready(grad_output).reshape(-1), images, math.prod(size), grad_bias)
-    share(lambda first, last: _grad_bias(*fixed, first, last), filters, grad_output.size)
+    share(lambda first, last: _grad_bias(*fixed, first, last), filters, FETCH * grad_output.size)
     return grad_bias

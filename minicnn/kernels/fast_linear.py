@@ -19,7 +19,7 @@ from numba import njit
 from minicnn.kernels.fast_conv import blocks_of_four
 from minicnn.kernels.planes import ready
 from minicnn.kernels.rows import add_lanes, room_for
-from minicnn.kernels.threads import share
+from minicnn.kernels.threads import FETCH, share
 from minicnn.kernels.tiles import FILTERS, VECTORS, gather_tiles, walk_tiles
 from minicnn.kernels.vector import lanes_of, read, write
 
@@ -58,7 +58,8 @@ def linear(input, weight, bias):
     bias = np.zeros(outputs, input.dtype) if bias is None else ready(bias)
     fixed = ready(input).reshape(-1), ready(weight).reshape(-1), bias, output, features, lanes_of(input.dtype)
     blocks = -(-outputs // 4)  # whole blocks of four, whoever computes them
-    share(lambda start, stop: _linear(*fixed, 4 * start, min(4 * stop, outputs)), blocks, rows * weight.size)
+    work = (rows + FETCH) * weight.size
+    share(lambda start, stop: _linear(*fixed, 4 * start, min(4 * stop, outputs)), blocks, work)
     return output
 
 
@@ -106,9 +107,9 @@ def product(filters, lines):
     target = (np.empty if count else np.zeros)(len(filters) * features, lines.dtype)
     if count and target.size:
         fixed = *weights, ready(lines).reshape(-1), count, target, features, lanes
-        share(
-            lambda start, stop: _product(*fixed, start, stop), -(-features // tile), filters.size * features
-        )
+        tiles = -(-features // tile)
+        work = filters.size * features + FETCH * (lines.size + target.size)
+        share(lambda start, stop: _product(*fixed, start, stop), tiles, work)
     return target.reshape(len(filters), features)
 
 

@@ -20,7 +20,7 @@ from minicnn.kernels import fast_conv, jitted
 from minicnn.kernels.fast_pooling import pool_two_by_two
 from minicnn.kernels.planes import ready
 from minicnn.kernels.rows import spread_pooled
-from minicnn.kernels.threads import share
+from minicnn.kernels.threads import FETCH, share
 from minicnn.kernels.tiles import POOLED, RELU
 from minicnn.kernels.vector import read, write
 
@@ -49,7 +49,7 @@ def relu(input):
     """
     output = np.empty(input.shape, input.dtype)
     flat, target = ready(input).reshape(-1), output.reshape(-1)
-    share(lambda start, stop: _relu(flat, target, start, stop), flat.size, flat.size)
+    share(lambda start, stop: _relu(flat, target, start, stop), flat.size, 2 * FETCH * flat.size)
     return output
 
 
@@ -62,7 +62,9 @@ def relu_backward(grad_output, output):
     grad_input = np.empty(output.shape, output.dtype)
     flat = [ready(array).reshape(-1) for array in (grad_output, output)]
     target = grad_input.reshape(-1)
-    share(lambda start, stop: _relu_backward(*flat, target, start, stop), target.size, target.size)
+    share(
+        lambda start, stop: _relu_backward(*flat, target, start, stop), target.size, 3 * FETCH * target.size
+    )
     return grad_input
 
 

@@ -30,6 +30,7 @@ from numba.extending import intrinsic
 from minicnn.kernels.vector import element_address
 
 LOOKS = 20_000  # at some 30 ns each
+HEAD_START = 100  # looks by which the caller is ahead; see report_and_await
 APART = 16  # numbers of 8 bytes: two cache lines
 
 
@@ -69,10 +70,16 @@ def await_change(board, index, seen, looks):
 
 
 @njit(cache=True, nogil=True)
-def report_and_await(board, done, looks):
-    """Write board[APART], now that Python's lock is free for the caller, and await more than `done`."""
+def report_and_await(board, done, looks, head_start):
+    """Write board[APART], now that Python's lock is free for the caller, and await more than `done`.
+
+    Whoever gives work holds Python's lock until its own part has begun. To ask for the lock before that is
+    to be put to sleep by the system, and woken up 50 µs later: so look on for a few µs more.
+    """
     post(board, APART, done)
-    return await_change(board, 0, done, looks)
+    given = await_change(board, 0, done, looks)
+    await_change(board, 0, given, head_start if given != done else 0)
+    return given
 
 
 try:
@@ -164,7 +171,7 @@ class Helper:
     def _run(self) -> None:
         seen = 0
         while True:
-            while (given := report_and_await(self.board, seen, LOOKS)) == seen:
+            while (given := report_and_await(self.board, seen, LOOKS, HEAD_START)) == seen:
                 self.asleep = True  # from here on `give` rings; it may have given just before
                 if self.board[0] == seen:
                     self.bell.acquire()
@@ -183,7 +190,8 @@ class Helper:
 class Team:
     """The caller and some helpers, who share the ranges of one piece of work.
 
-    A helper that did not wake up in time costs nothing: the caller does its part too.
+    A helper that did not wake up in time costs nothing: the caller does its part too. But to wake it costs
+    the caller up to 100 µs, so the caller does its work alone until there has been enough of it.
 
     >>> squares, team = [0] * 5, Team(2)
     >>> def fill(start, stop):
@@ -197,11 +205,27 @@ class Team:
 
     def __init__(self, size: int) -> None:
         self.helpers = [Helper() for _ in range(size - 1)]
+        self.missed = 0  # how much work was done while somebody slept
 
-    def share(self, function: Callable[[int, int], None], ranges: list[tuple[int, int]]) -> None:
-        """Call function(start, stop) on every range, each in the thread that takes it."""
+    def share(
+        self, function: Callable, ranges: list[tuple[int, int]], size: int = 0, enough: int = 0
+    ) -> None:
+        """Call function(start, stop) on every range, each in the thread that takes it.
+
+        Those who sleep are left alone until the sizes of the work that they missed add up to `enough`.
+        """
+        helpers = self.helpers[: len(ranges) - 1]
+        if any(helper.asleep for helper in helpers):
+            self.missed += size
+            if self.missed < enough:
+                helpers = [helper for helper in helpers if not helper.asleep]
+            else:
+                self.missed = 0
+        if not helpers:
+            function(ranges[0][0], ranges[-1][1])
+            return
         work = Work(function, ranges)
-        for helper in self.helpers[: len(ranges) - 1]:
+        for helper in helpers:
             helper.give(work)
         try:
             work.do()

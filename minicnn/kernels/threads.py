@@ -14,8 +14,10 @@ from itertools import pairwise
 
 from minicnn.kernels.team import Team
 
-# Handing over costs some 10 µs; work of fewer multiply-adds than this is done by then.
-WORTH_A_THREAD = 500_000
+# Handing over costs some 10 µs on either side; work of fewer multiply-adds than this is done by then.
+WORTH_A_THREAD = 1_000_000
+WORTH_WAKING = 8  # times as much, some 0.2 ms, is done alone before a sleeping thread is woken for it
+FETCH = 2  # multiply-adds that a convolution does while one number is fetched or put away
 
 _in_use = threading.Lock()  # the team serves one caller at a time; who comes second works alone
 _team: Team | None = None
@@ -87,7 +89,8 @@ def share(function: Callable[[int, int], None], size: int, work: int, ranges: in
     size : int
         How many pieces there are.
     work : int
-        Multiply-adds of all pieces together; little work stays in the calling thread.
+        Multiply-adds of all pieces together, as many as a convolution does in the same time; little work
+        stays in the calling thread.
     ranges : int
         How many ranges there are for each thread, if there is work for them. Several let a quick core help
         a slow one, where to begin a range costs little.
@@ -110,7 +113,7 @@ def share(function: Callable[[int, int], None], size: int, work: int, ranges: in
         return
     try:
         edges = [size * part // parts for part in range(parts + 1)]
-        _current_team().share(function, list(pairwise(edges)))
+        _current_team().share(function, list(pairwise(edges)), work, WORTH_WAKING * WORTH_A_THREAD)
     finally:
         _in_use.release()
 

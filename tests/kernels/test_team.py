@@ -95,6 +95,21 @@ def test_helpers_sleep_when_there_is_nothing_to_do(team):
     assert sorted(done) == [0, 1]
 
 
+def test_little_work_wakes_nobody_until_there_has_been_enough_of_it(team):
+    deadline = time.monotonic() + 30
+    while not all(helper.asleep for helper in team.helpers):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    given, done = [helper.given for helper in team.helpers], []
+    for _ in range(3):
+        team.share(lambda start, stop: done.append((start, stop)), [(0, 1), (1, 2)], size=3, enough=12)
+    assert done == [(0, 2)] * 3  # as one range, in the caller
+    assert [helper.given for helper in team.helpers] == given
+    team.share(lambda start, stop: done.append((start, stop)), [(0, 1), (1, 2)], size=3, enough=12)
+    assert sorted(done[3:]) == [(0, 1), (1, 2)]
+    assert [helper.given for helper in team.helpers] == [given[0] + 1, *given[1:]]
+
+
 @pytest.mark.skipif(current_core is None, reason="only Linux lets a thread choose its core")
 def test_a_helper_that_is_woken_keeps_off_its_callers_core():
     allowed = os.sched_getaffinity(0)
