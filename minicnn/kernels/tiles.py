@@ -124,7 +124,7 @@ def walk(
             local = block - before, after - before
             walk_tiles(cells, offsets, weights, origin, form, *local, lanes, wide, length)
             begin = min(local[0] * 4, form[0] - 4)
-            for u in range(min(local[1] * 4, filters) - begin):
+            for u in range(local[0] * 4 - begin, min(local[1] * 4, filters) - begin):
                 f = group * filters + begin + u
                 written = n * target_shape[1] + f  # the number of the plane
                 if end == POOLED:
