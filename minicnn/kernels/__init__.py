@@ -21,6 +21,8 @@ Arguments named `stride`, `padding`, `dilation` and `kernel_size` are pairs (hei
     linear_grad_weight(grad_output, input)                                               -> grad_weight
     relu(input)                                                                          -> output
     relu_backward(grad_output, output)                                                   -> grad_input
+    average(input, rows, columns, divisors)                                              -> output
+    average_backward(grad_output, rows, columns, divisors, input_shape)                  -> grad_input
     batch_norm(input, given, weight, bias, eps)                      -> output, mean, variance, inv_std
     batch_norm_backward(grad_output, input, mean, inv_std, weight, own)
                                                                      -> grad_input, grad_weight, grad_bias
@@ -36,6 +38,7 @@ The layers call these names here, so the rung is chosen in this one place.
 from numba import config
 
 if config.DISABLE_JIT:  # vectors need the compiler; loops can be stepped through
+    from minicnn.kernels import averaging as averages
     from minicnn.kernels import elementwise as relus
     from minicnn.kernels import jitted as rung
     from minicnn.kernels import norm as norms
@@ -43,6 +46,7 @@ if config.DISABLE_JIT:  # vectors need the compiler; loops can be stepped throug
     from minicnn.kernels.elementwise import adam
 else:
     from minicnn.kernels import fast as rung
+    from minicnn.kernels import fast_averaging as averages
     from minicnn.kernels import fast_norm as norms
     from minicnn.kernels import fast_relu as relus
     from minicnn.kernels import fast_softmax as softmaxes
@@ -60,6 +64,8 @@ linear_grad_weight = rung.linear_grad_weight
 relu = relus.relu
 relu_backward = relus.relu_backward
 are_classes = softmaxes.are_classes
+average = averages.average
+average_backward = averages.average_backward
 batch_norm = norms.batch_norm
 batch_norm_backward = norms.batch_norm_backward
 cross_entropy = softmaxes.cross_entropy
@@ -74,6 +80,8 @@ if FUSES:
 __all__ = [
     "adam",
     "are_classes",
+    "average",
+    "average_backward",
     "batch_norm",
     "batch_norm_backward",
     "conv2d",

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator
-
 import numpy as np
 
-from minicnn import checks
-from minicnn.kernels.geometry import inside
+from minicnn import checks, kernels
 from minicnn.nn.pooling import Pool
 
 
@@ -78,53 +74,40 @@ class AvgPool2d(Pool):
     def forward(self, input: np.ndarray) -> np.ndarray:
         """Return the means of the windows."""
         images = self.images_of(input)
-        size = self.cells_of(images.shape[2:])
-        output = np.zeros((*images.shape[:2], *size), images.dtype)
-        for cells, pixels in self._taps(images.shape[2:], size):
-            output[:, :, *cells] += images[:, :, *pixels]
-        output /= self._divisors(images.shape[2:], size).astype(output.dtype)
+        windows = self.windows_of(images)
+        output = kernels.average(images, *windows)
         output = output if input.ndim == 4 else output[0]
-        self.save(output, input_shape=images.shape)
+        self.save(output, input_shape=images.shape, windows=windows)
         return output
 
     @checks.without_warnings
     def backward(self, grad_output: np.ndarray) -> np.ndarray:
         """Return the gradient of the input."""
-        shape = self.recall(grad_output)["input_shape"]
-        size = grad_output.shape[-2:]
-        shares = grad_output / self._divisors(shape[2:], size).astype(grad_output.dtype)
-        shares = shares if grad_output.ndim == 4 else shares[None]  # (N, C, H_out, W_out)
-        grad_input = np.zeros(shape, grad_output.dtype)
-        for cells, pixels in self._taps(shape[2:], size):
-            grad_input[:, :, *pixels] += shares[:, :, *cells]
+        saved = self.recall(grad_output)
+        grads = grad_output if grad_output.ndim == 4 else grad_output[None]  # (N, C, H_out, W_out)
+        grad_input = kernels.average_backward(grads, *saved["windows"], saved["input_shape"])
         return grad_input if grad_output.ndim == 4 else grad_input[0]
 
-    def _taps(self, size, output_size) -> Iterator[tuple]:
-        """Yield, for each cell of the window, the output cells that meet a pixel there, and the pixels.
+    def windows_of(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the rows and the columns of the windows, (H_out, 2) and (W_out, 2), and their divisors.
 
-        Cells that lie on padding in every window are left out: a window may be far larger than its image.
+        >>> rows, columns, divisors = AvgPool2d((1, 2), padding=(0, 1)).windows_of(np.zeros((1, 1, 1, 3)))
+        >>> rows.tolist(), columns.tolist(), divisors.tolist()
+        ([[0, 1]], [[0, 1], [1, 3]], [[2.0, 2.0]])
         """
-        axes = []
-        for a in range(2):
-            kernel, stride, padding = self.kernel_size[a], self.stride[a], self.padding[a]
-            firsts = [padding - o * stride for o in range(output_size[a])]  # the tap on pixel 0, by window
-            taps = {tap for first in firsts for tap in range(max(0, first), min(kernel, first + size[a]))}
-            axes.append([inside(size[a], tap, stride, padding, 1, output_size[a]) for tap in sorted(taps)])
-        for (cell_rows, rows), (cell_columns, columns) in itertools.product(*axes):
-            yield (cell_rows, cell_columns), (rows, columns)
-
-    def _divisors(self, size, output_size) -> np.ndarray:
-        """Return what each window's sum is divided by, (H_out, W_out)."""
-        if self.divisor_override is not None:
-            return np.full(output_size, float(self.divisor_override))
-        counts = []
-        for a in range(2):
-            start = np.arange(output_size[a]) * self.stride[a] - self.padding[a]
+        size = images.shape[2:]
+        pixels, counts = [], []
+        for a, cells in enumerate(self.cells_of(size)):
+            start = np.arange(cells) * self.stride[a] - self.padding[a]
             stop = np.minimum(start + self.kernel_size[a], size[a] + self.padding[a])
-            if not self.count_include_pad:
-                start, stop = np.maximum(start, 0), np.minimum(stop, size[a])
-            counts.append((stop - start).astype(float))
-        return np.outer(*counts)
+            inside = np.stack([start, stop], axis=1).clip(0, size[a])  # (cells, 2)
+            pixels.append(inside)
+            counted = stop - start if self.count_include_pad else inside[:, 1] - inside[:, 0]
+            counts.append(counted.astype(float))
+        divisors = np.outer(*counts).astype(images.dtype)
+        if self.divisor_override is not None:
+            divisors[...] = self.divisor_override
+        return *pixels, divisors
 
     def arguments(self) -> str:
         return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
@@ -167,30 +150,28 @@ class AdaptiveAvgPool2d(Pool):
     def forward(self, input: np.ndarray) -> np.ndarray:
         """Return the means of the parts."""
         images = self.images_of(input)
-        rows, columns = self._parts(images.shape[2:])
-        output = np.empty((*images.shape[:2], len(rows), len(columns)), images.dtype)
-        for y, row in enumerate(rows):
-            for x, column in enumerate(columns):
-                output[:, :, y, x] = images[:, :, row, column].mean(axis=(2, 3))
+        windows = self.windows_of(images)
+        output = kernels.average(images, *windows)
         output = output if input.ndim == 4 else output[0]
-        self.save(output, input_shape=images.shape)
+        self.save(output, input_shape=images.shape, windows=windows)
         return output
 
     @checks.without_warnings
     def backward(self, grad_output: np.ndarray) -> np.ndarray:
         """Return the gradient of the input."""
-        shape = self.recall(grad_output)["input_shape"]
+        saved = self.recall(grad_output)
         grads = grad_output if grad_output.ndim == 4 else grad_output[None]  # (N, C, H_out, W_out)
-        grad_input = np.zeros(shape, grad_output.dtype)
-        rows, columns = self._parts(shape[2:])
-        for y, row in enumerate(rows):
-            for x, column in enumerate(columns):
-                cells = (row.stop - row.start) * (column.stop - column.start)
-                grad_input[:, :, row, column] += grads[:, :, y, x, None, None] / cells
+        grad_input = kernels.average_backward(grads, *saved["windows"], saved["input_shape"])
         return grad_input if grad_output.ndim == 4 else grad_input[0]
 
-    def _parts(self, size) -> tuple[list[slice], list[slice]]:
-        """Return the rows and the columns of every part."""
+    def windows_of(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the rows and the columns of the parts, (H_out, 2) and (W_out, 2), and their sizes.
+
+        >>> rows, columns, sizes = AdaptiveAvgPool2d((1, 2)).windows_of(np.zeros((1, 1, 1, 3)))
+        >>> rows.tolist(), columns.tolist(), sizes.tolist()
+        ([[0, 1]], [[0, 2], [1, 3]], [[2.0, 2.0]])
+        """
+        size = images.shape[2:]
         if min(size) < 1:
             raise ValueError(
                 f"{self.who}: input must have pixels. Got {size[0]}x{size[1]} cells. Pass images with pixels."
@@ -198,8 +179,10 @@ class AdaptiveAvgPool2d(Pool):
         parts = []
         for cells, pixels in zip(self.output_size, size, strict=True):
             cells = pixels if cells is None else cells
-            parts.append([slice(o * pixels // cells, -(-(o + 1) * pixels // cells)) for o in range(cells)])
-        return parts[0], parts[1]
+            first = np.arange(cells)
+            parts.append(np.stack([first * pixels // cells, -(-(first + 1) * pixels // cells)], axis=1))
+        divisors = np.outer(*(part[:, 1] - part[:, 0] for part in parts)).astype(images.dtype)
+        return *parts, divisors
 
     def arguments(self) -> str:
         return f"output_size={self.output_size}"

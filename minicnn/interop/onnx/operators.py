@@ -136,7 +136,7 @@ def averaged(writer, name: str, layer, array, output) -> str:
     ones = writer.constant("ones", np.ones((channels, 1, *layer.kernel_size), array.dtype))
     name = padded(writer, name, pads, "zeros", array)
     sums = writer.node("Conv", [name, ones], strides=layer.stride, group=channels)
-    divisors = layer._divisors(array.shape[2:], output.shape[2:]).astype(array.dtype)
+    _, _, divisors = layer.windows_of(array)
     return writer.node("Div", [sums, writer.constant("divisors", divisors)])
 
 
@@ -145,10 +145,10 @@ def adaptive_avg_pool2d(writer, layer, name, array, output) -> str:
     if output.shape[2:] == (1, 1):
         return writer.node("GlobalAveragePool", [name])
     shares = []
-    for parts, pixels in zip(layer._parts(array.shape[2:]), array.shape[2:], strict=True):
+    for parts, pixels in zip(layer.windows_of(array)[:2], array.shape[2:], strict=True):
         share = np.zeros((len(parts), pixels), array.dtype)
-        for row, part in zip(share, parts, strict=True):
-            row[part] = 1 / (part.stop - part.start)
+        for row, (first, last) in zip(share, parts, strict=True):
+            row[first:last] = 1 / (last - first)
         shares.append(share)
     rows = writer.node("MatMul", [writer.constant("rows", shares[0]), name])
     return writer.node("MatMul", [rows, writer.constant("columns", shares[1].T)])

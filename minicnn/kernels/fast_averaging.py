@@ -1,0 +1,86 @@
+"""Average pooling in Numba: a row of windows at a time, and each window's cells in reading order, as in torch.
+
+The way back goes through a line as long as the image is wide: all gradients of a row of windows are spread
+over the line, and then the line over the rows that the windows have in common.
+
+    gradients    14 22        line    7 7 11 11        image    7 7 11 11
+                                                                7 7 11 11
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from minicnn.kernels.planes import ready
+from minicnn.kernels.threads import share
+from minicnn.kernels.vector import read, write
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _average(input, output, rows, columns, divisors, size, first, last):
+    """Fill output for the planes first .. last - 1 of `size` (H, W); both are flat."""
+    (H, W), W_out = size, len(columns)
+    line, nothing = np.empty(W_out, input.dtype), input.dtype.type(0)
+    for p in range(first, last):
+        for y in range(len(rows)):
+            for x in range(W_out):
+                write(line, x, nothing)
+            for row in range(rows[y, 0], rows[y, 1]):
+                at = (p * H + row) * W
+                for x in range(W_out):
+                    total = read(line, x)
+                    for column in range(at + columns[x, 0], at + columns[x, 1]):
+                        total += read(input, column)
+                    write(line, x, total)
+            for x in range(W_out):
+                write(output, (p * len(rows) + y) * W_out + x, read(line, x) / divisors[y, x])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _average_backward(grad_output, grad_input, rows, columns, divisors, size, first, last):
+    """Fill grad_input for the planes first .. last - 1."""
+    (H, W), W_out = size, len(columns)
+    line, nothing = np.empty(W, grad_input.dtype), grad_input.dtype.type(0)
+    for p in range(first, last):
+        for i in range(p * H * W, (p + 1) * H * W):
+            write(grad_input, i, nothing)
+        for y in range(len(rows)):
+            for x in range(W):
+                write(line, x, nothing)
+            for x in range(W_out):
+                part = read(grad_output, (p * len(rows) + y) * W_out + x) / divisors[y, x]
+                for column in range(columns[x, 0], columns[x, 1]):
+                    write(line, column, read(line, column) + part)
+            for row in range(rows[y, 0], rows[y, 1]):
+                at = (p * H + row) * W
+                for x in range(W):
+                    write(grad_input, at + x, read(grad_input, at + x) + read(line, x))
+
+
+def average(input, rows, columns, divisors):
+    """Do what `averaging.average` does, with sums in another order.
+
+    >>> rows, columns = np.array([[0, 2]]), np.array([[0, 1], [1, 3]])
+    >>> average(np.array([[[[1.0, 2, 3], [4, 5, 6]]]]), rows, columns, np.array([[2.0, 4]]))   # 5/2, 16/4
+    array([[[[2.5, 4. ]]]])
+    """
+    planes, size = input.shape[0] * input.shape[1], input.shape[2:]
+    output = np.empty((*input.shape[:2], len(rows), len(columns)), input.dtype)
+    fixed = ready(input).reshape(-1), output.reshape(-1), rows, columns, divisors, size
+    share(lambda first, last: _average(*fixed, first, last), planes, 4 * input.size)
+    return output
+
+
+def average_backward(grad_output, rows, columns, divisors, input_shape):
+    """Do what `averaging.average_backward` does.
+
+    >>> rows, columns = np.array([[0, 1]]), np.array([[0, 1], [0, 2]])
+    >>> average_backward(np.array([[[[6.0, 8]]]]), rows, columns, np.array([[1.0, 2]]), (1, 1, 1, 2))
+    array([[[[10.,  4.]]]])
+    """
+    planes, size = input_shape[0] * input_shape[1], tuple(input_shape[2:])
+    grad_input = np.empty(input_shape, grad_output.dtype)
+    fixed = ready(grad_output).reshape(-1), grad_input.reshape(-1), rows, columns, divisors, size
+    share(lambda first, last: _average_backward(*fixed, first, last), planes, 4 * grad_input.size)
+    return grad_input
