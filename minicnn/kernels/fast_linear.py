@@ -58,8 +58,7 @@ def linear(input, weight, bias):
     bias = np.zeros(outputs, input.dtype) if bias is None else ready(bias)
     fixed = ready(input).reshape(-1), ready(weight).reshape(-1), bias, output, features, lanes_of(input.dtype)
     blocks = -(-outputs // 4)  # whole blocks of four, whoever computes them
-    work = (rows + FETCH) * weight.size
-    share(lambda start, stop: _linear(*fixed, 4 * start, min(4 * stop, outputs)), blocks, work)
+    share(lambda start, stop: _linear(*fixed, 4 * start, min(4 * stop, outputs)), blocks, rows * weight.size)
     return output
 
 
@@ -108,7 +107,7 @@ def product(filters, lines):
     if count and target.size:
         fixed = *weights, ready(lines).reshape(-1), count, target, features, lanes
         tiles = -(-features // tile)
-        work = filters.size * features + FETCH * (lines.size + target.size)
+        work = filters.size * features + 2 * FETCH * (lines.size + target.size)
         share(lambda start, stop: _product(*fixed, start, stop), tiles, work)
     return target.reshape(len(filters), features)
 

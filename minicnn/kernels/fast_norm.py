@@ -16,7 +16,7 @@ import numpy as np
 from numba import njit
 
 from minicnn.kernels.planes import ready
-from minicnn.kernels.threads import share
+from minicnn.kernels.threads import FETCH, share
 from minicnn.kernels.vector import read, write
 
 SUMS = {"reassoc"}  # NaN and infinity stay what they are
@@ -140,7 +140,7 @@ def batch_norm(input, given, weight, bias, eps):
     share(
         lambda first, last: _batch_norm(*fixed, flat.dtype.type(eps), given is None, first, last),
         channels,
-        4 * flat.size,
+        4 * FETCH * flat.size,
     )
     return _put_back(output, size, input.shape), mean, variance, inv_std
 
@@ -156,5 +156,5 @@ def batch_norm_backward(grad_output, input, mean, inv_std, weight, own):
     (grad, size), (flat, _) = _laid_out(grad_output), _laid_out(input)
     grad_input, grads = np.empty(flat.shape, flat.dtype), np.empty((2, size[1]), flat.dtype)
     fixed = grad, flat, grad_input, size, ready(mean), ready(inv_std), ready(weight), grads, own
-    share(lambda first, last: _backward(*fixed, first, last), size[1], 6 * flat.size)
+    share(lambda first, last: _backward(*fixed, first, last), size[1], 6 * FETCH * flat.size)
     return _put_back(grad_input, size, input.shape), *grads

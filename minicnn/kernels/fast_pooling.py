@@ -21,7 +21,7 @@ from minicnn.kernels import pooling
 from minicnn.kernels.geometry import pool_output_size
 from minicnn.kernels.planes import ready
 from minicnn.kernels.rows import finish_pooled, line_of
-from minicnn.kernels.threads import share
+from minicnn.kernels.threads import FETCH, share
 from minicnn.kernels.vector import broadcast, evens, lanes_of, load, read, store, winner, write
 
 EXACT = 2**24  # whole numbers up to here are exact in float32, too
@@ -150,7 +150,7 @@ def pool_two_by_two(input, rectify: bool):
     flat = [array.reshape(-1) for array in (ready(input), output, winners)]
     how = (tuple(size), rectify, lanes_of(input.dtype))
     planes = input.shape[0] * input.shape[1]
-    share(lambda start, stop: _two_by_two(*flat, *how, start, stop), planes, input.size)
+    share(lambda start, stop: _two_by_two(*flat, *how, start, stop), planes, 2 * FETCH * input.size)
     return output, winners
 
 
@@ -167,7 +167,7 @@ def max_pool2d(input, kernel_size, stride, padding, dilation, ceil_mode):
     )
     output = np.empty((*input.shape[:2], *size), input.dtype)
     indices = np.empty(output.shape, np.int64)
-    work = 2 * output.size * kernel_size[0] * kernel_size[1]
+    work = 2 * FETCH * output.size * kernel_size[0] * kernel_size[1]
     lanes, planes = lanes_of(input.dtype), input.shape[0] * input.shape[1]
     flat = tuple(array.reshape(-1) for array in (ready(input), output, indices))
     if geometry == ((2, 2), (2, 2), (0, 0), (1, 1), False):
@@ -247,6 +247,6 @@ def max_pool2d_backward(grad_output, indices, input_shape):
     share(
         lambda first, last: _max_pool2d_backward(*fixed, cells, H * W, first, last),
         N * C,
-        8 * grad_output.size,
+        8 * FETCH * grad_output.size,
     )
     return grad_input

@@ -36,7 +36,7 @@ from minicnn.kernels.vector import (
 )
 
 BLOCK = 512  # numbers that are laid out before the first row of them is read
-EXPONENTIAL = 8  # multiply-adds that e^x is worth
+EXPONENTIAL = 16  # multiply-adds that e^x is worth
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
