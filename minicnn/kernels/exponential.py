@@ -6,8 +6,8 @@
 `k` is rounded by adding a number so large that no digit behind the point has room beside it; its last bits
 are then k itself. `log 2` is cut in two, the first so short that k times it is exact.
 
-For x of 0 or less, as softmax has it, and NaN, which stays. At most 1 unit in the last place off; what
-is too small for a float of full precision is 0.
+For x of 0 or less, as softmax has it, and NaN, which stays. Off by 1 unit in the last place at most (by 1.2
+on a CPU that rounds between multiplication and addition); what is too small for full precision is 0.
 """
 
 from __future__ import annotations
