@@ -18,6 +18,7 @@ from minicnn.inspection.figures import (
     plot_softmax,
     plot_terms,
     plot_values,
+    plot_way,
 )
 from minicnn.inspection.gradient_report import GradientCheck, GradientRow
 from minicnn.inspection.receptive import receptive_field
@@ -55,6 +56,7 @@ __all__ = [
     "plot_softmax",
     "plot_terms",
     "plot_values",
+    "plot_way",
     "receptive_field",
     "saliency",
     "trace",

@@ -96,8 +96,10 @@ class Trace:
             return explainer.grad_input(step, index)
         return explainer.grads[of.removesuffix(".grad")](step, index)
 
-    def plot(self, name: str, *, image: int = 0, figure=None):
-        """Draw the picture that fits a step, and return the figure.
+    def plot(self, name: str | None = None, *, image: int = 0, figure=None):
+        """Draw an image's whole way to its label, or the picture that fits a step, and return the figure.
+
+        Without a name: pixels, feature maps, logits, probabilities and label, from left to right.
 
         A convolution: its filters and its feature maps. Max pooling: the winners in the strongest channel.
         Softmax and label: the way from logits to probabilities. The loss: its gradient for each logit. Any
@@ -105,8 +107,8 @@ class Trace:
 
         Parameters
         ----------
-        name : str
-            The step.
+        name : str, optional
+            The step; by default all of them, as `plot_way` draws them.
         image : int
             Which of the batch.
         figure : matplotlib Figure or SubFigure, optional
@@ -129,7 +131,13 @@ class Trace:
         >>> upper, lower = t.plot("0").subfigs
         >>> upper.get_suptitle(), lower.get_suptitle()
         ('Conv2d "0": 2 filters', 'Conv2d "0", image 0: 2 channels')
+        >>> len(t.plot().axes)                                  # the image and two maps
+        3
         """
+        if name is None:
+            from minicnn.inspection.figures.way import plot_way
+
+            return plot_way(self, image=image, figure=figure)
         from minicnn.inspection.figures.choice import plot_step
 
         return plot_step(self[name], image=image, classes=self.classes, figure=figure)

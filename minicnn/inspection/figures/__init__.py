@@ -8,6 +8,7 @@ from minicnn.inspection.figures.layers import plot_feature_maps, plot_filters
 from minicnn.inspection.figures.pooling import plot_pool_winners
 from minicnn.inspection.figures.softmax import plot_softmax
 from minicnn.inspection.figures.values import plot_values
+from minicnn.inspection.figures.way import plot_way
 
 __all__ = [
     "ActivationHistogram",
@@ -22,4 +23,5 @@ __all__ = [
     "plot_softmax",
     "plot_terms",
     "plot_values",
+    "plot_way",
 ]

@@ -81,6 +81,7 @@ def every_picture() -> dict:
             "figure",
         ),
         "histogram": (lambda **where: histogram.plot(**where), "figure"),
+        "a trace's whole way": (lambda **where: t.plot(**where), "figure"),
         "a trace's convolution": (lambda **where: t.plot("0", **where), "figure"),
         "a trace's pooling": (lambda **where: t.plot("5", **where), "figure"),
         "a trace's loss": (lambda **where: t.plot("loss", **where), "figure"),
