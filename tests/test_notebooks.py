@@ -42,7 +42,8 @@ def _titled(figure):
         axes.get_title() for axes in figure.axes)
 for _figure in _drawn:
     assert _titled(_figure), f"a picture has no title: {_figure.axes}"
-    assert any(axes.get_xlabel() or axes.get_ylabel() or axes.images for axes in _figure.axes), (
+    whole = _figure.get_supxlabel() or _figure.get_supylabel()  # one label for all panels
+    assert whole or any(axes.get_xlabel() or axes.get_ylabel() or axes.images for axes in _figure.axes), (
         f"a picture has no labels: {[axes.get_title() for axes in _figure.axes]}")
 """
 
