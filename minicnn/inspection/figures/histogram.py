@@ -167,7 +167,7 @@ def draw_dead(ax, dead: dict, kinds: dict) -> None:
         ax.plot(range(len(shares)), shares, color=colour, linestyle=line, marker="o", label=label)
     largest = max(max(shares) for shares in dead.values())
     ax.set_ylim(-0.02 * max(largest, 0.1), max(1.5 * largest, 0.1))  # room for the legend
-    ax.yaxis.set_major_formatter(lambda share, position: f"{share:.0%}")
+    ax.yaxis.set_major_formatter(lambda share, position: f"{share:.0%}" if share <= 1 else "")
     ax.set(title="dead units", ylabel="share of the units")
     ax.legend(fontsize="small", loc="upper right")
     ax.grid(alpha=0.3)
