@@ -193,4 +193,4 @@ def test_the_tour(tmp_path, capsys):
     assert "The same weights in torch" in printed
     assert printed.count("computed") == 4
     found = {path.name for path in (tmp_path / "tour").iterdir()}
-    assert found == {"confusion.png", "history.png", "filters.png", "prediction.png", "digits.safetensors"}
+    assert found == {"confusion.png", "history.png", "filters.png", "way.png", "digits.safetensors"}

@@ -156,16 +156,16 @@ def beside_torch(model, images: np.ndarray) -> str:
 
 
 def draw(folder: Path, classifier, history, test, predicted: np.ndarray) -> None:
-    """Write confusion.png, history.png, filters.png and prediction.png."""
+    """Write confusion.png, history.png, filters.png and way.png."""
     from minicnn import metrics
     from minicnn.commands.common import save_figure
-    from minicnn.commands.tour_figures import plot_prediction
-    from minicnn.inspection import plot_filters
+    from minicnn.inspection import plot_filters, trace
 
     labels = [test.classes[target] for target in test.targets]
     save_figure(metrics.plot_confusion_matrix(labels, predicted, test.classes), folder / "confusion.png")
     save_figure(history.plot(), folder / "history.png")
     save_figure(plot_filters(classifier.model[0]), folder / "filters.png")
     image = chosen_images(test, predicted)[-1:]
-    truth = labels[int(np.flatnonzero((test.images == image).all(axis=(1, 2)))[0])]
-    save_figure(plot_prediction(classifier, image, truth), folder / "prediction.png")
+    target = test.targets[(test.images == image).all(axis=(1, 2))][:1]
+    way = trace(classifier.model, test.transform(image), target, classes=test.classes).plot()
+    save_figure(way, folder / "way.png")
