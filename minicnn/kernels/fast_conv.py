@@ -14,7 +14,7 @@ import numpy as np
 from numba import njit
 
 from minicnn.kernels import jitted
-from minicnn.kernels.fast_pointwise import met, multiply, serves
+from minicnn.kernels.fast_pointwise import multiply, serves
 from minicnn.kernels.jitted import FLAGS, ready
 from minicnn.kernels.plans import backward_plans, forward_plan
 from minicnn.kernels.threads import FETCH, share
@@ -141,7 +141,7 @@ def forward(input, weight, bias, stride, padding, dilation, groups, end):
     winners = np.empty((len(input), len(weight), *size), np.uint8) if end == POOLED else NO_WINNERS
     bias = np.zeros(len(weight), input.dtype) if bias is None else ready(bias)
     if end != POOLED and serves(input.shape, weight.shape, stride, padding, groups):
-        return multiply(met(input, stride), weights, bias, end == RELU, len(weight)), winners
+        return multiply(input, stride, weights, bias, end == RELU, len(weight)), winners
     output = np.empty((len(input), len(weight), *size), input.dtype)
     walk_all(input, [(weights, made)], bias, output, groups, end, winners)
     return output, winners
@@ -173,11 +173,11 @@ def conv2d_grad_input(grad_output, weight, input_shape, stride, padding, dilatio
         return jitted.conv2d_grad_input(grad_output, weight, input_shape, stride, padding, dilation, groups)
     no_bias = np.zeros(input_shape[1], grad_output.dtype)
     if serves(input_shape, weight.shape, stride, padding, groups):
-        grad_met = multiply(grad_output, weights[0], no_bias, False, input_shape[1])
+        grad_met = multiply(grad_output, (1, 1), weights[0], no_bias, False, input_shape[1])
         if stride == (1, 1):
             return grad_met
         grad_input = np.zeros(input_shape, grad_output.dtype)
-        met(grad_input, stride)[...] = grad_met
+        grad_input[:, :, :: stride[0], :: stride[1]] = grad_met
         return grad_input
     covered = sum(math.prod(made.cells) for made in plans) == math.prod(size)  # every pixel gets a number
     grad_input = (np.empty if covered else np.zeros)(input_shape, grad_output.dtype)

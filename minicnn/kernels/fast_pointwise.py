@@ -5,11 +5,13 @@
 A window is one pixel, so there is nothing to pad, and a plane is one row already. Only its tiles are
 copied: the same 24 pixels of all channels, side by side, for all filters to read from the first cache.
 (In the planes themselves they often lie a power of two apart, where they would push each other out of it.)
-With a stride, the pixels that are met are picked out before; and the input gradient is the same product
+With a stride, only the pixels that are met go into the tile; and the input gradient is the same product
 with the weight's rows and columns exchanged.
 """
 
 from __future__ import annotations
+
+from functools import lru_cache
 
 import numpy as np
 from numba import njit
@@ -33,11 +35,13 @@ def serves(input_shape, weight_shape, stride, padding, groups) -> bool:
 
 
 @njit(cache=True, nogil=True)
-def _multiply(planes, weights, form, bias, rectify, target, channels, filters, pixels, lanes, first, last):
-    """Compute the tiles first .. last - 1 of all images; `planes` and `target` are flat.
+def _multiply(planes, size, met, weights, form, bias, rectify, target, channels, filters, lanes, first, last):
+    """Compute the tiles first .. last - 1 of all images; `planes`, of `size` pixels, and `target` are flat.
 
-    The last tile of a plane ends where the plane ends: some pixels are computed twice.
+    Pixel p of the target's planes is pixel ``met[p]`` of the others. The last tile of a plane ends where the
+    plane ends: some pixels are computed twice.
     """
+    pixels = len(met)
     tile, nothing = VECTORS * lanes, target.dtype.type(0)
     per_image = (pixels + tile - 1) // tile
     blocks = (filters + FILTERS - 1) // FILTERS
@@ -47,9 +51,13 @@ def _multiply(planes, weights, form, bias, rectify, target, channels, filters, p
     for number in range(first, last):
         n, start = number // per_image, min(number % per_image * tile, pixels - tile)
         for c in range(channels):
-            place = (n * channels + c) * pixels + start
-            for x in range(tile):
-                write(panel, c * tile + x, read(planes, place + x))
+            place = (n * channels + c) * size
+            if size == pixels:  # all of them, side by side
+                for x in range(tile):
+                    write(panel, c * tile + x, read(planes, place + start + x))
+            else:
+                for x in range(tile):
+                    write(panel, c * tile + x, read(planes, place + read(met, start + x)))
         walk_tiles(panel, offsets, weights, 0, form, 0, blocks, lanes, sums, tile)
         for f in range(filters):
             place, b = (n * filters + f) * pixels + start, read(bias, f)
@@ -58,39 +66,30 @@ def _multiply(planes, weights, form, bias, rectify, target, channels, filters, p
                 write(target, place + x, nothing if rectify and y <= 0 else y)
 
 
-def multiply(planes, weights, bias, rectify: bool, filters: int):
-    """Return the (N, filters, H, W) for planes (N, C, H, W); `weights` come with their form.
+@lru_cache(maxsize=256)
+def met(size, stride):
+    """Return which pixels of a plane a 1x1 window meets, row after row.
+
+    >>> met((2, 5), (2, 2))
+    array([0, 2, 4])
+    """
+    return np.arange(size[0] * size[1]).reshape(size)[:: stride[0], :: stride[1]].reshape(-1).copy()
+
+
+def multiply(planes, stride, weights, bias, rectify: bool, filters: int):
+    """Return the (N, filters, H_out, W_out) for planes (N, C, H, W); `weights` come with their form.
 
     >>> from minicnn.kernels.fast_conv import blocks_of_four
     >>> weights = blocks_of_four(np.array([[[[10.0]], [[1.0]]]]), 1, np.arange(1), backward=False)
     >>> planes = np.arange(100.0).reshape(1, 2, 5, 10)
-    >>> multiply(planes, weights, np.zeros(1), False, filters=1)[0, 0, 0, :3]       # 10·0 + 50, ...
+    >>> multiply(planes, (1, 1), weights, np.zeros(1), False, filters=1)[0, 0, 0, :3]   # 10·0 + 50, ...
     array([50., 61., 72.])
     """
     images, channels, *size = planes.shape
-    pixels, lanes = size[0] * size[1], lanes_of(planes.dtype)
-    target = np.empty((images, filters, *size), planes.dtype)
-    how = *weights, bias, rectify
-    shape = channels, filters, pixels, lanes
-    per_image = -(-pixels // (VECTORS * lanes))  # tiles
-
-    def some_images(start: int, stop: int) -> None:  # every thread picks the pixels of its own images
-        part, to = ready(planes[start:stop]).reshape(-1), target[start:stop].reshape(-1)
-        _multiply(part, *how, to, *shape, 0, (stop - start) * per_image)
-
-    work = images * pixels * channels * filters
-    if images >= 8:
-        share(some_images, images, work, ranges=4)
-    else:
-        flat = ready(planes).reshape(-1), *how, target.reshape(-1), *shape
-        share(lambda first, last: _multiply(*flat, first, last), images * per_image, work)
+    places, lanes = met(tuple(size), stride), lanes_of(planes.dtype)
+    target = np.empty((images, filters, *(-(-size[a] // stride[a]) for a in (0, 1))), planes.dtype)
+    fixed = ready(planes).reshape(-1), size[0] * size[1], places, *weights, bias, rectify, target.reshape(-1)
+    tiles = images * -(-len(places) // (VECTORS * lanes))
+    work = images * len(places) * channels * filters
+    share(lambda first, last: _multiply(*fixed, channels, filters, lanes, first, last), tiles, work, ranges=4)
     return target
-
-
-def met(planes, stride):
-    """Return the pixels that a 1x1 window meets, as a view.
-
-    >>> met(np.arange(5.0).reshape(1, 1, 1, 5), (1, 2))
-    array([[[[0., 2., 4.]]]])
-    """
-    return planes[:, :, :: stride[0], :: stride[1]]
