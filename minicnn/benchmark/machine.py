@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import time
 
 from minicnn import __version__, get_num_threads
 from minicnn.benchmark.entrants import PEERS, is_installed
@@ -31,15 +32,42 @@ def describe() -> dict:
         import torch
 
         threads["torch"] = torch.get_num_threads()
-    busy = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     return {
         "processor": processor(),
         "cores": allowed,
         "system": f"{platform.system()} {platform.machine()}",
         "versions": versions,
         "threads": threads,
-        "busy": busy,
+        "busy": cores_kept_busy(),
     }
+
+
+def cores_kept_busy(seconds: float = 0.5) -> float | None:
+    """Return how many cores other programs use while this one sleeps; None where the system does not tell.
+
+    >>> busy = cores_kept_busy(seconds=0.02)
+    >>> busy is None or busy >= 0
+    True
+    """
+    try:
+        began, used = ticks(), time.process_time()
+        time.sleep(seconds)
+        others = (ticks() - began) / os.sysconf("SC_CLK_TCK") - (time.process_time() - used)
+    except (OSError, AttributeError, ValueError):  # only Linux tells
+        return None
+    return max(others, 0.0) / seconds
+
+
+def ticks() -> int:
+    """Return the time that all cores have computed since the system began, in the system's ticks.
+
+    >>> from pathlib import Path
+    >>> not Path("/proc/stat").exists() or ticks() > 0
+    True
+    """
+    with open("/proc/stat") as file:
+        user, nice, system, _idle, _waiting, *interrupts_and_stolen = map(int, file.readline().split()[1:9])
+    return user + nice + system + sum(interrupts_and_stolen)
 
 
 def processor() -> str:
