@@ -11,8 +11,6 @@ from minicnn.inspection.page import Page, Section, largest, position, short
 from minicnn.inspection.table import span
 from minicnn.inspection.trace import Trace
 
-AFTER_LAYERS = ("loss", "softmax", "label")
-
 
 class Story(Page):
     """What `chain` returns: the page, and the numbers on it.
@@ -46,7 +44,7 @@ class Story(Page):
 
     def __init__(self, trace: Trace, image: int) -> None:
         self.trace, self.image = trace, image
-        self.layers = [step for step in trace.steps if step.name not in AFTER_LAYERS]
+        self.layers = trace.layers
         self.pixels = self.layers[0].input[image]
         named = {step.name: step for step in trace.steps}
         last = named["loss"].input if "loss" in named else self.layers[-1].output
@@ -227,7 +225,7 @@ def chain(t: Trace, image: int = 0) -> Story:
             f"chain: t must be a Trace. Got {type(t).__name__}. Pass trace(model, images, targets)."
         )
     number = checks.as_int("chain", "image", image)
-    layers = [step for step in t.steps if step.name not in AFTER_LAYERS]
+    layers = t.layers
     if not layers:
         raise ValueError(
             "chain: the trace must hold a layer. Got none. Trace a model with at least one layer."

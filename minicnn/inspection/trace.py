@@ -48,6 +48,16 @@ class Trace:
         self.classes = classes
         self.grad_images: np.ndarray | None = grad_images
 
+    @property
+    def layers(self) -> list[Step]:
+        """The steps of the model's layers: all but the loss, the softmax and the label.
+
+        >>> t = trace(nn.Sequential(nn.ReLU()), np.ones((1, 2), np.float32))
+        >>> [step.name for step in t], [step.name for step in t.layers]
+        (['0', 'softmax', 'label'], ['0'])
+        """
+        return [step for step in self.steps if step.name not in ("loss", "softmax", "label")]
+
     def __getitem__(self, name: str) -> Step:
         for step in self.steps:
             if step.name == name:

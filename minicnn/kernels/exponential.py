@@ -50,6 +50,14 @@ def split_log_2(fraction: int) -> tuple[float, float]:
     return high, float(LOG_2 - Decimal(high))
 
 
+def multiply_add(builder, a, b, c):
+    """Add the instruction for a · b + c to `builder`, rounded once where the CPU can, and return the result."""
+    bits = 32 if isinstance(a.type.element, ir.FloatType) else 64
+    function = ir.FunctionType(a.type, [a.type] * 3)
+    name = f"llvm.fmuladd.v{a.type.count}f{bits}"
+    return builder.call(cgutils.get_or_insert_function(builder.module, function, name), [a, b, c])
+
+
 def exponential(builder, x, vector_type):
     """Add the instructions for e^x to `builder`, and return the result.
 
@@ -67,19 +75,14 @@ def exponential(builder, x, vector_type):
     def same(number, kind=floats):
         return ir.Constant(kind, [number] * vector_type.lanes)
 
-    def multiply_add(a, b, c):
-        name = f"llvm.fmuladd.v{vector_type.lanes}f{form.bits}"
-        function = ir.FunctionType(floats, [floats] * 3)
-        return builder.call(cgutils.get_or_insert_function(builder.module, function, name), [a, b, c])
-
     large = 1.5 * 2**form.fraction
-    shifted = multiply_add(x, same(1 / math.log(2)), same(large))
+    shifted = multiply_add(builder, x, same(1 / math.log(2)), same(large))
     k = builder.fsub(shifted, same(large))
     high, low = split_log_2(form.fraction)
-    r = multiply_add(k, same(-low), multiply_add(k, same(-high), x))
+    r = multiply_add(builder, k, same(-low), multiply_add(builder, k, same(-high), x))
     total = same(1 / math.factorial(form.degree))
     for power in reversed(range(form.degree)):
-        total = multiply_add(total, r, same(1 / math.factorial(power)))
+        total = multiply_add(builder, total, r, same(1 / math.factorial(power)))
     bits = builder.bitcast(shifted, integers)  # all but the last are shifted out
     exponent = builder.shl(builder.add(bits, same(form.bias, integers)), same(form.fraction, integers))
     total = builder.fmul(total, builder.bitcast(exponent, floats))

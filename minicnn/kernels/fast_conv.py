@@ -15,7 +15,8 @@ from numba import njit
 
 from minicnn.kernels import jitted
 from minicnn.kernels.fast_pointwise import multiply, serves
-from minicnn.kernels.jitted import FLAGS, ready
+from minicnn.kernels.jitted import FLAGS
+from minicnn.kernels.planes import ready
 from minicnn.kernels.plans import backward_plans, forward_plan
 from minicnn.kernels.threads import FETCH, share
 from minicnn.kernels.tiles import FILTERS, PLAIN, POOLED, RELU, gather, walk

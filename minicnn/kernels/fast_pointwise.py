@@ -16,7 +16,7 @@ from functools import lru_cache
 import numpy as np
 from numba import njit
 
-from minicnn.kernels.jitted import ready
+from minicnn.kernels.planes import ready
 from minicnn.kernels.threads import share
 from minicnn.kernels.tiles import FILTERS, VECTORS, walk_tiles
 from minicnn.kernels.vector import lanes_of, read, write

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from minicnn.kernels.geometry import conv_output_size, inside, pool_output_size
+from minicnn.kernels.geometry import conv_output_sizes, inside, pool_output_size
 from minicnn.kernels.loops import silent
 from minicnn.kernels.products import linear, linear_grad_input, linear_grad_weight
 
@@ -65,10 +65,7 @@ def conv2d(input, weight, bias, stride, padding, dilation, groups):
     >>> conv2d(image, kernel, None, (1, 1), (0, 0), (1, 1), 1)      # 1·10 + 2·1, 2·10 + 3·1
     array([[[[12., 23.]]]])
     """
-    size = [
-        conv_output_size(input.shape[2 + a], weight.shape[2 + a], stride[a], padding[a], dilation[a])
-        for a in range(2)
-    ]
+    size = conv_output_sizes(input.shape[2:], weight.shape[2:], stride, padding, dilation)
     columns, covered = as_columns(input, weight.shape, size, stride, padding, dilation, groups)
     filters = weight.reshape(groups, len(weight) // groups, columns.shape[2])
     if np.isfinite(weight).all():

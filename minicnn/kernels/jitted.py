@@ -20,7 +20,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from minicnn.kernels.geometry import conv_output_size
+from minicnn.kernels.geometry import conv_output_sizes
 from minicnn.kernels.loops import silent
 from minicnn.kernels.planes import by_group, fold, layout, ready, spread, widen
 from minicnn.kernels.pooling import max_pool2d, max_pool2d_backward
@@ -184,10 +184,7 @@ def conv2d(input, weight, bias, stride, padding, dilation, groups):
     >>> conv2d(image, kernel, None, (1, 1), (0, 0), (1, 1), 1)
     array([[[[12., 23.]]]])
     """
-    size = [
-        conv_output_size(input.shape[2 + a], weight.shape[2 + a], stride[a], padding[a], dilation[a])
-        for a in range(2)
-    ]
+    size = conv_output_sizes(input.shape[2:], weight.shape[2:], stride, padding, dilation)
     output = np.empty((len(input), len(weight), *size), input.dtype)
     bias = np.zeros(len(weight), input.dtype) if bias is None else ready(bias)
     found = shifts(input.shape, weight.shape, size, stride, padding, dilation)

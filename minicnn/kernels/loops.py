@@ -16,7 +16,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from minicnn.kernels.geometry import conv_output_size, pool_output_size
+from minicnn.kernels.geometry import conv_output_sizes, pool_output_size
 
 # Infinity and NaN pass through sums: no accident to warn of.
 silent = np.errstate(over="ignore", invalid="ignore")
@@ -65,10 +65,7 @@ def conv2d(input, weight, bias, stride, padding, dilation, groups):
     >>> conv2d(image, kernel, None, (1, 1), (0, 0), (1, 1), 1)      # 1·10 + 2·1, 2·10 + 3·1
     array([[[[12., 23.]]]])
     """
-    size = [
-        conv_output_size(input.shape[2 + a], weight.shape[2 + a], stride[a], padding[a], dilation[a])
-        for a in range(2)
-    ]
+    size = conv_output_sizes(input.shape[2:], weight.shape[2:], stride, padding, dilation)
     output = np.zeros((len(input), len(weight), *size))
     if bias is not None:
         output += bias[:, None, None]

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minicnn.kernels.geometry import conv_output_size
+from minicnn.kernels.geometry import conv_output_sizes
 
 
 class Geometry(NamedTuple):
@@ -108,10 +108,10 @@ def forward_plan(size, channels, kernel, stride, padding, dilation) -> Plan | No
     """
     if swells(size, kernel, stride, padding, dilation):
         return None
-    rows, columns = (conv_output_size(size[a], kernel[a], stride[a], padding[a], dilation[a]) for a in (0, 1))
+    output_size = conv_output_sizes(size, kernel, stride, padding, dilation)
     places = [(k * dilation[0], m * dilation[1]) for k in range(kernel[0]) for m in range(kernel[1])]
     taps = range(len(places))
-    return plan(size, stride, padding, (rows, columns), (0, 0), (1, 1), places, taps, channels)
+    return plan(size, stride, padding, output_size, (0, 0), (1, 1), places, taps, channels)
 
 
 @lru_cache(maxsize=256)
@@ -128,7 +128,7 @@ def backward_plans(size, channels, kernel, stride, padding, dilation) -> list[Pl
     plans = []
     if swells(size, kernel, stride, padding, dilation):
         return plans
-    grad_size = [conv_output_size(size[a], kernel[a], stride[a], padding[a], dilation[a]) for a in (0, 1)]
+    grad_size = conv_output_sizes(size, kernel, stride, padding, dilation)
     for remainders in np.ndindex(*stride):
         taps, places, first, cells, lead = [], [], [], [], []
         for a in range(2):
@@ -158,6 +158,6 @@ def swells(size, kernel, stride, padding, dilation) -> bool:
     >>> swells((28, 28), (3, 3), (1, 1), (1, 1), (1, 1)), swells((3, 3), (3, 3), (1, 1), (99, 99), (99, 99))
     (False, True)
     """
-    cells = [conv_output_size(size[a], kernel[a], stride[a], padding[a], dilation[a]) for a in (0, 1)]
+    cells = conv_output_sizes(size, kernel, stride, padding, dilation)
     laid_out = math.prod(cells[a] * stride[a] + dilation[a] * (kernel[a] - 1) for a in (0, 1))
     return laid_out > 4 * (math.prod(size) + math.prod(kernel) * math.prod(cells))

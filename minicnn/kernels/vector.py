@@ -37,7 +37,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, register_model
 
-from minicnn.kernels.exponential import exponential
+from minicnn.kernels import exponential
 
 
 def register_bytes() -> int:
@@ -159,12 +159,7 @@ def zeros(typing, array):
 @intrinsic
 def multiply_add(typing, a, b, c):
     def generate(context, builder, signature, arguments):
-        kind = context.get_value_type(a)
-        short = "f32" if a.dtype == types.float32 else "f64"
-        function = cgutils.get_or_insert_function(
-            builder.module, ir.FunctionType(kind, [kind] * 3), f"llvm.fmuladd.v{a.lanes}{short}"
-        )
-        return builder.call(function, arguments)
+        return exponential.multiply_add(builder, *arguments)
 
     return a(a, a, a), generate
 
@@ -275,7 +270,7 @@ def first(typing, a):
 @intrinsic
 def exp(typing, a):
     def generate(context, builder, signature, arguments):
-        return exponential(builder, arguments[0], a)
+        return exponential.exponential(builder, arguments[0], a)
 
     return a(a), generate
 

@@ -8,7 +8,29 @@ from minicnn import checks, kernels
 from minicnn.nn.pooling import Pool
 
 
-class AvgPool2d(Pool):
+class _AveragePool(Pool):
+    """What both average poolings share; each defines `windows_of(images)`."""
+
+    @checks.without_warnings
+    def forward(self, input: np.ndarray) -> np.ndarray:
+        """Return the means of the windows."""
+        images = self.images_of(input)
+        windows = self.windows_of(images)
+        output = kernels.average(images, *windows)
+        output = output if input.ndim == 4 else output[0]
+        self.save(output, input_shape=images.shape, windows=windows)
+        return output
+
+    @checks.without_warnings
+    def backward(self, grad_output: np.ndarray) -> np.ndarray:
+        """Return the gradient of the input."""
+        saved = self.recall(grad_output)
+        grads = grad_output if grad_output.ndim == 4 else grad_output[None]  # (N, C, H_out, W_out)
+        grad_input = kernels.average_backward(grads, *saved["windows"], saved["input_shape"])
+        return grad_input if grad_output.ndim == 4 else grad_input[0]
+
+
+class AvgPool2d(_AveragePool):
     """Take the mean of each window: ``y = Σ x / divisor`` over the window.
 
     Backward: ``∂L/∂x = Σ G / divisor`` over the windows that the pixel is in.
@@ -70,24 +92,6 @@ class AvgPool2d(Pool):
                 )
         self.check_padding()
 
-    @checks.without_warnings
-    def forward(self, input: np.ndarray) -> np.ndarray:
-        """Return the means of the windows."""
-        images = self.images_of(input)
-        windows = self.windows_of(images)
-        output = kernels.average(images, *windows)
-        output = output if input.ndim == 4 else output[0]
-        self.save(output, input_shape=images.shape, windows=windows)
-        return output
-
-    @checks.without_warnings
-    def backward(self, grad_output: np.ndarray) -> np.ndarray:
-        """Return the gradient of the input."""
-        saved = self.recall(grad_output)
-        grads = grad_output if grad_output.ndim == 4 else grad_output[None]  # (N, C, H_out, W_out)
-        grad_input = kernels.average_backward(grads, *saved["windows"], saved["input_shape"])
-        return grad_input if grad_output.ndim == 4 else grad_input[0]
-
     def windows_of(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the rows and the columns of the windows, (H_out, 2) and (W_out, 2), and their divisors.
 
@@ -113,7 +117,7 @@ class AvgPool2d(Pool):
         return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
 
 
-class AdaptiveAvgPool2d(Pool):
+class AdaptiveAvgPool2d(_AveragePool):
     """Cut the image into a given number of parts, and take the mean of each.
 
     Row y of the output is the mean of rows ``⌊y·H / H_out⌋`` to ``⌈(y + 1)·H / H_out⌉ - 1``; likewise for
@@ -145,24 +149,6 @@ class AdaptiveAvgPool2d(Pool):
         self.output_size = tuple(
             None if size is None else checks.as_int(self.who, "output_size", size, minimum=1) for size in pair
         )
-
-    @checks.without_warnings
-    def forward(self, input: np.ndarray) -> np.ndarray:
-        """Return the means of the parts."""
-        images = self.images_of(input)
-        windows = self.windows_of(images)
-        output = kernels.average(images, *windows)
-        output = output if input.ndim == 4 else output[0]
-        self.save(output, input_shape=images.shape, windows=windows)
-        return output
-
-    @checks.without_warnings
-    def backward(self, grad_output: np.ndarray) -> np.ndarray:
-        """Return the gradient of the input."""
-        saved = self.recall(grad_output)
-        grads = grad_output if grad_output.ndim == 4 else grad_output[None]  # (N, C, H_out, W_out)
-        grad_input = kernels.average_backward(grads, *saved["windows"], saved["input_shape"])
-        return grad_input if grad_output.ndim == 4 else grad_input[0]
 
     def windows_of(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the rows and the columns of the parts, (H_out, 2) and (W_out, 2), and their sizes.

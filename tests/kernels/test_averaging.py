@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numba import config
 
-from minicnn import get_num_threads, kernels, set_num_threads
-from minicnn.kernels import averaging, threads
+from minicnn import kernels, set_num_threads
+from minicnn.kernels import averaging
 from tests.helpers import SAME_SLOPE, assert_same_sum, draws, numeric_gradient
 
 DTYPES = [np.float32, np.float64]
@@ -69,18 +69,14 @@ def test_nan_and_infinity_stay_in_their_windows(name, odd):
 
 @pytest.mark.skipif(config.DISABLE_JIT, reason="NumPy adds in the order of the strides")
 @pytest.mark.parametrize("name", WINDOWS)
-def test_any_strides_any_thread_any_company(name, monkeypatch):
-    monkeypatch.setattr(threads, "WORTH_A_THREAD", 0)
+@pytest.mark.usefixtures("all_work_is_shared")
+def test_any_strides_any_thread_any_company(name):
     input, grad, windows = arrays(name, np.float32)
-    before = get_num_threads()
     output, back = kernels.average(input, *windows), kernels.average_backward(grad, *windows, input.shape)
-    try:
-        for count in (1, 2, 3, 8):
-            set_num_threads(count)
-            strange = [np.asfortranarray(array) for array in (input, grad)]
-            np.testing.assert_array_equal(kernels.average(strange[0], *windows), output)
-            found = kernels.average_backward(strange[1], *windows, input.shape)
-            np.testing.assert_array_equal(found, back)
-    finally:
-        set_num_threads(before)
+    for count in (1, 2, 3, 8):
+        set_num_threads(count)
+        strange = [np.asfortranarray(array) for array in (input, grad)]
+        np.testing.assert_array_equal(kernels.average(strange[0], *windows), output)
+        found = kernels.average_backward(strange[1], *windows, input.shape)
+        np.testing.assert_array_equal(found, back)
     np.testing.assert_array_equal(kernels.average(input[1:, 2:], *windows), output[1:, 2:])

@@ -27,13 +27,6 @@ GEOMETRIES = [
 ]
 
 
-@pytest.fixture
-def threads_restored():
-    before = get_num_threads()
-    yield
-    set_num_threads(before)
-
-
 def everything(model, images, targets) -> list[np.ndarray]:
     """Return output, input gradient and all parameter gradients of one training step."""
     criterion = nn.CrossEntropyLoss()

@@ -9,8 +9,8 @@ from numba import config
 if config.DISABLE_JIT:
     pytest.skip("vectors need the compiler", allow_module_level=True)
 
-from minicnn import get_num_threads, set_num_threads
-from minicnn.kernels import fast_pooling, loops, pooling, threads
+from minicnn import set_num_threads
+from minicnn.kernels import fast_pooling, loops, pooling
 from tests.helpers import draws
 
 WINDOWS = [
@@ -62,17 +62,14 @@ def test_against_the_loops(window):
 
 
 @pytest.mark.parametrize("window", WINDOWS, ids=str)
-def test_the_same_bits_for_any_number_of_threads(window, monkeypatch):
-    monkeypatch.setattr(threads, "WORTH_A_THREAD", 0)
-    input, before, found = numbers((3, 3, 9, 30), "odd", np.float32), get_num_threads(), []
-    try:
-        for count in (1, 2, 3, 8):
-            set_num_threads(count)
-            output, indices = fast_pooling.max_pool2d(input, *window)
-            grad = draws(output.shape, np.float32)
-            found.append((output, indices, fast_pooling.max_pool2d_backward(grad, indices, input.shape)))
-    finally:
-        set_num_threads(before)
+@pytest.mark.usefixtures("all_work_is_shared")
+def test_the_same_bits_for_any_number_of_threads(window):
+    input, found = numbers((3, 3, 9, 30), "odd", np.float32), []
+    for count in (1, 2, 3, 8):
+        set_num_threads(count)
+        output, indices = fast_pooling.max_pool2d(input, *window)
+        grad = draws(output.shape, np.float32)
+        found.append((output, indices, fast_pooling.max_pool2d_backward(grad, indices, input.shape)))
     for others in found[1:]:
         for actual, expected in zip(others, found[0], strict=True):
             np.testing.assert_array_equal(actual, expected)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numba import config
 
-from minicnn import get_num_threads, kernels, nn, set_num_threads
-from minicnn.kernels import norm, threads
+from minicnn import kernels, nn, set_num_threads
+from minicnn.kernels import norm
 from tests.helpers import assert_same_sum, draws
 
 if not config.DISABLE_JIT:
@@ -99,18 +99,10 @@ def test_any_strides_and_read_only(shape):
         np.testing.assert_array_equal(found, wanted)
 
 
-@pytest.fixture
-def threads_restored(monkeypatch):
-    monkeypatch.setattr(threads, "WORTH_A_THREAD", 0)
-    before = get_num_threads()
-    yield
-    set_num_threads(before)
-
-
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("given", [True, False])
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.usefixtures("threads_restored")
+@pytest.mark.usefixtures("all_work_is_shared")
 def test_the_same_bits_for_any_number_of_threads(shape, given, dtype):
     set_num_threads(1)
     expected = everything(kernels, shape, dtype, given)

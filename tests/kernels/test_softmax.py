@@ -7,8 +7,8 @@ import pytest
 import torch
 from numba import config
 
-from minicnn import get_num_threads, kernels, nn, set_num_threads
-from minicnn.kernels import softmax, threads
+from minicnn import kernels, nn, set_num_threads
+from minicnn.kernels import softmax
 from tests.helpers import SAME_SLOPE, assert_same_sum, draws, numeric_gradient
 
 DTYPES = [np.float32, np.float64]
@@ -132,17 +132,9 @@ def test_special_paths_give_the_same_numbers():
     assert_same_sum(np.float64(some(logits, targets)), np.float64(plain(logits[keep], targets[keep])))
 
 
-@pytest.fixture
-def threads_restored(monkeypatch):
-    monkeypatch.setattr(threads, "WORTH_A_THREAD", 0)
-    before = get_num_threads()
-    yield
-    set_num_threads(before)
-
-
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.usefixtures("threads_restored")
+@pytest.mark.usefixtures("all_work_is_shared")
 def test_a_row_has_the_same_bits_in_any_company_and_any_thread(shape, dtype):
     logits, targets = draws(shape, dtype), indexes_for(shape)
     set_num_threads(1)

@@ -62,7 +62,7 @@ def plot_way(trace, *, image=0, figure=None):
     ['Linear\\n"2"']
     """
     who = "plot_way"
-    layers = [step for step in trace.steps if step.name not in ("loss", "softmax", "label")]
+    layers = trace.layers
     pixels = layers[0].input if layers[0].input.ndim != 3 else batched(layers[0].input)
     image = as_place(who, "image", image, len(pixels))
     places = choose_stages(layers)

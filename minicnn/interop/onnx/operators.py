@@ -93,6 +93,12 @@ def pad2d(writer, layer, name, array, output) -> str:
     return padded(writer, name, ((top, bottom), (left, right)), layer.mode, array, layer.value)
 
 
+def pool_windows(layer) -> dict:
+    """Return what both poolings say of their windows."""
+    pads = [*layer.padding, *layer.padding]
+    return {"kernel_shape": layer.kernel_size, "strides": layer.stride, "pads": pads}
+
+
 def max_pool2d(writer, layer, name, array, output) -> str:
     batched(writer, layer, array)
     if layer.return_indices:
@@ -100,9 +106,7 @@ def max_pool2d(writer, layer, name, array, output) -> str:
     return writer.node(
         "MaxPool",
         [name],
-        kernel_shape=layer.kernel_size,
-        strides=layer.stride,
-        pads=[*layer.padding, *layer.padding],
+        **pool_windows(layer),
         dilations=layer.dilation,
         ceil_mode=int(layer.ceil_mode),
     )
@@ -115,9 +119,7 @@ def avg_pool2d(writer, layer, name, array, output) -> str:
     return writer.node(
         "AveragePool",
         [name],
-        kernel_shape=layer.kernel_size,
-        strides=layer.stride,
-        pads=[*layer.padding, *layer.padding],
+        **pool_windows(layer),
         count_include_pad=int(layer.count_include_pad),
     )
 
