@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import numpy as np
+from numba import njit
 
 from minicnn import get_num_threads
 from minicnn.benchmark.race import Racer, race
-from minicnn.kernels import threads
+from minicnn.kernels.board import handed_out
+from minicnn.kernels.threads import share
+
+
+@njit(cache=True, nogil=True)
+def _copy(source, target, board, start, stop):
+    if handed_out(board, start, stop):
+        return
+    target[start:stop] = source[start:stop]
 
 
 def sgemm_racers(size: int) -> list[Racer]:
@@ -56,11 +65,9 @@ def measure(size: int = 1536, megabytes: int = 128, runs: int = 15) -> dict:
     source = np.ones(megabytes * 2**20, np.uint8)
     target = np.empty_like(source)
 
-    def copy_part(start: int, stop: int) -> None:
-        np.copyto(target[start:stop], source[start:stop])
-
-    work = threads.WORTH_A_THREAD
-    copied = race([Racer("copy", lambda: threads.share(copy_part, len(source), work))], runs)["copy"]
+    copied = race([Racer("copy", lambda: share(_copy, (source, target), len(source), len(source)))], runs)[
+        "copy"
+    ]
     return {
         "sgemm_gflops": 2 * size**3 / times[fastest].median / 1e9,
         "sgemm_by": fastest,

@@ -6,15 +6,18 @@ import numpy as np
 from numba import njit
 
 from minicnn.kernels import elementwise
+from minicnn.kernels.board import handed_out
 from minicnn.kernels.threads import FETCH, share
 from minicnn.kernels.vector import read, write
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _adam(data, grad, mean, square, factors, first, last):
+def _adam(data, grad, mean, square, factors, board, start, stop):
+    if handed_out(board, start, stop):
+        return
     new_mean, keep, new_square = factors[0], factors[1], factors[2]
     growth, eps, rate = factors[3], factors[4], factors[5]
-    for i in range(first, last):
+    for i in range(start, stop):
         g = read(grad, i)
         m = read(mean, i) + new_mean * (g - read(mean, i))
         v = read(square, i) * keep + new_square * g * g
@@ -38,4 +41,4 @@ def adam(data, grad, mean, square, largest, lr, betas, eps, step):
     factors = np.array(elementwise.adam_factors(lr, betas, eps, step), data.dtype)
     flat = [array.reshape(-1) for array in arrays]
     work = 8 * FETCH * data.size  # seven numbers to fetch or to put away, a root and a division
-    share(lambda first, last: _adam(*flat, factors, first, last), data.size, work)
+    share(_adam, (*flat, factors), data.size, work)

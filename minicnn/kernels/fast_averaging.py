@@ -12,17 +12,20 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from minicnn.kernels.board import handed_out
 from minicnn.kernels.planes import ready
 from minicnn.kernels.threads import share
 from minicnn.kernels.vector import read, write
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _average(input, output, rows, columns, divisors, size, first, last):
-    """Fill output for the planes first .. last - 1 of `size` (H, W); both are flat."""
+def _average(input, output, rows, columns, divisors, size, board, start, stop):
+    """Fill output for the planes start .. stop - 1 of `size` (H, W); both are flat."""
+    if handed_out(board, start, stop):
+        return
     (H, W), W_out = size, len(columns)
     line, nothing = np.empty(W_out, input.dtype), input.dtype.type(0)
-    for p in range(first, last):
+    for p in range(start, stop):
         for y in range(len(rows)):
             for x in range(W_out):
                 write(line, x, nothing)
@@ -38,11 +41,13 @@ def _average(input, output, rows, columns, divisors, size, first, last):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _average_backward(grad_output, grad_input, rows, columns, divisors, size, first, last):
-    """Fill grad_input for the planes first .. last - 1."""
+def _average_backward(grad_output, grad_input, rows, columns, divisors, size, board, start, stop):
+    """Fill grad_input for the planes start .. stop - 1."""
+    if handed_out(board, start, stop):
+        return
     (H, W), W_out = size, len(columns)
     line, nothing = np.empty(W, grad_input.dtype), grad_input.dtype.type(0)
-    for p in range(first, last):
+    for p in range(start, stop):
         for i in range(p * H * W, (p + 1) * H * W):
             write(grad_input, i, nothing)
         for y in range(len(rows)):
@@ -68,7 +73,7 @@ def average(input, rows, columns, divisors):
     planes, size = input.shape[0] * input.shape[1], input.shape[2:]
     output = np.empty((*input.shape[:2], len(rows), len(columns)), input.dtype)
     fixed = ready(input).reshape(-1), output.reshape(-1), rows, columns, divisors, size
-    share(lambda first, last: _average(*fixed, first, last), planes, 4 * input.size)
+    share(_average, fixed, planes, 4 * input.size)
     return output
 
 
@@ -82,5 +87,5 @@ def average_backward(grad_output, rows, columns, divisors, input_shape):
     planes, size = input_shape[0] * input_shape[1], tuple(input_shape[2:])
     grad_input = np.empty(input_shape, grad_output.dtype)
     fixed = ready(grad_output).reshape(-1), grad_input.reshape(-1), rows, columns, divisors, size
-    share(lambda first, last: _average_backward(*fixed, first, last), planes, 4 * grad_input.size)
+    share(_average_backward, fixed, planes, 4 * grad_input.size)
     return grad_input

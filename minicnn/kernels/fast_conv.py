@@ -14,16 +14,16 @@ import numpy as np
 from numba import njit
 
 from minicnn.kernels import jitted
+from minicnn.kernels.board import handed_out
 from minicnn.kernels.fast_pointwise import multiply, serves
 from minicnn.kernels.jitted import FLAGS
 from minicnn.kernels.planes import ready
-from minicnn.kernels.plans import backward_plans, forward_plan
+from minicnn.kernels.plans import backward_plan, forward_plan
 from minicnn.kernels.threads import FETCH, share
 from minicnn.kernels.tiles import FILTERS, PLAIN, POOLED, RELU, gather, walk
 from minicnn.kernels.vector import lanes_of, read, write
 
 NO_WINNERS = np.empty(0, np.uint8)
-CACHE = 2**18  # bytes: half of what a core's second cache usually holds
 
 
 @njit(cache=True, nogil=True)
@@ -95,47 +95,30 @@ def _all_finite(numbers):
     return finite
 
 
-def walk_all(source, walks, bias, target, groups: int, end=PLAIN, winners=NO_WINNERS) -> None:
-    """Run `walk` on all images and filters, shared among the threads by images, or by filters if few.
+def walk_all(source, weights, form, bias, target, made, groups: int, end=PLAIN, winners=NO_WINNERS) -> None:
+    """Run `tiles.walk` over all images and filters, shared among the threads by images, or by filters if few.
 
-    There is a pair of weights (with their form) and Plan for every walk. Several write to the same images by
-    turns, so these are taken a few at a time, as many as the cache holds.
-
-    >>> from minicnn.kernels.plans import plan
-    >>> target = np.empty((1, 1, 1, 2))
-    >>> made = plan((1, 3), (1, 1), (0, 0), (1, 2), (0, 0), (1, 1), [(0, 0), (0, 1)], [0, 1], channels=1)
+    >>> made = forward_plan((1, 3), 1, (1, 2), (1, 1), (0, 0), (1, 1))
     >>> weights = np.array([10.0, 0, 0, 0, 1, 0, 0, 0]), (4, 1, 4)      # a block of four filters: one, filled up
-    >>> walk_all(np.array([[[[1.0, 2, 3]]]]), [(weights, made)], np.zeros(1), target, 1)
+    >>> target = np.empty((1, 1, 1, 2))
+    >>> walk_all(np.array([[[[1.0, 2, 3]]]]), *weights, np.zeros(1), target, made, 1)
     >>> target
     array([[[[12., 23.]]]])
     """
     images, blocks = len(source), groups * -(-target.shape[1] // groups // FILTERS)
-    flat, work, calls = ready(source).reshape(-1), 0, []
-    for (weights, form), made in walks:
-        work += images * weights.size * made.cells[0] * made.cells[1]
-        ends = bias, end, target.reshape(-1), winners.reshape(-1)
-        geometry = (source.shape, target.shape, *made.geometry)
-        where = made.phases, made.offsets, lanes_of(source.dtype), geometry, groups
-        calls.append((flat, weights, form, *ends, *where))
-
-    def some_images(start: int, stop: int) -> None:
-        for call in calls:
-            walk(*call, (start, stop), (0, blocks))
-
-    def some_filters(start: int, stop: int) -> None:
-        for call in calls:
-            walk(*call, (0, images), (start, stop))
-
-    if images >= min(blocks, 8):
-        share(some_images, images, work, ranges=4 if len(calls) == 1 else max(4, target.nbytes // CACHE))
-    else:
-        share(some_filters, blocks, work)
+    by_image = images >= min(blocks, 8)
+    ends = bias, end, target.reshape(-1), winners.reshape(-1)
+    where = made.phases, made.offsets, made.walks, lanes_of(source.dtype)
+    geometry = (source.shape, target.shape, *made.geometry)
+    arguments = ready(source).reshape(-1), weights, form, *ends, *where, geometry, groups, by_image
+    work = images * target.shape[1] * made.work
+    share(walk, arguments, *((images, work, 4) if by_image else (blocks, work)))
 
 
 def forward(input, weight, bias, stride, padding, dilation, groups, end):
     """Return what becomes of the sums, and pooling's winners; None where tiles do not serve."""
     made = forward_plan(input.shape[2:], weight.shape[1], weight.shape[2:], stride, padding, dilation)
-    weights = None if made is None else as_it_lies(weight, groups, made.taps)
+    weights = None if made is None else as_it_lies(weight, groups, made.taps[0])
     if weights is None:
         return None
     size = (made.cells[0] // 2, made.cells[1] // 2) if end == POOLED else made.cells
@@ -144,7 +127,7 @@ def forward(input, weight, bias, stride, padding, dilation, groups, end):
     if end != POOLED and serves(input.shape, weight.shape, stride, padding, groups):
         return multiply(input, stride, weights, bias, end == RELU, len(weight)), winners
     output = np.empty((len(input), len(weight), *size), input.dtype)
-    walk_all(input, [(weights, made)], bias, output, groups, end, winners)
+    walk_all(input, *weights, bias, output, made, groups, end, winners)
     return output, winners
 
 
@@ -167,22 +150,17 @@ def conv2d_grad_input(grad_output, weight, input_shape, stride, padding, dilatio
     >>> conv2d_grad_input(grad, kernel, (1, 1, 1, 3), (1, 1), (0, 0), (1, 1), 1)
     array([[[[10., 21.,  2.]]]])
     """
-    size, kernel = tuple(input_shape[2:]), weight.shape[2:]
-    plans = backward_plans(size, len(weight) // groups, kernel, stride, padding, dilation)
-    weights = [blocks_of_four(weight, groups, made.taps, backward=True) for made in plans]
-    if not plans or any(packed is None for packed in weights):
+    made = backward_plan(
+        tuple(input_shape[2:]), len(weight) // groups, weight.shape[2:], stride, padding, dilation
+    )
+    packed = [blocks_of_four(weight, groups, taps, backward=True) for taps in made.taps] if made else [None]
+    if any(weights is None for weights in packed):
         return jitted.conv2d_grad_input(grad_output, weight, input_shape, stride, padding, dilation, groups)
-    no_bias = np.zeros(input_shape[1], grad_output.dtype)
-    if serves(input_shape, weight.shape, stride, padding, groups):
-        grad_met = multiply(grad_output, (1, 1), weights[0], no_bias, False, input_shape[1])
-        if stride == (1, 1):
-            return grad_met
-        grad_input = np.zeros(input_shape, grad_output.dtype)
-        grad_input[:, :, :: stride[0], :: stride[1]] = grad_met
-        return grad_input
-    covered = sum(math.prod(made.cells) for made in plans) == math.prod(size)  # every pixel gets a number
+    weights = packed[0][0] if len(packed) == 1 else np.concatenate([weights for weights, _ in packed])
+    covered = made.computed == math.prod(input_shape[2:])  # every pixel gets a number
     grad_input = (np.empty if covered else np.zeros)(input_shape, grad_output.dtype)
-    walk_all(grad_output, list(zip(weights, plans, strict=True)), no_bias, grad_input, groups)
+    no_bias = np.zeros(input_shape[1], grad_output.dtype)
+    walk_all(grad_output, weights, packed[0][1], no_bias, grad_input, made, groups)
     return grad_input
 
 
@@ -201,25 +179,26 @@ def conv2d_grad_weight(grad_output, input, weight_shape, stride, padding, dilati
     grad_weight = np.empty(filters * len(made.offsets), grad_output.dtype)
     blocks = groups * -(-(filters // groups) // FILTERS)
     geometry = (grad_output.shape, input.shape, *made.geometry)
-    fixed = (ready(grad_output).ravel(), ready(input).ravel(), grad_weight, made.phases, offsets)
-    rest = (lanes_of(input.dtype), geometry, groups)
+    arrays = ready(grad_output).ravel(), ready(input).ravel(), grad_weight, made.phases, offsets
     work = grad_output.size * len(offsets)
-    share(lambda start, stop: gather(*fixed, *rest, (start, stop)), blocks, work)
+    share(gather, (*arrays, lanes_of(input.dtype), geometry, groups), blocks, work)
     if not _all_finite(grad_weight):
         return jitted.conv2d_grad_weight(grad_output, input, weight_shape, stride, padding, dilation, groups)
     return grad_weight.reshape(weight_shape)
 
 
 @njit(cache=True, nogil=True, fastmath=FLAGS)
-def _grad_bias(grad_output, images, size, grad_bias, first, last):
-    """Fill grad_bias[first:last] from planes of `size` numbers, flat (images, C_out, size)."""
+def _grad_bias(grad_output, images, size, grad_bias, board, start, stop):
+    """Fill grad_bias[start:stop] from planes of `size` numbers, flat (images, C_out, size)."""
+    if handed_out(board, start, stop):
+        return
     filters = len(grad_bias)
-    for f in range(first, last):
+    for f in range(start, stop):
         total = 0.0
         for n in range(images):
-            start = (n * filters + f) * size
+            first = (n * filters + f) * size
             plane = 0.0
-            for x in range(start, start + size):
+            for x in range(first, first + size):
                 plane += read(grad_output, x)
             total += plane
         grad_bias[f] = total
@@ -233,6 +212,6 @@ def conv2d_grad_bias(grad_output):
     """
     images, filters, *size = grad_output.shape
     grad_bias = np.empty(filters, grad_output.dtype)
-    fixed = (ready(grad_output).reshape(-1), images, math.prod(size), grad_bias)
-    share(lambda first, last: _grad_bias(*fixed, first, last), filters, FETCH * grad_output.size)
+    arguments = ready(grad_output).reshape(-1), images, math.prod(size), grad_bias
+    share(_grad_bias, arguments, filters, FETCH * grad_output.size)
     return grad_bias

@@ -16,6 +16,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from minicnn.kernels.board import handed_out
 from minicnn.kernels.fast_conv import blocks_of_four
 from minicnn.kernels.planes import ready
 from minicnn.kernels.rows import add_lanes, room_for
@@ -25,18 +26,20 @@ from minicnn.kernels.vector import lanes_of, read, write
 
 
 @njit(cache=True, nogil=True)
-def _linear(input, weight, bias, output, features, lanes, first, last):
-    """Fill the columns first .. last - 1 of output (N, O) from flat rows of input and weight."""
+def _linear(input, weight, bias, output, features, lanes, board, start, stop):
+    """Fill the blocks start .. stop - 1 of four columns of output (N, O) from flat rows of input and weight."""
+    if handed_out(board, start, stop):
+        return
     rows, outputs = output.shape
     whole = features // lanes * lanes
     step = 4 if outputs >= 4 else 1
     apart = features if outputs >= 4 else 0  # a single row of weights stands in for four
     places = np.minimum(np.arange((rows + 2) // 3 * 3), rows - 1) * features  # in threes: the last one again
     sums = room_for(4 * len(places), lanes, input)
-    for block in range(first, last, step):
-        o = max(min(block, outputs - step), 0)
+    for column in range(4 * start, min(4 * stop, outputs), step):
+        o = max(min(column, outputs - step), 0)
         sums[:] = 0
-        gather_tiles(input, weight, o * features, apart, whole, places, sums, 0, lanes)
+        gather_tiles(input, weight, o * features, apart, whole, places, sums, np.int64(0), lanes)
         add_lanes(sums, lanes)
         for n in range(rows):
             for u in range(step):
@@ -58,34 +61,36 @@ def linear(input, weight, bias):
     bias = np.zeros(outputs, input.dtype) if bias is None else ready(bias)
     fixed = ready(input).reshape(-1), ready(weight).reshape(-1), bias, output, features, lanes_of(input.dtype)
     blocks = -(-outputs // 4)  # whole blocks of four, whoever computes them
-    share(lambda start, stop: _linear(*fixed, 4 * start, min(4 * stop, outputs)), blocks, rows * weight.size)
+    share(_linear, fixed, blocks, rows * weight.size)
     return output
 
 
 @njit(cache=True, nogil=True)
-def _product(weights, form, lines, count, target, features, lanes, first, last):
-    """Fill some columns of target (A, I), from the tile `first` to `last`, for `count` flat lines of I numbers.
+def _product(weights, form, lines, count, target, features, lanes, board, start, stop):
+    """Fill the tiles start .. stop - 1 of columns of target (A, I), for `count` flat lines of I numbers.
 
     If several blocks read them, the columns of a tile are copied side by side first: where the lines are a
     power of two apart, they would push each other out of the cache.
     """
-    rows, tile = len(target) // features, VECTORS * lanes
+    if handed_out(board, start, stop):
+        return
+    rows, tile, zero = len(target) // features, VECTORS * lanes, np.int64(0)
     blocks, once = (rows + FILTERS - 1) // FILTERS, rows <= FILTERS
     offsets = np.arange(count) * (features if once else tile)
     panel = np.empty(count * tile, lines.dtype)
     sums = np.empty(blocks * FILTERS * tile, target.dtype)  # the last block may have fewer than four rows
-    for number in range(first, last):
-        start = min(number * tile, features - tile)
+    for number in range(start, stop):
+        begin = min(number * tile, features - tile)
         if once:
-            walk_tiles(lines[start:], offsets, weights, 0, form, 0, blocks, lanes, sums, tile)
+            walk_tiles(lines[begin:], offsets, weights, zero, form, zero, blocks, lanes, sums, tile)
         else:
             for line in range(count):
                 for x in range(tile):
-                    write(panel, line * tile + x, read(lines, line * features + start + x))
-            walk_tiles(panel, offsets, weights, 0, form, 0, blocks, lanes, sums, tile)
+                    write(panel, line * tile + x, read(lines, line * features + begin + x))
+            walk_tiles(panel, offsets, weights, zero, form, zero, blocks, lanes, sums, tile)
         for row in range(rows):
             for x in range(tile):
-                write(target, row * features + start + x, read(sums, row * tile + x))
+                write(target, row * features + begin + x, read(sums, row * tile + x))
 
 
 def product(filters, lines):
@@ -108,7 +113,7 @@ def product(filters, lines):
         fixed = *weights, ready(lines).reshape(-1), count, target, features, lanes
         tiles = -(-features // tile)
         work = filters.size * features + 2 * FETCH * (lines.size + target.size)
-        share(lambda start, stop: _product(*fixed, start, stop), tiles, work)
+        share(_product, fixed, tiles, work)
     return target.reshape(len(filters), features)
 
 

@@ -15,6 +15,7 @@ import math
 import numpy as np
 from numba import njit
 
+from minicnn.kernels.board import handed_out
 from minicnn.kernels.planes import ready
 from minicnn.kernels.threads import FETCH, share
 from minicnn.kernels.vector import read, write
@@ -61,12 +62,14 @@ def _products(grad_output, input, c, size, mean, inv_std):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _batch_norm(input, output, size, means, variances, inv_stds, weight, bias, eps, own, first, last):
-    """Fill output, and statistics if they are the input's `own`, for the channels first .. last - 1."""
+def _batch_norm(input, output, size, means, variances, inv_stds, weight, bias, eps, own, board, start, stop):
+    """Fill output, and statistics if they are the input's `own`, for the channels start .. stop - 1."""
+    if handed_out(board, start, stop):
+        return
     N, C, S = size
     kind = input.dtype.type
     m = max(N * S, 1)
-    for c in range(first, last):
+    for c in range(start, stop):
         if own:
             means[c] = kind(_sum(input, c, size) / m)
             variances[c] = kind(_squares(input, c, size, means[c]) / m)
@@ -79,12 +82,14 @@ def _batch_norm(input, output, size, means, variances, inv_stds, weight, bias, e
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _backward(grad_output, input, grad_input, size, means, inv_stds, weight, grads, own, first, last):
-    """Fill grad_input and grads, those of weight and bias (2, C), for the channels first .. last - 1."""
+def _backward(grad_output, input, grad_input, size, means, inv_stds, weight, grads, own, board, start, stop):
+    """Fill grad_input and grads, those of weight and bias (2, C), for the channels start .. stop - 1."""
+    if handed_out(board, start, stop):
+        return
     N, C, S = size
     kind = input.dtype.type
     m = max(N * S, 1)
-    for c in range(first, last):
+    for c in range(start, stop):
         mean, inv_std, scale = means[c], inv_stds[c], weight[c] * inv_stds[c]
         grad_weight = _products(grad_output, input, c, size, mean, inv_std)
         grad_bias = _sum(grad_output, c, size)
@@ -136,12 +141,8 @@ def batch_norm(input, given, weight, bias, eps):
     output, channels = np.empty(flat.shape, flat.dtype), size[1]
     mean, variance = np.empty((2, channels), flat.dtype) if given is None else map(ready, given)
     inv_std = np.empty(channels, flat.dtype)
-    fixed = flat, output, size, mean, variance, inv_std, ready(weight), ready(bias)
-    share(
-        lambda first, last: _batch_norm(*fixed, flat.dtype.type(eps), given is None, first, last),
-        channels,
-        4 * FETCH * flat.size,
-    )
+    statistics = mean, variance, inv_std, ready(weight), ready(bias), flat.dtype.type(eps), given is None
+    share(_batch_norm, (flat, output, size, *statistics), channels, 4 * FETCH * flat.size)
     return _put_back(output, size, input.shape), mean, variance, inv_std
 
 
@@ -156,5 +157,5 @@ def batch_norm_backward(grad_output, input, mean, inv_std, weight, own):
     (grad, size), (flat, _) = _laid_out(grad_output), _laid_out(input)
     grad_input, grads = np.empty(flat.shape, flat.dtype), np.empty((2, size[1]), flat.dtype)
     fixed = grad, flat, grad_input, size, ready(mean), ready(inv_std), ready(weight), grads, own
-    share(lambda first, last: _backward(*fixed, first, last), size[1], 6 * FETCH * flat.size)
+    share(_backward, fixed, size[1], 6 * FETCH * flat.size)
     return _put_back(grad_input, size, input.shape), *grads

@@ -16,6 +16,7 @@ from functools import lru_cache
 import numpy as np
 from numba import njit
 
+from minicnn.kernels.board import handed_out
 from minicnn.kernels.planes import ready
 from minicnn.kernels.threads import share
 from minicnn.kernels.tiles import FILTERS, VECTORS, walk_tiles
@@ -35,32 +36,36 @@ def serves(input_shape, weight_shape, stride, padding, groups) -> bool:
 
 
 @njit(cache=True, nogil=True)
-def _multiply(planes, size, met, weights, form, bias, rectify, target, channels, filters, lanes, first, last):
-    """Compute the tiles first .. last - 1 of all images; `planes`, of `size` pixels, and `target` are flat.
+def _multiply(
+    planes, size, met, weights, form, bias, rectify, target, channels, filters, lanes, board, start, stop
+):
+    """Compute the tiles start .. stop - 1 of all images; `planes`, of `size` pixels, and `target` are flat.
 
     Pixel p of the target's planes is pixel ``met[p]`` of the others. The last tile of a plane ends where the
     plane ends: some pixels are computed twice.
     """
+    if handed_out(board, start, stop):
+        return
     pixels = len(met)
-    tile, nothing = VECTORS * lanes, target.dtype.type(0)
+    tile, zero, nothing = VECTORS * lanes, np.int64(0), target.dtype.type(0)
     per_image = (pixels + tile - 1) // tile
     blocks = (filters + FILTERS - 1) // FILTERS
     panel = np.empty(channels * tile, planes.dtype)
     offsets = np.arange(channels) * tile
     sums = np.empty(blocks * FILTERS * tile, planes.dtype)
-    for number in range(first, last):
-        n, start = number // per_image, min(number % per_image * tile, pixels - tile)
+    for number in range(start, stop):
+        n, begin = number // per_image, min(number % per_image * tile, pixels - tile)
         for c in range(channels):
             place = (n * channels + c) * size
             if size == pixels:  # all of them, side by side
                 for x in range(tile):
-                    write(panel, c * tile + x, read(planes, place + start + x))
+                    write(panel, c * tile + x, read(planes, place + begin + x))
             else:
                 for x in range(tile):
-                    write(panel, c * tile + x, read(planes, place + read(met, start + x)))
-        walk_tiles(panel, offsets, weights, 0, form, 0, blocks, lanes, sums, tile)
+                    write(panel, c * tile + x, read(planes, place + read(met, begin + x)))
+        walk_tiles(panel, offsets, weights, zero, form, zero, blocks, lanes, sums, tile)
         for f in range(filters):
-            place, b = (n * filters + f) * pixels + start, read(bias, f)
+            place, b = (n * filters + f) * pixels + begin, read(bias, f)
             for x in range(tile):
                 y = read(sums, f * tile + x) + b
                 write(target, place + x, nothing if rectify and y <= 0 else y)
@@ -88,8 +93,8 @@ def multiply(planes, stride, weights, bias, rectify: bool, filters: int):
     images, channels, *size = planes.shape
     places, lanes = met(tuple(size), stride), lanes_of(planes.dtype)
     target = np.empty((images, filters, *(-(-size[a] // stride[a]) for a in (0, 1))), planes.dtype)
-    fixed = ready(planes).reshape(-1), size[0] * size[1], places, *weights, bias, rectify, target.reshape(-1)
+    arrays = ready(planes).reshape(-1), size[0] * size[1], places, *weights, bias, rectify, target.reshape(-1)
     tiles = images * -(-len(places) // (VECTORS * lanes))
     work = images * len(places) * channels * filters
-    share(lambda first, last: _multiply(*fixed, channels, filters, lanes, first, last), tiles, work, ranges=4)
+    share(_multiply, (*arrays, channels, filters, lanes), tiles, work, ranges=4)
     return target

@@ -18,6 +18,7 @@ import numpy as np
 from numba import njit
 
 from minicnn.kernels import pooling
+from minicnn.kernels.board import handed_out
 from minicnn.kernels.geometry import pool_output_size
 from minicnn.kernels.planes import ready
 from minicnn.kernels.rows import finish_pooled, line_of
@@ -28,10 +29,12 @@ EXACT = 2**24  # whole numbers up to here are exact in float32, too
 
 
 @njit(cache=True, nogil=True)
-def _max_pool2d_backward(grad_output, indices, grad_input, cells, pixels, first, last):
-    """Give every window's gradient to its winner, in the planes first .. last - 1; all three are flat."""
+def _max_pool2d_backward(grad_output, indices, grad_input, cells, pixels, board, start, stop):
+    """Give every window's gradient to its winner, in the planes start .. stop - 1; all three are flat."""
+    if handed_out(board, start, stop):
+        return
     nothing = grad_input.dtype.type(0)
-    for p in range(first, last):
+    for p in range(start, stop):
         for i in range(p * pixels, (p + 1) * pixels):
             write(grad_input, i, nothing)
         for cell in range(p * cells, (p + 1) * cells):
@@ -69,20 +72,22 @@ def _deal_rows(input, begin, plane, place, rows, columns, W, width, left, piles)
 
 
 @njit(cache=True, nogil=True)
-def _max_pool2d(input, output, indices, offsets, places, starts, corners, shape, lanes, first, last):
-    """Fill output and indices for the planes first .. last - 1; all arrays are flat.
+def _max_pool2d(input, output, indices, offsets, places, starts, corners, shape, lanes, board, start, stop):
+    """Fill output and indices for the planes start .. stop - 1; all arrays are flat.
 
     A tap lies at `offsets` behind its window's corner in the padded plane, at `places` in the input;
     `starts` has the place of each window's first tap that meets a pixel.
 
     The vector behind a row's last window runs into the next row, which is computed later.
     """
+    if handed_out(board, start, stop):
+        return
     (H, W), (rows, columns), (top, left), (down, right), (height, width), (H_out, W_out), piles = shape
     taps, cells = len(offsets), H_out * W_out
     outside = height * width
     plane = np.full(outside + 2 * lanes, -np.inf, input.dtype)
     best, behind = np.empty(cells + lanes, input.dtype), np.empty(cells + lanes, input.dtype)
-    for p in range(first, last):
+    for p in range(start, stop):
         if piles > 1:
             _deal_rows(input, p * H * W, plane, top * width, rows, columns, W, width, left, piles)
         else:
@@ -106,13 +111,15 @@ def _max_pool2d(input, output, indices, offsets, places, starts, corners, shape,
 
 
 @njit(cache=True, nogil=True)
-def _two_by_two(planes, output, winners, size, rectify, lanes, first, last):
-    """Fill output and winners for the planes first .. last - 1 of `size` (H, W); all three are flat."""
+def _two_by_two(planes, output, winners, size, rectify, lanes, board, start, stop):
+    """Fill output and winners for the planes start .. stop - 1 of `size` (H, W); all three are flat."""
+    if handed_out(board, start, stop):
+        return
     H, W = size
     numbers, bias = np.arange(5).astype(planes.dtype), np.zeros(1, planes.dtype)
     line = line_of(numbers, W, lanes)
     plane = np.zeros(H * W + 2 * lanes, planes.dtype)  # the last vector may reach beyond the plane
-    for p in range(first, last):
+    for p in range(start, stop):
         for x in range(H * W):
             write(plane, x, read(planes, p * H * W + x))
         place = p * (H // 2) * (W // 2)
@@ -121,14 +128,16 @@ def _two_by_two(planes, output, winners, size, rectify, lanes, first, last):
 
 
 @njit(cache=True, nogil=True)
-def _two_by_two_indices(planes, output, indices, corners, size, lanes, first, last):
-    """Fill output and indices for the planes first .. last - 1; each plane's winners stay in the cache."""
+def _two_by_two_indices(planes, output, indices, corners, size, lanes, board, start, stop):
+    """Fill output and indices for the planes start .. stop - 1; each plane's winners stay in the cache."""
+    if handed_out(board, start, stop):
+        return
     H, W = size
     cells = len(corners)
     numbers, bias = np.arange(5).astype(planes.dtype), np.zeros(1, planes.dtype)
     line, plane = line_of(numbers, W, lanes), np.zeros(H * W + 2 * lanes, planes.dtype)
     best, winners = np.empty(cells, planes.dtype), np.empty(cells, np.uint8)
-    for p in range(first, last):
+    for p in range(start, stop):
         for x in range(H * W):
             write(plane, x, read(planes, p * H * W + x))
         finish_pooled(plane, 0, W, bias, 0, False, numbers, line, best, winners, 0, H, W, lanes)
@@ -147,10 +156,10 @@ def pool_two_by_two(input, rectify: bool):
     size = input.shape[2:]
     output = np.empty((*input.shape[:2], size[0] // 2, size[1] // 2), input.dtype)
     winners = np.empty(output.shape, np.uint8)
-    flat = [array.reshape(-1) for array in (ready(input), output, winners)]
-    how = (tuple(size), rectify, lanes_of(input.dtype))
+    flat = (array.reshape(-1) for array in (ready(input), output, winners))
+    how = tuple(size), rectify, lanes_of(input.dtype)
     planes = input.shape[0] * input.shape[1]
-    share(lambda start, stop: _two_by_two(*flat, *how, start, stop), planes, 2 * FETCH * input.size)
+    share(_two_by_two, (*flat, *how), planes, 2 * FETCH * input.size)
     return output, winners
 
 
@@ -172,18 +181,12 @@ def max_pool2d(input, kernel_size, stride, padding, dilation, ceil_mode):
     flat = tuple(array.reshape(-1) for array in (ready(input), output, indices))
     if geometry == ((2, 2), (2, 2), (0, 0), (1, 1), False):
         corners = two_by_two_corners(*size, input.shape[3])
-        fixed = *flat, corners, input.shape[2:], lanes
-        share(lambda first, last: _two_by_two_indices(*fixed, first, last), planes, work)
+        share(_two_by_two_indices, (*flat, corners, input.shape[2:], lanes), planes, work)
         return output, indices
     found = plan(input.shape[2:], kernel_size, size, stride, padding, dilation, input.dtype.type, lanes)
     if found is None:
-
-        def fill(start: int, stop: int) -> None:
-            output[start:stop], indices[start:stop] = pooling.max_pool2d(input[start:stop], *geometry)
-
-        share(fill, len(input), work)
-    else:
-        share(lambda first, last: _max_pool2d(*flat, *found, lanes, first, last), planes, work)
+        return pooling.max_pool2d(input, *geometry)
+    share(_max_pool2d, (*flat, *found, lanes), planes, work)
     return output, indices
 
 
@@ -242,11 +245,7 @@ def max_pool2d_backward(grad_output, indices, input_shape):
     """
     N, C, H, W = input_shape
     grad_input = np.empty(input_shape, grad_output.dtype)
-    fixed = (*(array.reshape(-1) for array in (ready(grad_output), ready(indices), grad_input)),)
+    flat = (array.reshape(-1) for array in (ready(grad_output), ready(indices), grad_input))
     cells = grad_output.shape[2] * grad_output.shape[3]
-    share(
-        lambda first, last: _max_pool2d_backward(*fixed, cells, H * W, first, last),
-        N * C,
-        8 * FETCH * grad_output.size,
-    )
+    share(_max_pool2d_backward, (*flat, cells, H * W), N * C, 8 * FETCH * grad_output.size)
     return grad_input

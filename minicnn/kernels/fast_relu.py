@@ -17,6 +17,7 @@ import numpy as np
 from numba import njit
 
 from minicnn.kernels import fast_conv, jitted
+from minicnn.kernels.board import handed_out
 from minicnn.kernels.fast_pooling import pool_two_by_two
 from minicnn.kernels.planes import ready
 from minicnn.kernels.rows import spread_pooled
@@ -26,7 +27,9 @@ from minicnn.kernels.vector import read, write
 
 
 @njit(cache=True, nogil=True)
-def _relu(input, output, start, stop):
+def _relu(input, output, board, start, stop):
+    if handed_out(board, start, stop):
+        return
     nothing = output.dtype.type(0)
     for i in range(start, stop):
         number = read(input, i)
@@ -34,7 +37,9 @@ def _relu(input, output, start, stop):
 
 
 @njit(cache=True, nogil=True)
-def _relu_backward(grad_output, output, grad_input, start, stop):
+def _relu_backward(grad_output, output, grad_input, board, start, stop):
+    if handed_out(board, start, stop):
+        return
     nothing = output.dtype.type(0)
     for i in range(start, stop):
         number, grad = read(output, i), read(grad_output, i)
@@ -48,8 +53,8 @@ def relu(input):
     array([3., 0.])
     """
     output = np.empty(input.shape, input.dtype)
-    flat, target = ready(input).reshape(-1), output.reshape(-1)
-    share(lambda start, stop: _relu(flat, target, start, stop), flat.size, 2 * FETCH * flat.size)
+    flat = ready(input).reshape(-1)
+    share(_relu, (flat, output.reshape(-1)), flat.size, 2 * FETCH * flat.size)
     return output
 
 
@@ -60,11 +65,8 @@ def relu_backward(grad_output, output):
     array([10.,  0.])
     """
     grad_input = np.empty(output.shape, output.dtype)
-    flat = [ready(array).reshape(-1) for array in (grad_output, output)]
-    target = grad_input.reshape(-1)
-    share(
-        lambda start, stop: _relu_backward(*flat, target, start, stop), target.size, 3 * FETCH * target.size
-    )
+    flat = ready(grad_output).reshape(-1), ready(output).reshape(-1), grad_input.reshape(-1)
+    share(_relu_backward, flat, output.size, 3 * FETCH * output.size)
     return grad_input
 
 
@@ -101,9 +103,7 @@ def relu_max_pool2d_backward(grad_output, winners, input_shape):
     [[[[0.0, 0.0], [7.0, 0.0]]]]
     """
     grad_input = np.empty(input_shape, grad_output.dtype)
-    flat = [array.reshape(-1) for array in (ready(grad_output), winners, grad_input)]
+    flat = ready(grad_output).reshape(-1), winners.reshape(-1), grad_input.reshape(-1)
     planes = input_shape[0] * input_shape[1]
-    share(
-        lambda start, stop: spread_pooled(*flat, tuple(input_shape[2:]), start, stop), planes, grad_input.size
-    )
+    share(spread_pooled, (*flat, tuple(input_shape[2:])), planes, grad_input.size)
     return grad_input

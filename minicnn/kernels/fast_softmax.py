@@ -17,6 +17,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from minicnn.kernels.board import handed_out
 from minicnn.kernels.planes import ready
 from minicnn.kernels.threads import share
 from minicnn.kernels.vector import (
@@ -40,8 +41,10 @@ EXPONENTIAL = 16  # multiply-adds that e^x is worth
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _cross_entropy(logits, targets, losses, probabilities, keep, columns, lanes, start, stop):
+def _cross_entropy(logits, targets, losses, probabilities, keep, columns, lanes, board, start, stop):
     """Fill losses, and probabilities if `keep`, for the rows start .. stop - 1; all four are flat."""
+    if handed_out(board, start, stop):
+        return
     wide = (columns + lanes - 1) // lanes * lanes
     one = logits.dtype.type(1)
     together = max(1, BLOCK // wide)
@@ -76,8 +79,10 @@ def _cross_entropy(logits, targets, losses, probabilities, keep, columns, lanes,
 
 
 @njit(cache=True, nogil=True)
-def _cross_entropy_backward(probabilities, targets, factors, grad, columns, start, stop):
+def _cross_entropy_backward(probabilities, targets, factors, grad, columns, board, start, stop):
     """Fill grad for the rows start .. stop - 1."""
+    if handed_out(board, start, stop):
+        return
     one = grad.dtype.type(1)
     for n in range(start, stop):
         factor = factors[n if len(factors) > 1 else 0]
@@ -99,7 +104,7 @@ def cross_entropy(logits, targets, probabilities):
     keep = probabilities is not None
     flat = ready(logits).reshape(-1), ready(targets), losses, probabilities.reshape(-1) if keep else losses
     fixed = *flat, keep, columns, lanes_of(logits.dtype)
-    share(lambda start, stop: _cross_entropy(*fixed, start, stop), rows, EXPONENTIAL * logits.size)
+    share(_cross_entropy, fixed, rows, EXPONENTIAL * logits.size)
     return losses
 
 
@@ -112,7 +117,7 @@ def cross_entropy_backward(probabilities, targets, factors):
     grad = np.empty(probabilities.shape, probabilities.dtype)
     rows, columns = grad.shape
     fixed = probabilities.reshape(-1), ready(targets), ready(factors), grad.reshape(-1), columns
-    share(lambda start, stop: _cross_entropy_backward(*fixed, start, stop), rows, grad.size)
+    share(_cross_entropy_backward, fixed, rows, grad.size)
     return grad
 
 

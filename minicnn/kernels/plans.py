@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from functools import lru_cache
 from typing import NamedTuple
@@ -12,7 +13,7 @@ from minicnn.kernels.geometry import conv_output_sizes
 
 
 class Geometry(NamedTuple):
-    """How a walk moves, as the compiled functions take it: pairs (height, width).
+    """How planes are laid out and written, as the compiled functions take it: pairs (height, width).
 
     Attributes
     ----------
@@ -20,69 +21,99 @@ class Geometry(NamedTuple):
         How the source is laid out: in a plane for each phase, from row and column -padding on.
     extent : pair of int
         Rows and columns of one such plane.
-    cells : pair of int
-        Rows and columns that are computed.
-    first, step : pair of int
-        Cell (y, x) is written to row ``first + y·step`` of the target, and likewise its column.
+    step : pair of int
+        How far apart the cells of a walk are written to the target.
     """
 
     stride: tuple[int, int]
     padding: tuple[int, int]
     extent: tuple[int, int]
-    cells: tuple[int, int]
-    first: tuple[int, int]
     step: tuple[int, int]
 
 
+class Walk(NamedTuple):
+    """Some taps, and the cells that are computed from them.
+
+    Attributes
+    ----------
+    taps : list of int
+        Which cells of the kernel take part, counted in reading order.
+    places : list of (int, int)
+        Rows and columns of the padded planes that these taps read for cell (0, 0).
+    cells : pair of int
+        Rows and columns that are computed.
+    first : pair of int
+        Row and column of the target that cell (0, 0) is written to.
+    """
+
+    taps: list[int]
+    places: list[tuple[int, int]]
+    cells: tuple[int, int]
+    first: tuple[int, int]
+
+
 class Plan(NamedTuple):
-    """What a walk needs to know of a layer.
+    """What the walks over one layout need to know of a layer.
 
     Attributes
     ----------
     geometry : Geometry
-    taps : ndarray of int64
-        Which cells of the kernel take part, counted in reading order.
+    taps : tuple of ndarray of int64
+        Those of each walk.
     phases : ndarray of int64, flat pairs
         The remainders of row and column by the stride that any tap reads: the planes that are laid out.
     offsets, offsets_in_threes : ndarray of int64
-        Where each channel and tap is read, counted from the cell; and the same with the last one repeated
-        up to a multiple of three, as `gather` takes it.
+        Where each channel and tap is read, counted from the cell, walk after walk; and the same with the
+        last one repeated up to a multiple of three, as `gather` takes it.
+    walks : ndarray of int64, (walks, 5)
+        For each walk how many offsets are its own, its rows and columns, and the first ones of the target.
+    cells : pair of int
+        Rows and columns that the first walk computes.
+    computed, work : int
+        Cells of all walks together; multiply-adds that they cost for each image and filter.
     """
 
     geometry: Geometry
-    taps: np.ndarray
+    taps: tuple[np.ndarray, ...]
     phases: np.ndarray
     offsets: np.ndarray
     offsets_in_threes: np.ndarray
+    walks: np.ndarray
+    cells: tuple[int, int]
+    computed: int
+    work: int
 
-    @property
-    def cells(self) -> tuple[int, int]:
-        """Rows and columns that are computed."""
-        return self.geometry.cells
 
+def plan(size, stride, padding, step, walks, channels) -> Plan:
+    """Return the Plan of some walks over a source of `size`.
 
-def plan(size, stride, padding, cells, first, step, places, taps, channels) -> Plan:
-    """Return the Plan of a walk over a source of `size`; `taps` are read from padded rows and columns `places`.
-
-    >>> corner = [(0, 0), (0, 1), (1, 0)]
-    >>> made = plan((2, 2), (1, 1), (1, 1), (2, 2), (0, 0), (1, 1), corner, [0, 1, 2], channels=1)
-    >>> made.geometry.extent, made.offsets.tolist()
-    ((3, 3), [0, 1, 3])
+    >>> corner = Walk([0, 1, 2], [(0, 0), (0, 1), (1, 0)], cells=(2, 2), first=(0, 0))
+    >>> made = plan((2, 2), (1, 1), (1, 1), (1, 1), [corner], channels=1)
+    >>> made.geometry.extent, made.offsets.tolist(), made.walks.tolist()
+    ((3, 3), [0, 1, 3], [[3, 2, 2, 0, 0]])
     """
+    places = [place for walk in walks for place in walk.places]
     reach = [max(place[axis] for place in places) // stride[axis] for axis in range(2)]
-    height, width = cells[0] + reach[0], cells[1] + reach[1]
+    height, width = (max(walk.cells[axis] for walk in walks) + reach[axis] for axis in range(2))
     width -= min(shared_zeros(size[1], stride[1], padding[1], width), reach[1])
-    remainders = [(r % stride[0], q % stride[1]) for r, q in places]
-    phases = sorted(set(remainders))
-    inside = [
-        phases.index(remainder) * height * width + r // stride[0] * width + q // stride[1]
-        for remainder, (r, q) in zip(remainders, places, strict=True)
-    ]
-    plane = len(phases) * height * width
-    offsets = (np.arange(channels)[:, None] * plane + np.array(inside)).ravel()  # (channels · taps,)
-    in_threes = np.concatenate([offsets, np.repeat(offsets[-1:], -len(offsets) % 3)])
-    geometry = Geometry(stride, padding, (height, width), cells, first, step)
-    return Plan(geometry, np.array(taps), np.array(phases).ravel(), offsets, in_threes)
+    phases = sorted({(r % stride[0], q % stride[1]) for r, q in places})
+    plane = np.arange(channels)[:, None] * len(phases) * height * width
+    offsets = []
+    for walk in walks:
+        inside = [
+            (phases.index((r % stride[0], q % stride[1])) * height + r // stride[0]) * width + q // stride[1]
+            for r, q in walk.places
+        ]
+        offsets.append((plane + np.array(inside)).ravel())  # (channels · taps,)
+    table = np.array([(len(own), *walk.cells, *walk.first) for own, walk in zip(offsets, walks, strict=True)])
+    together = np.concatenate(offsets)
+    in_threes = np.concatenate([together, np.repeat(together[-1:], -len(together) % 3)])
+    geometry = Geometry(stride, padding, (height, width), step)
+    taps = tuple(np.array(walk.taps) for walk in walks)
+    computed = [math.prod(walk.cells) for walk in walks]
+    work = sum(len(own) * cells for own, cells in zip(offsets, computed, strict=True))
+    known = np.array(phases).ravel(), together, in_threes, table
+    return Plan(geometry, taps, *known, tuple(walks[0].cells), sum(computed), work)
 
 
 def shared_zeros(size: int, stride: int, padding: int, width: int) -> int:
@@ -108,46 +139,48 @@ def forward_plan(size, channels, kernel, stride, padding, dilation) -> Plan | No
     """
     if swells(size, kernel, stride, padding, dilation):
         return None
-    output_size = conv_output_sizes(size, kernel, stride, padding, dilation)
     places = [(k * dilation[0], m * dilation[1]) for k in range(kernel[0]) for m in range(kernel[1])]
-    taps = range(len(places))
-    return plan(size, stride, padding, output_size, (0, 0), (1, 1), places, taps, channels)
+    cells = conv_output_sizes(size, kernel, stride, padding, dilation)
+    walks = [Walk(list(range(len(places))), places, cells, (0, 0))]
+    return plan(size, stride, padding, (1, 1), walks, channels)
 
 
 @lru_cache(maxsize=256)
-def backward_plans(size, channels, kernel, stride, padding, dilation) -> list[Plan]:
-    """Return, for each remainder of row and column by the stride, the Plan of its taps' walk.
+def backward_plan(size, channels, kernel, stride, padding, dilation) -> Plan | None:
+    """Return the Plan of an input gradient: for each remainder of row and column by the stride, a walk.
 
     Pixel i meets tap k in cell y if ``i + padding = y·stride + k·dilation``: only the taps whose offset
-    leaves the same remainder as ``i + padding``, and the farther the tap the earlier the cell. No plan at
-    all if the planes would swell.
+    leaves the same remainder as ``i + padding``, and the farther the tap the earlier the cell. So a walk
+    whose first pixel's farthest tap meets cell ``top - far`` needs ``far - top`` rows of padding; the layout
+    has what the neediest needs. None if no pixel meets a tap, or if the planes would swell.
 
-    >>> [(made.taps.tolist(), made.cells) for made in backward_plans((4, 4), 1, (1, 3), (1, 2), (0, 1), (1, 1))]
-    [([0, 2], (4, 2)), ([1], (4, 2))]
+    >>> made = backward_plan((4, 4), 1, (1, 3), (1, 2), (0, 1), (1, 1))
+    >>> [taps.tolist() for taps in made.taps], made.walks[:, 1:3].tolist()
+    ([[0, 2], [1]], [[4, 2], [4, 2]])
     """
-    plans = []
     if swells(size, kernel, stride, padding, dilation):
-        return plans
+        return None
+    met = []
+    for a in range(2):
+        met.append([])
+        for remainder in range(stride[a]):
+            taps = [k for k in range(kernel[a]) if k * dilation[a] % stride[a] == remainder]
+            back = [k * dilation[a] // stride[a] for k in taps]
+            top = -((remainder - padding[a]) // stride[a])  # the first y for which there is a pixel
+            last = (size[a] - 1 + padding[a] - remainder) // stride[a]
+            if taps and last >= top:
+                pixel = top * stride[a] + remainder - padding[a]
+                met[a].append((taps, [top - b for b in back], last - top + 1, pixel))
+    if not met[0] or not met[1]:
+        return None
+    lead = [-min(min(cells) for _, cells, _, _ in met[a]) for a in range(2)]
+    walks = []
+    for rows, columns in itertools.product(*met):
+        taps = [k * kernel[1] + m for k in rows[0] for m in columns[0]]
+        places = [(r + lead[0], q + lead[1]) for r in rows[1] for q in columns[1]]
+        walks.append(Walk(taps, places, (rows[2], columns[2]), (rows[3], columns[3])))
     grad_size = conv_output_sizes(size, kernel, stride, padding, dilation)
-    for remainders in np.ndindex(*stride):
-        taps, places, first, cells, lead = [], [], [], [], []
-        for a in range(2):
-            met = [k for k in range(kernel[a]) if k * dilation[a] % stride[a] == remainders[a]]
-            back = [k * dilation[a] // stride[a] for k in met]
-            top = -((remainders[a] - padding[a]) // stride[a])  # the first y for which there is a pixel
-            last = (size[a] - 1 + padding[a] - remainders[a]) // stride[a]
-            far = max(back, default=0)
-            taps.append(met)
-            places.append([far - b for b in back])
-            cells.append(last - top + 1)
-            first.append(top * stride[a] + remainders[a] - padding[a])
-            lead.append(far - top)
-        if taps[0] and taps[1] and min(cells) > 0:
-            crossed = [(r, q) for r in places[0] for q in places[1]]
-            numbers = [k * kernel[1] + m for k in taps[0] for m in taps[1]]
-            how = (1, 1), tuple(lead), tuple(cells), tuple(first), stride
-            plans.append(plan(grad_size, *how, crossed, numbers, channels))
-    return plans
+    return plan(grad_size, (1, 1), tuple(lead), stride, walks, channels)
 
 
 def swells(size, kernel, stride, padding, dilation) -> bool:

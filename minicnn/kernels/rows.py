@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from minicnn.kernels.board import handed_out
 from minicnn.kernels.vector import (
     add,
     broadcast,
@@ -163,16 +164,18 @@ def line_of(numbers, columns, lanes):
 
 
 @njit(cache=True, nogil=True)
-def spread_pooled(grad_output, winners, grad_input, size, first, last):
-    """Give each window's gradient to its winner, in the planes first .. last - 1 of `size` (H, W).
+def spread_pooled(grad_output, winners, grad_input, size, board, start, stop):
+    """Give each window's gradient to its winner, in the planes start .. stop - 1 of `size` (H, W).
 
     Which cell wins cannot be foreseen, so nothing here depends on it but an address: `choices` holds the
     gradient for the winners 0 to 3, and 0 for 4, nobody.
     """
+    if handed_out(board, start, stop):
+        return
     H, W = size
     nothing = grad_input.dtype.type(0)
     offsets, choices = np.array([0, 1, W, W + 1, 0]), np.zeros(5, grad_input.dtype)
-    for p in range(first, last):
+    for p in range(start, stop):
         for i in range(p * H * W, (p + 1) * H * W):
             write(grad_input, i, nothing)
         for y in range(H // 2):

@@ -10,13 +10,12 @@ import multiprocessing
 import os
 import threading
 from collections.abc import Callable
-from itertools import pairwise
 
-from minicnn.kernels.team import Team
+from minicnn.kernels.team import NOBODY, Team
 
-# Handing over costs some 10 µs on either side; work of fewer multiply-adds than this is done by then.
-WORTH_A_THREAD = 1_000_000
-WORTH_WAKING = 8  # times as much, some 0.2 ms, is done alone before a sleeping thread is woken for it
+# Handing over takes a microsecond; but what a thread has written the other must fetch from its cache.
+WORTH_A_THREAD = 400_000  # multiply-adds, some 10 µs: less is done by the caller alone
+WORTH_WAKING = 20  # times as much, some 0.2 ms, is done alone before a sleeping thread is woken for it
 FETCH = 2  # multiply-adds that a convolution does while one number is fetched or put away
 
 _in_use = threading.Lock()  # the team serves one caller at a time; who comes second works alone
@@ -79,17 +78,19 @@ def set_num_threads(count: int) -> None:
         _threads, _team = count, None
 
 
-def share(function: Callable[[int, int], None], size: int, work: int, ranges: int = 1) -> None:
-    """Call ``function(start, stop)`` on ranges that together are 0 .. size - 1.
+def share(kernel: Callable, arguments: tuple, size: int, work: int, ranges: int = 1) -> None:
+    """Call ``kernel(*arguments, board, start, stop)`` on ranges that together are 0 .. size - 1.
 
     Parameters
     ----------
-    function : callable
-        Works on one range; releases Python's lock while it does.
+    kernel : compiled function
+        Works on one range, and begins with `board.handed_out`; releases Python's lock.
+    arguments : tuple
+        What it is called with, the same for every range.
     size : int
-        How many pieces there are.
+        How many items there are.
     work : int
-        Multiply-adds of all pieces together, as many as a convolution does in the same time; little work
+        Multiply-adds of all items together, as many as a convolution does in the same time; little work
         stays in the calling thread.
     ranges : int
         How many ranges there are for each thread, if there is work for them. Several let a quick core help
@@ -97,23 +98,24 @@ def share(function: Callable[[int, int], None], size: int, work: int, ranges: in
 
     Examples
     --------
-    >>> squares = [0] * 5
-    >>> def fill(start, stop):
-    ...     for i in range(start, stop):
-    ...         squares[i] = i * i
-    >>> share(fill, 5, work=10**9)
-    >>> squares
-    [0, 1, 4, 9, 16]
+    >>> import numpy as np
+    >>> from minicnn.kernels.fast_relu import _relu
+    >>> output = np.empty(3)
+    >>> share(_relu, (np.array([1.0, -2.0, 3.0]), output), size=3, work=10**9)
+    >>> output
+    array([1., 0., 3.])
     """
-    parts = 1
+    if size == 0:
+        return
+    pieces = 1
     if _threads > 1 and work >= WORTH_A_THREAD:
-        parts = min(_threads * (ranges if work >= 4 * WORTH_A_THREAD else 1), size)
-    if parts <= 1 or not _in_use.acquire(blocking=False):  # a busy team belongs to another thread
-        function(0, size)
+        pieces = min(_threads * (ranges if work >= 4 * WORTH_A_THREAD else 1), size)
+    if pieces <= 1 or not _in_use.acquire(blocking=False):  # a busy team belongs to another thread
+        kernel(*arguments, NOBODY, 0, size)
         return
     try:
-        edges = [size * part // parts for part in range(parts + 1)]
-        _current_team().share(function, list(pairwise(edges)), work, WORTH_WAKING * WORTH_A_THREAD)
+        enough = WORTH_WAKING * WORTH_A_THREAD
+        _current_team().share(kernel, arguments, size, pieces, work, enough)
     finally:
         _in_use.release()
 

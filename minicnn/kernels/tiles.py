@@ -29,12 +29,16 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from minicnn.kernels.board import handed_out
 from minicnn.kernels.rows import add_lanes, copy_rows, finish, finish_pooled, lay_out, line_of, room_for
 from minicnn.kernels.vector import broadcast, load, multiply_add, read, store, write, zeros
 
 FILTERS, VECTORS = 4, 3  # the tile
 CACHED = 2**15  # sums that are kept in the cache until they are finished
 PLAIN, RELU, POOLED = 0, 1, 2  # what follows the sums: nothing, ReLU, or ReLU and 2x2 pooling
+
+
+# Where a tile begins is passed as np.int64(0) if it is 0: for a plain 0, Numba compiles another version.
 
 
 @njit(cache=True, nogil=True)
@@ -87,54 +91,68 @@ def walk(
     winners,
     phases,
     offsets,
+    walks,
     lanes,
     geometry,
     groups,
-    images,
-    blocks,
+    by_image,
+    board,
+    start,
+    stop,
 ):
-    """Compute some `blocks` of four filters of some `images`: forward, or one phase of an input gradient.
+    """Compute the images start .. stop - 1, or so many blocks of four filters of all: forward, or back to the input.
 
-    `source` and `target` are flat; their shapes stand in `geometry`. `weights` is flat, group after group; how
-    it lies in a group is told by `form`, as `walk_tiles` takes it. `blocks` count over all groups. What
-    becomes of the sums is told by `end`: PLAIN, RELU or POOLED.
+    `source` and `target` are flat; their shapes stand in `geometry`. `weights` is flat, walk after walk and
+    group after group; how it lies in a group is told by `form`, as `walk_tiles` takes it. Blocks count over
+    all groups. What becomes of the sums is told by `end`: PLAIN, RELU or POOLED.
     """
-    source_shape, target_shape, stride, padding, (height, width), (rows, columns), first, step = geometry
+    if handed_out(board, start, stop):
+        return
+    source_shape, target_shape, stride, padding, (height, width), step = geometry
     channels, filters = source_shape[1] // groups, target_shape[1] // groups
     layout, plane = (phases, stride, padding, height, width), len(phases) // 2 * height * width
     cells = np.zeros(channels * plane + (VECTORS + 1) * lanes + width, source.dtype)
-    tile = VECTORS * lanes
-    length = ((rows - 1) * width + columns + tile - 1) // tile * tile
     per_group = (filters + 3) // 4
-    strip = min(max(1, CACHED // (4 * length)), per_group)  # blocks whose sums fit in the second cache
-    wide = np.empty(strip * 4 * length + width + 2 * lanes, source.dtype)
+    images = (start, stop) if by_image else (0, source_shape[0])
+    blocks = (0, per_group * groups) if by_image else (start, stop)
+    tile, most = VECTORS * lanes, 0
+    for w in range(len(walks)):
+        most = max(most, (walks[w, 1] - 1) * width + walks[w, 2])
+    most = (most + tile - 1) // tile * tile
+    strip = min(max(1, CACHED // (4 * most)), per_group)  # blocks whose sums fit in the second cache
+    wide = np.empty(strip * 4 * most + width + 2 * lanes, source.dtype)
     numbers = np.arange(5).astype(source.dtype)
-    line = line_of(numbers, columns, lanes)
+    line = line_of(numbers, walks[0, 2], lanes)
+    apart = step[0] * target_shape[3], step[1]
     for n in range(images[0], images[1]):
-        laid_out, block = -1, blocks[0]
+        block = blocks[0]
         while block < blocks[1]:
             group = block // per_group
-            if group != laid_out:
-                laid_out = group
-                for c in range(channels):
-                    number = n * source_shape[1] + group * channels + c
-                    lay_out(source, number, source_shape[2:], cells, c * plane, *layout)
-            after = min(block + strip, blocks[1], (group + 1) * per_group)
-            origin, before = group * form[0] * len(offsets), group * per_group
-            local = block - before, after - before
-            walk_tiles(cells, offsets, weights, origin, form, *local, lanes, wide, length)
-            begin = min(local[0] * 4, form[0] - 4)
-            for u in range(local[0] * 4 - begin, min(local[1] * 4, filters) - begin):
-                f = group * filters + begin + u
-                written = n * target_shape[1] + f  # the number of the plane
-                if end == POOLED:
-                    place = written * target_shape[2] * target_shape[3]
-                    how = (True, numbers, line, target, winners, place, rows, columns, lanes)
-                    finish_pooled(wide, u * length, width, bias, f, *how)
-                else:
-                    place = (written * target_shape[2] + first[0]) * target_shape[3] + first[1]
-                    apart = step[0] * target_shape[3], step[1]
-                    finish(wide, u * length, width, bias, f, end == RELU, target, place, rows, columns, apart)
+            after = min(blocks[1], (group + 1) * per_group)
+            for c in range(channels):
+                number = n * source_shape[1] + group * channels + c
+                lay_out(source, number, source_shape[2:], cells, c * plane, *layout)
+            begin, origin = 0, 0
+            for w in range(len(walks)):
+                taps, rows, columns, top, left = walks[w]
+                length = ((rows - 1) * width + columns + tile - 1) // tile * tile
+                own = offsets[begin : begin + taps], weights, origin + group * form[0] * taps, form
+                for b in range(block, after, strip):
+                    local = b - group * per_group, min(b + strip, after) - group * per_group
+                    walk_tiles(cells, *own, *local, lanes, wide, length)
+                    front = min(local[0] * 4, form[0] - 4)
+                    for u in range(local[0] * 4 - front, min(local[1] * 4, filters) - front):
+                        f = group * filters + front + u
+                        written = n * target_shape[1] + f  # the number of the plane
+                        if end == POOLED:
+                            place = written * target_shape[2] * target_shape[3]
+                            how = (True, numbers, line, target, winners, place, rows, columns, lanes)
+                            finish_pooled(wide, u * length, width, bias, f, *how)
+                        else:
+                            place = (written * target_shape[2] + top) * target_shape[3] + left
+                            how = (end == RELU, target, place, rows, columns, apart)
+                            finish(wide, u * length, width, bias, f, *how)
+                begin, origin = begin + taps, origin + groups * form[0] * taps
             block = after
 
 
@@ -171,13 +189,16 @@ def gather_tiles(cells, grads, begin, apart, length, offsets, sums, at, lanes):
 
 
 @njit(cache=True, nogil=True)
-def gather(grad_output, input, grad_weight, phases, offsets, lanes, geometry, groups, blocks):
-    """Compute some `blocks` of four filters of the weight gradient, over all images in order.
+def gather(grad_output, input, grad_weight, phases, offsets, lanes, geometry, groups, board, start, stop):
+    """Compute the blocks start .. stop - 1 of four filters of the weight gradient, over all images in order.
 
     `grad_output` and `input` are flat. `grad_weight` is flat, (C_out, channels · taps); there are as many
     `offsets` as taps, and up to two more that make their number a multiple of three.
     """
-    grad_shape, input_shape, stride, padding, (height, width), (rows, columns), _, _ = geometry
+    if handed_out(board, start, stop):
+        return
+    grad_shape, input_shape, stride, padding, (height, width), _ = geometry
+    rows, columns = grad_shape[2:]
     channels, filters = input_shape[1] // groups, grad_shape[1] // groups
     layout, plane = (phases, stride, padding, height, width), len(phases) // 2 * height * width
     length = ((rows - 1) * width + columns + lanes - 1) // lanes * lanes
@@ -185,10 +206,10 @@ def gather(grad_output, input, grad_weight, phases, offsets, lanes, geometry, gr
     grads = np.zeros(4 * length, input.dtype)  # what lies between two rows stays zero
     per_group = (filters + 3) // 4
     vectors, taps = 4 * len(offsets), len(grad_weight) // grad_shape[1]
-    strip = 1 if input_shape[0] == 1 else max(1, blocks[1] - blocks[0])  # one image is laid out once anyway
+    strip = 1 if input_shape[0] == 1 else max(1, stop - start)  # one image is laid out once anyway
     sums = room_for(strip * vectors, lanes, input)
     laid_out = -1
-    for front in range(blocks[0], blocks[1], strip):
+    for front in range(start, stop, strip):
         sums[:] = 0
         for n in range(input_shape[0]):
             for block in range(front, front + strip):
@@ -198,11 +219,11 @@ def gather(grad_output, input, grad_weight, phases, offsets, lanes, geometry, gr
                     for c in range(channels):
                         lay_out(input, laid_out * channels + c, input_shape[2:], cells, c * plane, *layout)
                 for u in range(min(4, filters - begin)):
-                    start = (n * grad_shape[1] + group * filters + begin + u) * rows * columns
-                    copy_rows(grad_output, start, grads, u * length, rows, columns, width)
+                    place = (n * grad_shape[1] + group * filters + begin + u) * rows * columns
+                    copy_rows(grad_output, place, grads, u * length, rows, columns, width)
                 grads[max(filters - begin, 0) * length :] = 0
                 at = (block - front) * vectors * lanes
-                gather_tiles(cells, grads, 0, length, length, offsets, sums, at, lanes)
+                gather_tiles(cells, grads, np.int64(0), length, length, offsets, sums, at, lanes)
         add_lanes(sums, lanes)
         for block in range(front, front + strip):
             begin = block % per_group * 4

@@ -12,7 +12,7 @@ import threading
 import numpy as np
 import pytest
 
-from minicnn import data, get_num_threads, kernels, nn, set_num_threads
+from minicnn import data, kernels, nn, set_num_threads
 from minicnn.kernels import fast, jitted, threads
 from minicnn.models import deeper_cnn, mnist_cnn
 from minicnn.training import fit
@@ -213,19 +213,6 @@ def test_the_environment_sets_the_number_of_threads(monkeypatch):
         set_num_threads(0)
     with raises(TypeError, "set_num_threads: count must be an integer. Got 2.5 (float). Pass an int."):
         set_num_threads(2.5)
-
-
-@pytest.mark.usefixtures("threads_restored")
-def test_an_error_in_a_part_reaches_the_caller(monkeypatch):
-    monkeypatch.setattr(threads, "WORTH_A_THREAD", 0)
-
-    def fail(start: int, stop: int) -> None:
-        if start:
-            raise ValueError(f"part {start}")
-
-    set_num_threads(max(2, get_num_threads()))
-    with pytest.raises(ValueError, match="part"):
-        threads.share(fail, 4, work=1)
 
 
 OTHER_MACHINES = {

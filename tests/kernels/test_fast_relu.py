@@ -14,6 +14,7 @@ if config.DISABLE_JIT:
     pytest.skip("vectors need the compiler", allow_module_level=True)
 
 from minicnn.kernels import fast, fast_relu, loops
+from minicnn.kernels.team import NOBODY
 
 DTYPES = [np.float32, np.float64]
 WINDOW = (2, 2), (2, 2), (0, 0), (1, 1), False
@@ -106,7 +107,8 @@ def test_nothing_beside_the_arrays_is_written(case):
     room = np.full(np.prod(case.output) + 2 * wall, np.nan, np.float32)
     inner = room[wall:-wall]
     size = case.output[2:]
-    fast_relu.spread_pooled(output.ravel(), winners.ravel(), inner, size, 0, case.output[0] * case.output[1])
+    planes = case.output[0] * case.output[1]
+    fast_relu.spread_pooled(output.ravel(), winners.ravel(), inner, size, NOBODY, 0, planes)
     assert np.isfinite(inner).all()
     assert np.isnan(room[:wall]).all()
     assert np.isnan(room[-wall:]).all()

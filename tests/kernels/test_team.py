@@ -3,17 +3,65 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 
+import numpy as np
 import pytest
 from numba import config
 
 if config.DISABLE_JIT:
     pytest.skip("looking without Python's lock needs the compiler", allow_module_level=True)
 
+from numba import njit
+
+from minicnn.kernels import board as boards
 from minicnn.kernels import threads
-from minicnn.kernels.team import Helper, Team, Work, current_core, keep_off_this_core
+from minicnn.kernels.board import ARGUMENTS, INSIDE, LEFT, NUMBERS, count, handed_out, look
+from minicnn.kernels.team import Helper, Team, current_core, keep_off_this_core
+
+
+@njit(nogil=True)
+def count_up(done, step, board, start, stop):
+    """Add `step` to done[start:stop]."""
+    if handed_out(board, start, stop):
+        return
+    for i in range(start, stop):
+        done[i] += step
+
+
+@njit(nogil=True)
+def meet(place, looks, board, start, stop):
+    """Count those who are here; wait until there are two, but not for ever."""
+    if handed_out(board, start, stop):
+        return
+    count(place, 0, 1)
+    for _ in range(looks):
+        if look(place, 0) >= 2:
+            place[1] = 1
+            return
+
+
+@njit(nogil=True)
+def stumble(done, place, board, start, stop):
+    """Fill done[start:stop] with 1, and raise an error at one place."""
+    if handed_out(board, start, stop):
+        return
+    for i in range(start, stop):
+        if i == place:
+            raise KeyError("stumbled")
+        done[i] = 1
+
+
+@njit(nogil=True)
+def take_all_kinds(small, large, flag, pairs, whole, result, board, start, stop):
+    """Write what came of arguments of many kinds."""
+    if handed_out(board, start, stop):
+        return
+    (a, b), c = pairs
+    for i in range(start, stop):
+        result[i] = small[i] + large[0, i] + (100 if flag else 0) + a + b + c + whole
 
 
 @pytest.fixture
@@ -23,97 +71,92 @@ def team():
     made.dismiss()
 
 
-def test_every_range_is_done_once(team):
-    for count in (1, 2, 4, 9):
-        done = []
-        team.share(
-            lambda start, stop, done=done: done.append((start, stop)), [(n, n + 1) for n in range(count)]
-        )
-        assert sorted(done) == [(n, n + 1) for n in range(count)]
+def wait_until(condition):
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
-def test_ranges_are_done_side_by_side(team):
-    """Each of two ranges waits for the other to begin: one thread alone would never end."""
-    meeting = threading.Barrier(2, timeout=30)
-    team.share(lambda start, stop: meeting.wait(), [(0, 1), (1, 2)])
-    assert not meeting.broken
+@pytest.mark.parametrize("pieces", [1, 2, 3, 4, 9, 100])
+def test_every_item_is_done_once(team, pieces):
+    done = np.zeros(100)
+    for step in range(1, 50):
+        team.share(count_up, (done, 1.0), len(done), pieces)
+        assert (done == step).all()
 
 
-def test_the_caller_returns_when_all_is_done(team):
-    done = []
-
-    def work(start, stop):
-        if threading.current_thread() is not threading.main_thread():
-            time.sleep(0.05)
-        done.append(start)
-
-    for _ in range(5):
-        done.clear()
-        team.share(work, [(0, 1), (1, 2), (2, 3)])
-        assert sorted(done) == [0, 1, 2]
+def test_pieces_are_done_side_by_side(team):
+    """Each of two pieces waits for the other to begin: one thread alone would wait in vain."""
+    met = np.zeros(2, np.int64)
+    for _ in range(100):  # helpers may be asleep at first
+        met[:] = 0
+        team.share(meet, (met, 1_000_000), 2, 2)
+        if met[1]:
+            break
+    assert met[1]
 
 
-@pytest.mark.parametrize("place", [0, 3])
+def test_arguments_of_all_kinds_reach_the_helpers(team):
+    small, large = np.arange(8, dtype=np.uint8), np.arange(8.0).reshape(1, 8)
+    result = np.zeros(8)
+    for _ in range(50):
+        result[:] = 0
+        team.share(take_all_kinds, (small, large, True, ((1000, 2000.5), 3), 7, result), 8, 8)
+        assert result.tolist() == [2 * i + 100 + 1000 + 2000.5 + 3 + 7 for i in range(8)]
+
+
+def test_arrays_are_not_kept(team):
+    """Pieces have arrays without an owner: when all is done, nobody but the caller holds them."""
+    done = np.zeros(100)
+    before = sys.getrefcount(done)
+    for _ in range(20):
+        team.share(count_up, (done, 1.0), 100, 4)
+    assert sys.getrefcount(done) == before
+
+
+@pytest.mark.parametrize("place", [0, 3, 99])
 def test_an_error_comes_back_to_the_caller(team, place):
-    def work(start, stop):
-        if start == place:
-            raise KeyError(place)
-
-    with pytest.raises(KeyError):
-        team.share(work, [(n, n + 1) for n in range(4)])
-    done = []
-    team.share(lambda start, stop: done.append(start), [(0, 1), (1, 2)])
-    assert sorted(done) == [0, 1]
+    done = np.zeros(100)
+    with pytest.raises(KeyError, match="stumbled"):
+        team.share(stumble, (done, place), 100, 4)
+    assert team.board[LEFT] == team.board[INSIDE] == 0  # nobody works any more
+    team.share(stumble, (done, -1), 100, 4)
+    assert (done == 1).all()
 
 
-def test_an_error_waits_until_nobody_works_any_more(team):
-    ended = []
-
-    def work(start, stop):
-        if start == 0:
-            raise KeyError(start)
-        time.sleep(0.05)
-        ended.append(start)
-
-    for _ in range(5):
-        ended.clear()
-        with pytest.raises(KeyError):
-            team.share(work, [(n, n + 1) for n in range(4)])
-        count = len(ended)
-        time.sleep(0.1)
-        assert len(ended) == count
+def test_more_arguments_than_fit_on_a_board(monkeypatch):
+    monkeypatch.setattr(boards, "NUMBERS", ARGUMENTS + 3)
+    kernel = njit(nogil=True)(count_up.py_func)
+    with pytest.raises(NotImplementedError, match="more arguments than fit on a board"):
+        kernel(np.zeros(2), 1.0, np.zeros(NUMBERS, np.int64), 0, 2)
 
 
 def test_helpers_sleep_when_there_is_nothing_to_do(team):
-    team.share(lambda start, stop: None, [(0, 1), (1, 2)])
-    deadline = time.monotonic() + 30
-    while not all(helper.asleep for helper in team.helpers):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    done = []
-    team.share(lambda start, stop: done.append(start), [(0, 1), (1, 2)])  # and wake, or the caller does it
-    assert sorted(done) == [0, 1]
+    done = np.zeros(4)
+    team.share(count_up, (done, 1.0), 4, 2)
+    wait_until(lambda: all(helper.asleep for helper in team.helpers))
+    team.share(count_up, (done, 1.0), 4, 2)  # and wake, or the caller does it
+    assert (done == 2).all()
+    wait_until(lambda: all(helper.asleep for helper in team.helpers))
 
 
-def test_little_work_wakes_nobody_until_there_has_been_enough_of_it(team):
-    deadline = time.monotonic() + 30
-    while not all(helper.asleep for helper in team.helpers):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    given, done = [helper.given for helper in team.helpers], []
+def test_little_work_wakes_nobody_until_there_has_been_enough_of_it(team, monkeypatch):
+    wait_until(lambda: all(helper.asleep for helper in team.helpers))
+    woken, done = [], np.zeros(4)
+    monkeypatch.setattr(Helper, "wake", lambda helper: woken.append(helper))
     for _ in range(3):
-        team.share(lambda start, stop: done.append((start, stop)), [(0, 1), (1, 2)], size=3, enough=12)
-    assert done == [(0, 2)] * 3  # as one range, in the caller
-    assert [helper.given for helper in team.helpers] == given
-    team.share(lambda start, stop: done.append((start, stop)), [(0, 1), (1, 2)], size=3, enough=12)
-    assert sorted(done[3:]) == [(0, 1), (1, 2)]
-    assert [helper.given for helper in team.helpers] == [given[0] + 1, *given[1:]]
+        team.share(count_up, (done, 1.0), 4, 2, work=3, enough=12)
+    assert not woken
+    team.share(count_up, (done, 1.0), 4, 2, work=3, enough=12)
+    assert woken == team.helpers
+    assert (done == 4).all()
 
 
 @pytest.mark.skipif(current_core is None, reason="only Linux lets a thread choose its core")
 def test_a_helper_that_is_woken_keeps_off_its_callers_core():
     allowed = os.sched_getaffinity(0)
-    helper = Helper()
+    helper = Helper(boards.new_board())
     core = current_core()
     try:
         os.sched_setaffinity(0, {core})  # this thread stays where it is, and may tell the helper all cores
@@ -126,7 +169,7 @@ def test_a_helper_that_is_woken_keeps_off_its_callers_core():
             assert left_out in ({before}, {current_core()})  # the system may move this thread in between
     finally:
         os.sched_setaffinity(0, allowed)
-        helper.give(None)
+        helper.go_home()
 
 
 def test_dismissed_helpers_end():
@@ -138,19 +181,19 @@ def test_dismissed_helpers_end():
     assert [helper.thread.is_alive() for helper in team.helpers] == [False, False]
 
 
-def test_a_range_is_taken_by_one_thread_only():
-    work = Work(lambda start, stop: None, [(0, 1)])
-    work.ranges.popleft()
-    work.do()  # nothing is left, and nothing happens
-
-
-def test_a_second_caller_works_alone(monkeypatch):
-    """Inside a piece of shared work, sharing again must not wait for the team."""
+def test_two_python_threads_never_share_a_board(monkeypatch, threads_restored):
+    """While one has the team, the other works alone: each does all of its own work, once."""
     monkeypatch.setattr(threads, "WORTH_A_THREAD", 0)
-    before, done = threads.get_num_threads(), []
     threads.set_num_threads(2)
-    try:
-        threads.share(lambda *_: threads.share(lambda *part: done.append(part), 4, 10), 2, 10)
-    finally:
-        threads.set_num_threads(before)
-    assert done == [(0, 4), (0, 4)]
+    arrays = [np.zeros(1000) for _ in range(4)]
+
+    def work(array):
+        for _ in range(2000):
+            threads.share(count_up, (array, 1.0), len(array), 10)
+
+    callers = [threading.Thread(target=work, args=(array,)) for array in arrays]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    assert all((array == 2000).all() for array in arrays)
