@@ -13,7 +13,7 @@ import math
 import numpy as np
 from numba import njit
 
-from minicnn.kernels import jitted
+from minicnn.kernels import fast_positions, jitted
 from minicnn.kernels.board import handed_out
 from minicnn.kernels.fast_pointwise import multiply, serves
 from minicnn.kernels.jitted import FLAGS
@@ -175,13 +175,15 @@ def conv2d_grad_weight(grad_output, input, weight_shape, stride, padding, dilati
     made = forward_plan(input.shape[2:], channels, tuple(kernel), stride, padding, dilation)
     if made is None:
         return jitted.conv2d_grad_weight(grad_output, input, weight_shape, stride, padding, dilation, groups)
-    offsets = made.offsets_in_threes
-    grad_weight = np.empty(filters * len(made.offsets), grad_output.dtype)
-    blocks = groups * -(-(filters // groups) // FILTERS)
-    geometry = (grad_output.shape, input.shape, *made.geometry)
-    arrays = ready(grad_output).ravel(), ready(input).ravel(), grad_weight, made.phases, offsets
-    work = grad_output.size * len(offsets)
-    share(gather, (*arrays, lanes_of(input.dtype), geometry, groups), blocks, work)
+    if fast_positions.serves(grad_output.shape, weight_shape, groups):
+        grad_weight = fast_positions.grad_weight(grad_output, input, made)
+    else:
+        grad_weight = np.empty(filters * len(made.offsets), grad_output.dtype)
+        arrays = ready(grad_output).ravel(), ready(input).ravel(), grad_weight, made.phases
+        geometry = (grad_output.shape, input.shape, *made.geometry)
+        rest = made.offsets_in_threes, lanes_of(input.dtype), geometry, groups
+        work = grad_output.size * len(made.offsets)
+        share(gather, (*arrays, *rest), groups * -(-(filters // groups) // FILTERS), work)
     if not _all_finite(grad_weight):
         return jitted.conv2d_grad_weight(grad_output, input, weight_shape, stride, padding, dilation, groups)
     return grad_weight.reshape(weight_shape)

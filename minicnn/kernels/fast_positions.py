@@ -1,0 +1,111 @@
+"""The weight gradient on the fast rung where planes are small: the tile of `tiles`, with weights in its lanes.
+
+    gw[o, c, k] = Σ_p gy[o, p] · x[c, window p, tap k]              p counts the positions of all images
+
+`tiles.gather` has positions in its lanes. What the lanes have summed up must be added in the end, and rows of
+7 positions leave lanes empty: for an image of 7x7 that takes longer than the products. With weights in the
+lanes nothing is left to add:
+
+    panel        24 weights (c, k): the cells that they meet       4 filters: their gradients there
+    position 0   x0 x1 x2  x7 x8 ..                                gy[o, 0] ...
+    position 1   x1 x2 x3  x8 x9 ..                                gy[o, 1] ...
+
+To `tiles.walk_tiles` the positions are taps: it spreads four gradients over a vector each, and reads a row of
+the panel. To pick the cells out of the planes takes a while, but the panel serves all filters.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+
+from minicnn.kernels.board import handed_out
+from minicnn.kernels.planes import ready
+from minicnn.kernels.rows import lay_out
+from minicnn.kernels.threads import share
+from minicnn.kernels.tiles import FILTERS, VECTORS, walk_tiles
+from minicnn.kernels.vector import lanes_of, read, write
+
+TOGETHER = 512  # positions that are summed up at once: their panel fits into the second cache
+
+
+@njit(cache=True, nogil=True)
+def _grad_weight(grads, input, grad_weight, phases, offsets, lanes, geometry, together, board, start, stop):
+    """Fill the tiles start .. stop - 1 of the columns of grad_weight, flat (C_out, channels · taps).
+
+    `grads` holds (C_out, positions) for every so many images `together`, flat, one after another.
+    """
+    if handed_out(board, start, stop):
+        return
+    (images, filters, rows, columns), input_shape, stride, padding, (height, width), _ = geometry
+    channels, weights = input_shape[1], len(grad_weight) // filters
+    layout, plane = (phases, stride, padding, height, width), len(phases) // 2 * height * width
+    taps, tile, zero = weights // channels, VECTORS * lanes, np.int64(0)
+    blocks, plane_size = (filters + FILTERS - 1) // FILTERS, rows * columns
+    cells = np.zeros(plane + width, input.dtype)  # the last tap may reach beyond the plane, into a zero
+    panel = np.empty(together * plane_size * tile, input.dtype)
+    places = np.arange(together * plane_size) * tile
+    sums = np.empty(blocks * FILTERS * tile, input.dtype)
+    for number in range(start, stop):
+        begin = min(number * tile, weights - tile)
+        for first in range(0, images, together):
+            count = min(together, images - first)
+            for c in range(begin // taps, (begin + tile - 1) // taps + 1):
+                for n in range(count):
+                    lay_out(input, (first + n) * channels + c, input_shape[2:], cells, 0, *layout)
+                    for j in range(max(begin, c * taps), min(begin + tile, (c + 1) * taps)):
+                        at, to = read(offsets, j) - c * plane, n * plane_size * tile + j - begin
+                        for _ in range(rows):
+                            for x in range(columns):
+                                write(panel, to + x * tile, read(cells, at + x))
+                            at, to = at + width, to + columns * tile
+            positions, origin = count * plane_size, first * plane_size * filters
+            form = (filters, positions, 1)
+            walk_tiles(panel, places[:positions], grads, origin, form, zero, blocks, lanes, sums, tile)
+            for f in range(filters):
+                for j in range(tile):
+                    place, total = f * weights + begin + j, read(sums, f * tile + j)
+                    write(grad_weight, place, total + read(grad_weight, place) if first > 0 else total)
+
+
+def serves(grad_shape, weight_shape, groups: int) -> bool:
+    """Return whether planes are that small, and the weights many enough to pay for the panel.
+
+    >>> serves((64, 128, 7, 7), (128, 128, 3, 3), 1), serves((64, 128, 14, 14), (128, 128, 3, 3), 1)
+    (True, False)
+    """
+    images, filters, rows, columns = grad_shape
+    lanes = lanes_of(np.dtype(np.float32))
+    small = columns < lanes or images * rows * columns <= 32 * lanes
+    return groups == 1 and small and filters >= 32 and math.prod(weight_shape[1:]) >= 6 * VECTORS * lanes
+
+
+def grad_weight(grad_output, input, made):
+    """Return the weight gradient, flat (C_out · channels · taps); `made` is the layer's forward plan.
+
+    >>> from minicnn.kernels.plans import forward_plan
+    >>> made = forward_plan((1, 1), 48, (1, 1), (1, 1), (0, 0), (1, 1))
+    >>> grad, pixels = np.array([1.0, 10, 20, 30]), np.arange(48.0)
+    >>> grad_weight(grad.reshape(1, 4, 1, 1), pixels.reshape(1, 48, 1, 1), made).reshape(4, 48)[:, 2:5]
+    array([[  2.,   3.,   4.],
+           [ 20.,  30.,  40.],
+           [ 40.,  60.,  80.],
+           [ 60.,  90., 120.]])
+    """
+    images, filters, rows, columns = grad_output.shape
+    together = min(max(1, TOGETHER // (rows * columns)), images)
+    parts = [grad_output[n : n + together] for n in range(0, images, together)]  # each (images, C_out, H, W)
+    grads = np.concatenate([part.swapaxes(0, 1).reshape(-1) for part in parts])
+    weights, lanes = len(made.offsets), lanes_of(input.dtype)
+    target = np.empty(filters * weights, input.dtype)
+    arrays = grads, ready(input).reshape(-1), target, made.phases, made.offsets
+    geometry = (grad_output.shape, input.shape, *made.geometry)
+    share(
+        _grad_weight,
+        (*arrays, lanes, geometry, together),
+        -(-weights // (VECTORS * lanes)),
+        grad_output.size * weights,
+    )
+    return target
