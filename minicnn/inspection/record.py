@@ -154,9 +154,10 @@ def recording(model: Module) -> Iterator[list[Step]]:
     finally:
         for module, before in watched:
             for method, function in before.items():
-                vars(module).pop(method, None)
+                if method in vars(module):
+                    delattr(module, method)
                 if function is not None:
-                    vars(module)[method] = function
+                    setattr(module, method, function)
 
 
 def each_input(arrays) -> dict[str, np.ndarray]:

@@ -9,6 +9,8 @@ would make a NaN of it, the readable rung computes instead.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
@@ -95,39 +97,90 @@ def _all_finite(numbers):
     return finite
 
 
-def walk_all(source, weights, form, bias, target, made, groups: int, end=PLAIN, winners=NO_WINNERS) -> None:
-    """Run `tiles.walk` over all images and filters, shared among the threads by images, or by filters if few.
+class Call(NamedTuple):
+    """What a call of `tiles.walk` needs besides the arrays of numbers.
+
+    Attributes
+    ----------
+    target_shape : tuple of int
+        Of the array that it fills.
+    taps : tuple of ndarray
+        Which cells of the kernel each walk takes.
+    where : tuple
+        The arguments of `walk` behind the arrays.
+    sharing : tuple
+        How `share` cuts the work: by images, or by blocks of four filters if images are few.
+    covers : bool
+        Whether every number of the target is written.
+    """
+
+    target_shape: tuple[int, ...]
+    taps: tuple[np.ndarray, ...]
+    where: tuple
+    sharing: tuple
+    covers: bool
+
+
+def call_of(made, source_shape, target_shape, dtype, groups: int) -> Call:
+    """Return the Call of a Plan.
 
     >>> made = forward_plan((1, 3), 1, (1, 2), (1, 1), (0, 0), (1, 1))
-    >>> weights = np.array([10.0, 0, 0, 0, 1, 0, 0, 0]), (4, 1, 4)      # a block of four filters: one, filled up
-    >>> target = np.empty((1, 1, 1, 2))
-    >>> walk_all(np.array([[[[1.0, 2, 3]]]]), *weights, np.zeros(1), target, made, 1)
-    >>> target
-    array([[[[12., 23.]]]])
+    >>> call_of(made, (9, 1, 1, 3), (9, 1, 1, 2), np.dtype(np.float32), 1).sharing    # images, work, ranges
+    (9, 36, 4)
     """
-    images, blocks = len(source), groups * -(-target.shape[1] // groups // FILTERS)
+    images, filters = target_shape[:2]
+    blocks, work = groups * -(-filters // groups // FILTERS), images * filters * made.work
     by_image = images >= min(blocks, 8)
-    ends = bias, end, target.reshape(-1), winners.reshape(-1)
-    where = made.phases, made.offsets, made.walks, lanes_of(source.dtype)
-    geometry = (source.shape, target.shape, *made.geometry)
-    arguments = ready(source).reshape(-1), weights, form, *ends, *where, geometry, groups, by_image
-    work = images * target.shape[1] * made.work
-    share(walk, arguments, *((images, work, 4) if by_image else (blocks, work)))
+    geometry = (source_shape, target_shape, *made.geometry)
+    where = made.phases, made.offsets, made.walks, lanes_of(dtype), geometry, groups, by_image
+    covers = made.computed == math.prod(target_shape[2:])
+    return Call(target_shape, made.taps, where, (images, work, 4) if by_image else (blocks, work), covers)
+
+
+@lru_cache(maxsize=256)
+def forward_call(input_shape, weight_shape, dtype, stride, padding, dilation, groups, pooled) -> Call | None:
+    """Return the Call of a forward pass; None if its planes would swell.
+
+    >>> geometry = (1, 1), (1, 1), (1, 1), 1
+    >>> forward_call((1, 1, 4, 6), (8, 1, 3, 3), np.dtype("f"), *geometry, pooled=True).target_shape
+    (1, 8, 2, 3)
+    """
+    made = forward_plan(input_shape[2:], weight_shape[1], weight_shape[2:], stride, padding, dilation)
+    if made is None:
+        return None
+    size = (made.cells[0] // 2, made.cells[1] // 2) if pooled else made.cells
+    return call_of(made, input_shape, (input_shape[0], weight_shape[0], *size), dtype, groups)
+
+
+@lru_cache(maxsize=256)
+def backward_call(
+    grad_shape, weight_shape, input_shape, dtype, stride, padding, dilation, groups
+) -> Call | None:
+    """Return the Call of an input gradient; None if no pixel meets a tap, or if its planes would swell.
+
+    >>> geometry = (1, 1), (1, 1), (1, 1), 1
+    >>> backward_call((1, 8, 4, 6), (8, 1, 3, 3), (1, 1, 4, 6), np.dtype("f"), *geometry).covers
+    True
+    """
+    geometry = stride, padding, dilation
+    made = backward_plan(input_shape[2:], weight_shape[0] // groups, weight_shape[2:], *geometry)
+    return None if made is None else call_of(made, grad_shape, input_shape, dtype, groups)
 
 
 def forward(input, weight, bias, stride, padding, dilation, groups, end):
     """Return what becomes of the sums, and pooling's winners; None where tiles do not serve."""
-    made = forward_plan(input.shape[2:], weight.shape[1], weight.shape[2:], stride, padding, dilation)
-    weights = None if made is None else as_it_lies(weight, groups, made.taps[0])
+    geometry = stride, padding, dilation, groups
+    call = forward_call(input.shape, weight.shape, input.dtype, *geometry, end == POOLED)
+    weights = None if call is None else as_it_lies(weight, groups, call.taps[0])
     if weights is None:
         return None
-    size = (made.cells[0] // 2, made.cells[1] // 2) if end == POOLED else made.cells
-    winners = np.empty((len(input), len(weight), *size), np.uint8) if end == POOLED else NO_WINNERS
     bias = np.zeros(len(weight), input.dtype) if bias is None else ready(bias)
     if end != POOLED and serves(input.shape, weight.shape, stride, padding, groups):
-        return multiply(input, stride, weights, bias, end == RELU, len(weight)), winners
-    output = np.empty((len(input), len(weight), *size), input.dtype)
-    walk_all(input, *weights, bias, output, made, groups, end, winners)
+        return multiply(input, stride, weights, bias, end == RELU, len(weight)), NO_WINNERS
+    output = np.empty(call.target_shape, input.dtype)
+    winners = np.empty(call.target_shape, np.uint8) if end == POOLED else NO_WINNERS
+    arrays = ready(input).reshape(-1), *weights, bias, end, output.reshape(-1), winners.reshape(-1)
+    share(walk, arrays + call.where, *call.sharing)
     return output, winners
 
 
@@ -150,17 +203,15 @@ def conv2d_grad_input(grad_output, weight, input_shape, stride, padding, dilatio
     >>> conv2d_grad_input(grad, kernel, (1, 1, 1, 3), (1, 1), (0, 0), (1, 1), 1)
     array([[[[10., 21.,  2.]]]])
     """
-    made = backward_plan(
-        tuple(input_shape[2:]), len(weight) // groups, weight.shape[2:], stride, padding, dilation
-    )
-    packed = [blocks_of_four(weight, groups, taps, backward=True) for taps in made.taps] if made else [None]
+    shapes = grad_output.shape, weight.shape, tuple(input_shape)
+    call = backward_call(*shapes, weight.dtype, stride, padding, dilation, groups)
+    packed = [blocks_of_four(weight, groups, taps, backward=True) for taps in call.taps] if call else [None]
     if any(weights is None for weights in packed):
         return jitted.conv2d_grad_input(grad_output, weight, input_shape, stride, padding, dilation, groups)
     weights = packed[0][0] if len(packed) == 1 else np.concatenate([weights for weights, _ in packed])
-    covered = made.computed == math.prod(input_shape[2:])  # every pixel gets a number
-    grad_input = (np.empty if covered else np.zeros)(input_shape, grad_output.dtype)
-    no_bias = np.zeros(input_shape[1], grad_output.dtype)
-    walk_all(grad_output, weights, packed[0][1], no_bias, grad_input, made, groups)
+    grad_input = (np.empty if call.covers else np.zeros)(input_shape, grad_output.dtype)
+    ends = np.zeros(input_shape[1], grad_output.dtype), PLAIN, grad_input.reshape(-1), NO_WINNERS
+    share(walk, (ready(grad_output).reshape(-1), weights, packed[0][1], *ends, *call.where), *call.sharing)
     return grad_input
 
 

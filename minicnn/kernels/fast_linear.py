@@ -61,7 +61,7 @@ def linear(input, weight, bias):
     bias = np.zeros(outputs, input.dtype) if bias is None else ready(bias)
     fixed = ready(input).reshape(-1), ready(weight).reshape(-1), bias, output, features, lanes_of(input.dtype)
     blocks = -(-outputs // 4)  # whole blocks of four, whoever computes them
-    share(_linear, fixed, blocks, rows * weight.size)
+    share(_linear, fixed, blocks, (rows + FETCH) * weight.size)
     return output
 
 

@@ -71,15 +71,14 @@ def _grad_weight(grads, input, grad_weight, phases, offsets, lanes, geometry, to
 
 
 def serves(grad_shape, weight_shape, groups: int) -> bool:
-    """Return whether planes are that small, and the weights many enough to pay for the panel.
+    """Return whether rows are that short, and weights and filters many enough to pay for the panel.
 
     >>> serves((64, 128, 7, 7), (128, 128, 3, 3), 1), serves((64, 128, 14, 14), (128, 128, 3, 3), 1)
     (True, False)
     """
-    images, filters, rows, columns = grad_shape
     lanes = lanes_of(np.dtype(np.float32))
-    small = columns < lanes or images * rows * columns <= 32 * lanes
-    return groups == 1 and small and filters >= 32 and math.prod(weight_shape[1:]) >= 6 * VECTORS * lanes
+    many = grad_shape[1] >= 32 and math.prod(weight_shape[1:]) >= 6 * VECTORS * lanes
+    return groups == 1 and grad_shape[3] < lanes and many
 
 
 def grad_weight(grad_output, input, made):

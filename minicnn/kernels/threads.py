@@ -13,9 +13,9 @@ from collections.abc import Callable
 
 from minicnn.kernels.team import NOBODY, Team
 
-# Handing over takes a microsecond; but what a thread has written the other must fetch from its cache.
-WORTH_A_THREAD = 400_000  # multiply-adds, some 10 µs: less is done by the caller alone
-WORTH_WAKING = 20  # times as much, some 0.2 ms, is done alone before a sleeping thread is woken for it
+# Handing over takes a microsecond; but then what one thread has written the other fetches from its cache.
+WORTH_A_THREAD = 1_000_000  # multiply-adds, some 25 µs: less is done by the caller alone
+WORTH_WAKING = 8  # times as much, some 0.2 ms, is done alone before a sleeping thread is woken for it
 FETCH = 2  # multiply-adds that a convolution does while one number is fetched or put away
 
 _in_use = threading.Lock()  # the team serves one caller at a time; who comes second works alone

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from minicnn import checks
-from minicnn.nn.fusion import Fused, fuse
+from minicnn.nn.fusion import Fused, stages_of
 from minicnn.nn.grad_mode import is_grad_enabled
 from minicnn.nn.module import Module, check_module
 
@@ -77,7 +77,7 @@ class Sequential(Module):
 
     def forward(self, input: np.ndarray) -> np.ndarray:
         """Return the last module's output."""
-        stages = fuse(self.children().values())
+        stages = stages_of(self)
         for stage in stages:
             input = stage(input)
         if is_grad_enabled():

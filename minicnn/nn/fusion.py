@@ -8,6 +8,7 @@ itself, or whose `saved` is needed, is first given what it would have saved.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterable
 
 import numpy as np
@@ -17,7 +18,7 @@ from minicnn.kernels.geometry import conv_output_sizes
 from minicnn.nn.activations import ReLU
 from minicnn.nn.conv import Conv2d
 from minicnn.nn.grad_mode import enable_grad, is_grad_enabled
-from minicnn.nn.module import Module
+from minicnn.nn.module import Module, edits
 from minicnn.nn.pooling import MaxPool2d
 from minicnn.parameter import Parameter
 
@@ -107,29 +108,39 @@ def watched(module: Module) -> bool:
     return "forward" in own or "backward" in own
 
 
-def fuse(layers: Iterable[Module]) -> list:
-    """Return the layers, with a `Fused` in place of those that are computed together.
+def runs(layers: Iterable[Module]) -> list[list[Module]]:
+    """Return the layers in runs: those of a run are computed together.
 
-    >>> fuse([ReLU(), Conv2d(1, 1, 3), ReLU(), MaxPool2d(3)])       # doctest: +ELLIPSIS
-    [ReLU(), <minicnn.nn.fusion.Fused object at ...>, MaxPool2d(kernel_size=(3, 3), ...)]
+    >>> runs([ReLU(), Conv2d(1, 1, 3), ReLU(), MaxPool2d(3)])               # doctest: +ELLIPSIS
+    [[ReLU()], [Conv2d(1, 1, kernel_size=(3, 3), stride=(1, 1)), ReLU()], [MaxPool2d(kernel_size=(3, 3), ...)]]
     """
-    stages, before = [], None
+    found: list[list[Module]] = []
     for layer in layers:
-        kind = type(layer)
-        if (
-            kind is ReLU
-            and type(before) is Conv2d
-            and kernels.FUSES
-            and not (watched(before) or watched(layer))
-        ):
-            stages[-1] = before = Fused([before, layer])
-        elif kind is MaxPool2d and type(before) is Fused and is_two_by_two(layer) and not watched(layer):
-            before.layers.append(layer)
-            before = None
+        before = [type(other) for other in found[-1]] if found and kernels.FUSES else []
+        follows = (before == [Conv2d] and type(layer) is ReLU) or (
+            before == [Conv2d, ReLU] and type(layer) is MaxPool2d and is_two_by_two(layer)
+        )
+        if follows and not any(watched(other) for other in (*found[-1], layer)):
+            found[-1].append(layer)
         else:
-            stages.append(layer)
-            before = layer
-    return stages
+            found.append([layer])
+    return found
+
+
+_known: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()  # each model's runs, and when they were found
+
+
+def stages_of(model: Module) -> list:
+    """Return the children of a model, with a `Fused` in place of those that are computed together.
+
+    >>> from minicnn.nn import Sequential
+    >>> stages_of(Sequential(Conv2d(1, 1, 3), ReLU(), ReLU()))              # doctest: +ELLIPSIS
+    [<minicnn.nn.fusion.Fused object at ...>, ReLU()]
+    """
+    found = _known.get(model)
+    if found is None or found[0] != edits():  # a layer may be another one now, or have a hook
+        found = _known[model] = edits(), runs(model.children().values())
+    return [Fused(list(run)) if len(run) > 1 else run[0] for run in found[1]]
 
 
 def is_two_by_two(pool: MaxPool2d) -> bool:

@@ -64,7 +64,7 @@ class Handle:
         if self.hook in watched.hooks:
             watched.hooks.remove(self.hook)
         if not watched.hooks and vars(watched.module).get(watched.method) is watched:
-            del vars(watched.module)[watched.method]
+            delattr(watched.module, watched.method)
             if watched.before is not None:
                 setattr(watched.module, watched.method, watched.before)
 

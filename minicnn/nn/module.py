@@ -20,6 +20,22 @@ from minicnn.nn.grad_mode import is_grad_enabled
 from minicnn.nn.state import check_state, once
 from minicnn.parameter import Parameter
 
+_edits = 0
+
+
+def edits() -> int:
+    """Return a number that changes whenever an attribute of any module is set or deleted, but for `saved`.
+
+    Who works out something from modules and keeps it can see by this number whether it still holds.
+
+    >>> before, module = edits(), Module()
+    >>> between = edits()
+    >>> module.saved = {}
+    >>> before < between == edits()
+    True
+    """
+    return _edits
+
 
 class Module:
     """The base of all layers and models.
@@ -125,7 +141,15 @@ class Module:
         """How messages call this module: its class, and its name in the model."""
         return f'{type(self).__name__} "{self.name}"' if self.name else type(self).__name__
 
+    def __delattr__(self, key: str) -> None:
+        global _edits
+        _edits += 1
+        object.__delattr__(self, key)
+
     def __setattr__(self, key: str, value) -> None:
+        global _edits
+        if key != "saved":
+            _edits += 1
         is_part = isinstance(value, (Module, Parameter))
         if is_part and "saved" not in vars(self):
             raise RuntimeError(

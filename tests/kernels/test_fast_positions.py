@@ -20,8 +20,8 @@ CASES = [
     Conv((1, 20, 7, 7), (32, 20, 3, 3), padding=(1, 1)),
     Conv((3, 20, 7, 6), (33, 20, 3, 3), padding=(1, 1)),
     Conv((23, 17, 9, 8), (34, 17, 3, 3), stride=(2, 2)),  # images of two parts and a rest
-    Conv((2, 17, 12, 13), (35, 17, 3, 3), padding=(2, 1), dilation=(2, 3)),
-    Conv((1, 13, 14, 15), (32, 13, 5, 3), stride=(2, 1), padding=(0, 2)),
+    Conv((2, 17, 12, 10), (35, 17, 3, 3), padding=(2, 1), dilation=(2, 3)),
+    Conv((1, 13, 14, 6), (32, 13, 5, 3), stride=(2, 1), padding=(0, 1)),
     Conv((2, 150, 5, 5), (32, 150, 1, 1)),
 ]
 

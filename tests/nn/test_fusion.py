@@ -10,7 +10,7 @@ import pytest
 from minicnn import kernels, nn
 from minicnn.inspection import trace
 from minicnn.models import deeper_cnn, mnist_cnn, shallow_cnn, simple_cnn
-from minicnn.nn.fusion import Fused, fuse
+from minicnn.nn.fusion import Fused, stages_of
 from tests.helpers import draws, raises
 
 pytestmark = pytest.mark.skipif(not kernels.FUSES, reason="nothing is fused without the compiler")
@@ -84,7 +84,7 @@ def test_any_convolution_gives_the_same_bits():
 
 def test_what_is_fused():
     def kinds(*layers):
-        return [type(stage).__name__ for stage in fuse(list(layers))]
+        return [type(stage).__name__ for stage in stages_of(nn.Sequential(*layers))]
 
     conv, relu, pool = nn.Conv2d(1, 1, 3), nn.ReLU(), nn.MaxPool2d(2)
     assert kinds(conv, relu, pool) == ["Fused"]
@@ -173,6 +173,29 @@ def test_the_trace_sees_the_true_arrays():
     t = trace(model, images, targets=np.array([1, 2]))
     np.testing.assert_array_equal(t["2"].input, t["1"].output)
     np.testing.assert_array_equal(t["label"].saved["logits"], model(images))
+
+
+def test_what_is_fused_follows_every_change():
+    """The stages are kept from one forward to the next, until any layer has been changed."""
+    model = nn.Sequential(nn.Conv2d(1, 1, 3, rng=0), nn.ReLU(), nn.MaxPool2d(2))
+
+    def kinds():
+        model(np.ones((1, 1, 8, 8), np.float32))
+        return [type(stage).__name__ for stage in model.saved["stages"]]
+
+    assert kinds() == kinds() == ["Fused"]
+    handle = model[1].register_forward_hook(lambda *_: None)
+    assert kinds() == ["Conv2d", "ReLU", "MaxPool2d"]
+    handle.remove()
+    assert kinds() == ["Fused"]
+    model[2].stride = (1, 1)
+    assert kinds() == ["Fused", "MaxPool2d"]
+    model.add_module("1", nn.Tanh())
+    assert kinds() == ["Conv2d", "Tanh", "MaxPool2d"]
+    delattr(model, "1")
+    assert kinds() == ["Conv2d", "MaxPool2d"]
+    model.add_module("3", nn.ReLU())
+    assert kinds() == ["Conv2d", "MaxPool2d", "ReLU"]
 
 
 def test_a_window_that_does_not_fit_is_the_pooling_layers_to_refuse():
