@@ -126,10 +126,11 @@ def call_of(made, source_shape, target_shape, dtype, groups: int) -> Call:
 
     >>> made = forward_plan((1, 3), 1, (1, 2), (1, 1), (0, 0), (1, 1))
     >>> call_of(made, (9, 1, 1, 3), (9, 1, 1, 2), np.dtype(np.float32), 1).sharing    # images, work, ranges
-    (9, 36, 4)
+    (9, 234, 4)
     """
     images, filters = target_shape[:2]
-    blocks, work = groups * -(-filters // groups // FILTERS), images * filters * made.work
+    blocks = groups * -(-filters // groups // FILTERS)
+    work = images * blocks * FILTERS * made.work + FETCH * (math.prod(source_shape) + math.prod(target_shape))
     by_image = images >= min(blocks, 8)
     geometry = (source_shape, target_shape, *made.geometry)
     where = made.phases, made.offsets, made.walks, lanes_of(dtype), geometry, groups, by_image
@@ -208,9 +209,17 @@ def conv2d_grad_input(grad_output, weight, input_shape, stride, padding, dilatio
     packed = [blocks_of_four(weight, groups, taps, backward=True) for taps in call.taps] if call else [None]
     if any(weights is None for weights in packed):
         return jitted.conv2d_grad_input(grad_output, weight, input_shape, stride, padding, dilation, groups)
+    no_bias = np.zeros(input_shape[1], grad_output.dtype)
+    if serves(input_shape, weight.shape, stride, padding, groups):
+        grad_met = multiply(grad_output, (1, 1), packed[0], no_bias, False, input_shape[1])
+        if stride == (1, 1):
+            return grad_met
+        grad_input = np.zeros(input_shape, grad_output.dtype)
+        grad_input[:, :, :: stride[0], :: stride[1]] = grad_met
+        return grad_input
     weights = packed[0][0] if len(packed) == 1 else np.concatenate([weights for weights, _ in packed])
     grad_input = (np.empty if call.covers else np.zeros)(input_shape, grad_output.dtype)
-    ends = np.zeros(input_shape[1], grad_output.dtype), PLAIN, grad_input.reshape(-1), NO_WINNERS
+    ends = no_bias, PLAIN, grad_input.reshape(-1), NO_WINNERS
     share(walk, (ready(grad_output).reshape(-1), weights, packed[0][1], *ends, *call.where), *call.sharing)
     return grad_input
 

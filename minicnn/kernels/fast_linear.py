@@ -22,7 +22,7 @@ from minicnn.kernels.planes import ready
 from minicnn.kernels.rows import add_lanes, room_for
 from minicnn.kernels.threads import FETCH, share
 from minicnn.kernels.tiles import FILTERS, VECTORS, gather_tiles, walk_tiles
-from minicnn.kernels.vector import lanes_of, read, write
+from minicnn.kernels.vector import lanes_of, load, read, store
 
 
 @njit(cache=True, nogil=True)
@@ -35,11 +35,11 @@ def _linear(input, weight, bias, output, features, lanes, board, start, stop):
     step = 4 if outputs >= 4 else 1
     apart = features if outputs >= 4 else 0  # a single row of weights stands in for four
     places = np.minimum(np.arange((rows + 2) // 3 * 3), rows - 1) * features  # in threes: the last one again
-    sums = room_for(4 * len(places), lanes, input)
+    sums, zero = room_for(4 * len(places), lanes, input), np.int64(0)
     for column in range(4 * start, min(4 * stop, outputs), step):
         o = max(min(column, outputs - step), 0)
         sums[:] = 0
-        gather_tiles(input, weight, o * features, apart, whole, places, sums, np.int64(0), lanes)
+        gather_tiles(input, weight, o * features, apart, whole, places, sums, zero, lanes)
         add_lanes(sums, lanes)
         for n in range(rows):
             for u in range(step):
@@ -74,7 +74,8 @@ def _product(weights, form, lines, count, target, features, lanes, board, start,
     """
     if handed_out(board, start, stop):
         return
-    rows, tile, zero = len(target) // features, VECTORS * lanes, np.int64(0)
+    rows, tile = len(target) // features, VECTORS * lanes
+    zero = np.int64(0)  # for a plain 0 Numba would compile the tile once more
     blocks, once = (rows + FILTERS - 1) // FILTERS, rows <= FILTERS
     offsets = np.arange(count) * (features if once else tile)
     panel = np.empty(count * tile, lines.dtype)
@@ -85,12 +86,12 @@ def _product(weights, form, lines, count, target, features, lanes, board, start,
             walk_tiles(lines[begin:], offsets, weights, zero, form, zero, blocks, lanes, sums, tile)
         else:
             for line in range(count):
-                for x in range(tile):
-                    write(panel, line * tile + x, read(lines, line * features + begin + x))
+                for x in range(0, tile, lanes):
+                    store(panel, line * tile + x, load(lines, line * features + begin + x))
             walk_tiles(panel, offsets, weights, zero, form, zero, blocks, lanes, sums, tile)
         for row in range(rows):
-            for x in range(tile):
-                write(target, row * features + begin + x, read(sums, row * tile + x))
+            for x in range(0, tile, lanes):
+                store(target, row * features + begin + x, load(sums, row * tile + x))
 
 
 def product(filters, lines):

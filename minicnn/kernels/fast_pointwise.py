@@ -20,7 +20,7 @@ from minicnn.kernels.board import handed_out
 from minicnn.kernels.planes import ready
 from minicnn.kernels.threads import share
 from minicnn.kernels.tiles import FILTERS, VECTORS, walk_tiles
-from minicnn.kernels.vector import lanes_of, read, write
+from minicnn.kernels.vector import add, broadcast, lanes_of, load, read, relu, store, write
 
 
 def serves(input_shape, weight_shape, stride, padding, groups) -> bool:
@@ -47,7 +47,7 @@ def _multiply(
     if handed_out(board, start, stop):
         return
     pixels = len(met)
-    tile, zero, nothing = VECTORS * lanes, np.int64(0), target.dtype.type(0)
+    tile, zero = VECTORS * lanes, np.int64(0)
     per_image = (pixels + tile - 1) // tile
     blocks = (filters + FILTERS - 1) // FILTERS
     panel = np.empty(channels * tile, planes.dtype)
@@ -58,17 +58,17 @@ def _multiply(
         for c in range(channels):
             place = (n * channels + c) * size
             if size == pixels:  # all of them, side by side
-                for x in range(tile):
-                    write(panel, c * tile + x, read(planes, place + begin + x))
+                for x in range(0, tile, lanes):
+                    store(panel, c * tile + x, load(planes, place + begin + x))
             else:
                 for x in range(tile):
                     write(panel, c * tile + x, read(planes, place + read(met, begin + x)))
         walk_tiles(panel, offsets, weights, zero, form, zero, blocks, lanes, sums, tile)
         for f in range(filters):
-            place, b = (n * filters + f) * pixels + begin, read(bias, f)
-            for x in range(tile):
-                y = read(sums, f * tile + x) + b
-                write(target, place + x, nothing if rectify and y <= 0 else y)
+            place, b = (n * filters + f) * pixels + begin, broadcast(bias, f)
+            for x in range(0, tile, lanes):
+                y = load(sums, f * tile + x)
+                store(target, place + x, relu(y, b) if rectify else add(y, b))
 
 
 @lru_cache(maxsize=256)

@@ -112,8 +112,8 @@ class Team:
     ) -> None:
         """Call ``kernel(*arguments, board, start, stop)`` on ranges that together are 0 .. size - 1.
 
-        Those who sleep are left alone until what they missed, in units of `work`, adds up to `enough`. An
-        error in any piece comes from a second call, for the whole range, of the caller alone.
+        Those who sleep are left alone until what they missed, in units of `work`, adds up to `enough`. If a
+        piece fails, whoever did it, the caller does the whole range again alone, and meets the error itself.
         """
         asleep = [helper for helper in self.helpers if helper.asleep]
         if asleep:

@@ -11,8 +11,9 @@ Every plane is copied once into a buffer, with its padding, so that its rows lie
 The dots are cells between two rows of the output: they are computed as well and thrown away. (Zeros to
 the right of a row and to the left of the next serve both: such rows overlap in the buffer.) With stride
 s the plane is copied as up to s·s planes, one for each remainder of row and column that a tap reads, and is
-again read in steps of one. The input gradient is the same walk over grad_output, with the taps in reverse. So
-one kernel, `walk`, makes both:
+again read in steps of one. The input gradient is the same over grad_output, with the taps in reverse; with a
+stride it takes several walks over one copy, because pixels s apart share their taps. So one kernel, `walk`,
+makes both:
 
                       24 cells of the row (3 vectors of 8 with AVX2)
     4 filters   [ a0  a1  a2 ]      for every channel and tap: 3 loads of cells, 4 weights spread over
@@ -36,9 +37,6 @@ from minicnn.kernels.vector import broadcast, load, multiply_add, read, store, w
 FILTERS, VECTORS = 4, 3  # the tile
 CACHED = 2**15  # sums that are kept in the cache until they are finished
 PLAIN, RELU, POOLED = 0, 1, 2  # what follows the sums: nothing, ReLU, or ReLU and 2x2 pooling
-
-
-# Where a tile begins is passed as np.int64(0) if it is 0: for a plain 0, Numba compiles another version.
 
 
 @njit(cache=True, nogil=True)
@@ -208,7 +206,7 @@ def gather(grad_output, input, grad_weight, phases, offsets, lanes, geometry, gr
     vectors, taps = 4 * len(offsets), len(grad_weight) // grad_shape[1]
     strip = 1 if input_shape[0] == 1 else max(1, stop - start)  # one image is laid out once anyway
     sums = room_for(strip * vectors, lanes, input)
-    laid_out = -1
+    laid_out, zero = -1, np.int64(0)  # for a plain 0 Numba would compile the tile once more
     for front in range(start, stop, strip):
         sums[:] = 0
         for n in range(input_shape[0]):
@@ -223,7 +221,7 @@ def gather(grad_output, input, grad_weight, phases, offsets, lanes, geometry, gr
                     copy_rows(grad_output, place, grads, u * length, rows, columns, width)
                 grads[max(filters - begin, 0) * length :] = 0
                 at = (block - front) * vectors * lanes
-                gather_tiles(cells, grads, np.int64(0), length, length, offsets, sums, at, lanes)
+                gather_tiles(cells, grads, zero, length, length, offsets, sums, at, lanes)
         add_lanes(sums, lanes)
         for block in range(front, front + strip):
             begin = block % per_group * 4
