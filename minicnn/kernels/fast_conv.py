@@ -242,8 +242,9 @@ def conv2d_grad_weight(grad_output, input, weight_shape, stride, padding, dilati
         arrays = ready(grad_output).ravel(), ready(input).ravel(), grad_weight, made.phases
         geometry = (grad_output.shape, input.shape, *made.geometry)
         rest = made.offsets_in_threes, lanes_of(input.dtype), geometry, groups
-        work = grad_output.size * len(made.offsets)
-        share(gather, (*arrays, *rest), groups * -(-(filters // groups) // FILTERS), work)
+        blocks = groups * -(-(filters // groups) // FILTERS)
+        work = grad_output.size // filters * blocks * FILTERS * len(made.offsets) + FETCH * input.size
+        share(gather, (*arrays, *rest), blocks, work)
     if not _all_finite(grad_weight):
         return jitted.conv2d_grad_weight(grad_output, input, weight_shape, stride, padding, dilation, groups)
     return grad_weight.reshape(weight_shape)
