@@ -29,29 +29,34 @@ NO_WINNERS = np.empty(0, np.uint8)
 
 
 @njit(cache=True, nogil=True)
-def _blocks_of_four(weight, taps, sizes, strides, packed):
-    """Fill `packed`, flat (groups, blocks, channels, taps, 4); return whether all weights are finite."""
-    groups, filters, channels = sizes
+def _blocks_of_four(weight, taps, sizes, strides, packed, spoilt, board, start, stop):
+    """Fill the blocks start .. stop - 1 of `packed`, flat (groups, blocks, channels, taps, 4).
+
+    Each block has a number in `spoilt`: 0, or NaN if any weight is not finite (for it w - w is NaN).
+    """
+    if handed_out(board, start, stop):
+        return
+    filters, channels = sizes
     by_group, by_filter, by_channel = strides
-    place, nothing = 0, weight.dtype.type(0)
-    spoilt = nothing  # w - w is 0, but NaN for what is not finite
-    for group in range(groups):
-        for f in range(0, filters, FILTERS):
-            for channel in range(channels):
-                start = group * by_group + f * by_filter + channel * by_channel
-                for k in range(len(taps)):
-                    at = start + read(taps, k)
-                    w0 = read(weight, at)  # by name: a loop over the four takes twice as long
-                    w1 = read(weight, at + by_filter) if f + 1 < filters else nothing
-                    w2 = read(weight, at + 2 * by_filter) if f + 2 < filters else nothing
-                    w3 = read(weight, at + 3 * by_filter) if f + 3 < filters else nothing
-                    write(packed, place, w0)
-                    write(packed, place + 1, w1)
-                    write(packed, place + 2, w2)
-                    write(packed, place + 3, w3)
-                    spoilt += (w0 - w0) + (w1 - w1) + (w2 - w2) + (w3 - w3)
-                    place += FILTERS
-    return spoilt == 0
+    per_group, nothing = (filters + FILTERS - 1) // FILTERS, weight.dtype.type(0)
+    for block in range(start, stop):
+        f = block % per_group * FILTERS
+        first = block // per_group * by_group + f * by_filter
+        place, sums = block * channels * len(taps) * FILTERS, nothing
+        for channel in range(channels):
+            for k in range(len(taps)):
+                at = first + channel * by_channel + read(taps, k)
+                w0 = read(weight, at)  # by name: a loop over the four takes twice as long
+                w1 = read(weight, at + by_filter) if f + 1 < filters else nothing
+                w2 = read(weight, at + 2 * by_filter) if f + 2 < filters else nothing
+                w3 = read(weight, at + 3 * by_filter) if f + 3 < filters else nothing
+                write(packed, place, w0)
+                write(packed, place + 1, w1)
+                write(packed, place + 2, w2)
+                write(packed, place + 3, w3)
+                sums += (w0 - w0) + (w1 - w1) + (w2 - w2) + (w3 - w3)
+                place += FILTERS
+        write(spoilt, block, sums)
 
 
 def blocks_of_four(weight, groups: int, taps, backward: bool):
@@ -69,11 +74,12 @@ def blocks_of_four(weight, groups: int, taps, backward: bool):
     strides = (filters * channels * size, channels * size, size)
     if backward:
         filters, channels, strides = channels, filters, (strides[0], strides[2], strides[1])
-    filled_up = -(-filters // FILTERS) * FILTERS
-    packed = np.empty(groups * filled_up * channels * len(taps), weight.dtype)
-    sizes = (groups, filters, channels)
-    finite = _blocks_of_four(ready(weight).reshape(-1), taps, sizes, strides, packed)
-    return (packed, (filled_up, 1, FILTERS)) if finite else None
+    blocks = -(-filters // FILTERS)
+    packed = np.empty(groups * blocks * channels * len(taps) * FILTERS, weight.dtype)
+    spoilt = np.empty(groups * blocks, weight.dtype)
+    arguments = ready(weight).reshape(-1), taps, (filters, channels), strides, packed, spoilt
+    share(_blocks_of_four, arguments, len(spoilt), 2 * FETCH * packed.size)
+    return (packed, (blocks * FILTERS, 1, FILTERS)) if _all_finite(spoilt) else None
 
 
 def as_it_lies(weight, groups: int, taps):
