@@ -26,6 +26,8 @@ from minicnn.kernels.tiles import FILTERS, PLAIN, POOLED, RELU, gather, walk
 from minicnn.kernels.vector import lanes_of, read, write
 
 NO_WINNERS = np.empty(0, np.uint8)
+PARTS = 8  # of the images, whose weight gradients are summed up one by one and then added
+CACHE = 2**18  # bytes: half of what a core's second cache usually holds
 
 
 @njit(cache=True, nogil=True)
@@ -244,13 +246,16 @@ def conv2d_grad_weight(grad_output, input, weight_shape, stride, padding, dilati
     if fast_positions.serves(grad_output.shape, weight_shape, groups):
         grad_weight = fast_positions.grad_weight(grad_output, input, made)
     else:
-        grad_weight = np.empty(filters * len(made.offsets), grad_output.dtype)
-        arrays = ready(grad_output).ravel(), ready(input).ravel(), grad_weight, made.phases
+        blocks, lanes = groups * -(-(filters // groups) // FILTERS), lanes_of(input.dtype)
+        room = blocks * FILTERS * len(made.offsets_in_threes) * lanes * input.itemsize
+        parts = PARTS if len(input) >= 2 * PARTS and room <= CACHE else 1
+        grad_weight = np.empty((parts, filters * len(made.offsets)), grad_output.dtype)
+        arrays = ready(grad_output).ravel(), ready(input).ravel(), grad_weight.reshape(-1), made.phases
         geometry = (grad_output.shape, input.shape, *made.geometry)
-        rest = made.offsets_in_threes, lanes_of(input.dtype), geometry, groups
-        blocks = groups * -(-(filters // groups) // FILTERS)
         work = grad_output.size // filters * blocks * FILTERS * len(made.offsets) + FETCH * input.size
-        share(gather, (*arrays, *rest), blocks, work)
+        rest = made.offsets_in_threes, lanes, geometry, groups, parts
+        share(gather, (*arrays, *rest), blocks if parts == 1 else parts, work)
+        grad_weight = grad_weight[0] if parts == 1 else grad_weight.sum(axis=0)
     if not _all_finite(grad_weight):
         return jitted.conv2d_grad_weight(grad_output, input, weight_shape, stride, padding, dilation, groups)
     return grad_weight.reshape(weight_shape)

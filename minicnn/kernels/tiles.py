@@ -187,50 +187,57 @@ def gather_tiles(cells, grads, begin, apart, length, offsets, sums, at, lanes):
 
 
 @njit(cache=True, nogil=True)
-def gather(grad_output, input, grad_weight, phases, offsets, lanes, geometry, groups, board, start, stop):
+def gather(
+    grad_output, input, grad_weight, phases, offsets, lanes, geometry, groups, parts, board, start, stop
+):
     """Compute the blocks start .. stop - 1 of four filters of the weight gradient, over all images in order.
 
-    `grad_output` and `input` are flat. `grad_weight` is flat, (C_out, channels · taps); there are as many
-    `offsets` as taps, and up to two more that make their number a multiple of three.
+    With several `parts` of the images, compute the parts start .. stop - 1 for all filters: then each image is
+    laid out by one thread only. `grad_output` and `input` are flat. `grad_weight` is flat, (parts, C_out,
+    channels · taps); there are as many `offsets` as taps, and up to two more that make their number a
+    multiple of three.
     """
     if handed_out(board, start, stop):
         return
     grad_shape, input_shape, stride, padding, (height, width), _ = geometry
-    rows, columns = grad_shape[2:]
+    images, rows, columns = grad_shape[0], grad_shape[2], grad_shape[3]
     channels, filters = input_shape[1] // groups, grad_shape[1] // groups
     layout, plane = (phases, stride, padding, height, width), len(phases) // 2 * height * width
     length = ((rows - 1) * width + columns + lanes - 1) // lanes * lanes
     cells = np.zeros(channels * plane + lanes + width, input.dtype)
     grads = np.zeros(4 * length, input.dtype)  # what lies between two rows stays zero
     per_group = (filters + 3) // 4
-    vectors, taps = 4 * len(offsets), len(grad_weight) // grad_shape[1]
-    strip = 1 if input_shape[0] == 1 else max(1, stop - start)  # one image is laid out once anyway
+    vectors, taps = 4 * len(offsets), len(grad_weight) // (parts * grad_shape[1])
+    blocks = (start, stop) if parts == 1 else (0, per_group * groups)
+    strip = 1 if images == 1 else max(1, blocks[1] - blocks[0])  # one image is laid out once anyway
     sums = room_for(strip * vectors, lanes, input)
     laid_out, zero = -1, np.int64(0)  # for a plain 0 Numba would compile the tile once more
-    for front in range(start, stop, strip):
-        sums[:] = 0
-        for n in range(input_shape[0]):
+    for part in range(0 if parts == 1 else start, 1 if parts == 1 else stop):
+        for front in range(blocks[0], blocks[1], strip):
+            sums[:] = 0
+            for n in range(images * part // parts, images * (part + 1) // parts):
+                for block in range(front, front + strip):
+                    group, begin = block // per_group, block % per_group * 4
+                    if n * groups + group != laid_out:
+                        laid_out = n * groups + group
+                        for c in range(channels):
+                            number = laid_out * channels + c
+                            lay_out(input, number, input_shape[2:], cells, c * plane, *layout)
+                    for u in range(min(4, filters - begin)):
+                        place = (n * grad_shape[1] + group * filters + begin + u) * rows * columns
+                        copy_rows(grad_output, place, grads, u * length, rows, columns, width)
+                    grads[max(filters - begin, 0) * length :] = 0
+                    at = (block - front) * vectors * lanes
+                    gather_tiles(cells, grads, zero, length, length, offsets, sums, at, lanes)
+            add_lanes(sums, lanes)
             for block in range(front, front + strip):
-                group, begin = block // per_group, block % per_group * 4
-                if n * groups + group != laid_out:
-                    laid_out = n * groups + group
-                    for c in range(channels):
-                        lay_out(input, laid_out * channels + c, input_shape[2:], cells, c * plane, *layout)
+                begin = block % per_group * 4
                 for u in range(min(4, filters - begin)):
-                    place = (n * grad_shape[1] + group * filters + begin + u) * rows * columns
-                    copy_rows(grad_output, place, grads, u * length, rows, columns, width)
-                grads[max(filters - begin, 0) * length :] = 0
-                at = (block - front) * vectors * lanes
-                gather_tiles(cells, grads, zero, length, length, offsets, sums, at, lanes)
-        add_lanes(sums, lanes)
-        for block in range(front, front + strip):
-            begin = block % per_group * 4
-            for u in range(min(4, filters - begin)):
-                to = (block // per_group * filters + begin + u) * taps
-                at = (block - front) * vectors + u * VECTORS
-                whole = taps // VECTORS * VECTORS
-                for tap in range(0, whole, VECTORS):
-                    for v in range(VECTORS):
-                        write(grad_weight, to + tap + v, read(sums, at + 4 * tap + v))
-                for v in range(taps - whole):
-                    write(grad_weight, to + whole + v, read(sums, at + 4 * whole + v))
+                    to = (part * grad_shape[1] + block // per_group * filters + begin + u) * taps
+                    at = (block - front) * vectors + u * VECTORS
+                    whole = taps // VECTORS * VECTORS
+                    for tap in range(0, whole, VECTORS):
+                        for v in range(VECTORS):
+                            write(grad_weight, to + tap + v, read(sums, at + 4 * tap + v))
+                    for v in range(taps - whole):
+                        write(grad_weight, to + whole + v, read(sums, at + 4 * whole + v))

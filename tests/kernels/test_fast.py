@@ -17,6 +17,7 @@ from minicnn.kernels import fast, jitted, threads
 from minicnn.models import deeper_cnn, mnist_cnn
 from minicnn.training import fit
 from tests.helpers import draws, raises
+from tests.kernels.rungs import Conv, whole
 
 GEOMETRIES = [
     # channels, filters, kernel, stride, padding, dilation, groups
@@ -50,6 +51,20 @@ def test_the_same_bits_for_any_number_of_threads(build, batch, monkeypatch):
         set_num_threads(count)
         for found, wanted in zip(everything(model, images, targets), expected, strict=True):
             np.testing.assert_array_equal(found, wanted)
+
+
+@pytest.mark.parametrize("images", [15, 16, 17, 43])
+@pytest.mark.parametrize("groups", [1, 2, 4])
+@pytest.mark.usefixtures("all_work_is_shared")
+def test_weight_gradients_of_many_images(images, groups):
+    """From 16 images on, eight parts of them are summed up one by one, and then added."""
+    case = Conv((images, 4, 6, 5), (12, 4 // groups, 3, 2), stride=(1, 2), padding=(1, 0), groups=groups)
+    x, _, _, g = case.arrays(whole, np.float32)
+    expected = jitted.conv2d_grad_weight(g, x, case.weight, *case.geometry)
+    for count in (1, 2, 8):
+        set_num_threads(count)
+        found = fast.conv2d_grad_weight(g, x, case.weight, *case.geometry)
+        np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.usefixtures("threads_restored")
