@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
 from numba import njit
 
@@ -28,12 +26,6 @@ def _adam(data, grad, mean, square, factors, board, start, stop):
         write(data, i, read(data, i) - m / (np.sqrt(v) * growth + eps) * rate)
 
 
-@lru_cache(maxsize=8)
-def _factors(lr, betas, eps, step, dtype):
-    """Return `elementwise.adam_factors` as an array, the same for all parameters of a step."""
-    return np.array(elementwise.adam_factors(lr, betas, eps, step), dtype)
-
-
 def adam(data, grad, mean, square, largest, lr, betas, eps, step):
     """Do what `elementwise.adam` does, to the same bits.
 
@@ -46,6 +38,7 @@ def adam(data, grad, mean, square, largest, lr, betas, eps, step):
     if largest is not None or not all(a.flags.carray and a.dtype == data.dtype for a in arrays):
         elementwise.adam(*arrays, largest, lr, betas, eps, step)
         return
+    factors = np.array(elementwise.adam_factors(lr, betas, eps, step), data.dtype)
     flat = [array.reshape(-1) for array in arrays]
     work = 8 * FETCH * data.size  # seven numbers to fetch or to put away, a root and a division
-    share(_adam, (*flat, _factors(lr, betas, eps, step, data.dtype)), data.size, work)
+    share(_adam, (*flat, factors), data.size, work)

@@ -46,3 +46,12 @@ def test_the_largest_square_stays():
     # m = 0.5, v = 0.25, largest = 4; 1 - 0.1/0.5 · 0.5/(2/√0.25)
     np.testing.assert_allclose(weight, [1 - 0.1 / 0.5 * 0.5 / (2 / 0.5)], rtol=1e-15)
     assert largest == 4
+
+
+@pytest.mark.parametrize(("lr", "betas"), [(0.1, [0.9, 0.999]), (np.array(0.1), np.array([0.9, 0.999]))])
+def test_settings_need_not_be_hashable(lr, betas):
+    """A schedule may set an array as the learning rate, and JSON turns pairs into lists."""
+    found, expected = (np.array([1.0]) for _ in range(2))
+    for data, given in ((found, (lr, betas)), (expected, (0.1, (0.9, 0.999)))):
+        fast_adam.adam(data, np.array([5.0]), np.zeros(1), np.zeros(1), None, *given, 1e-8, 1)
+    np.testing.assert_array_equal(found, expected)
