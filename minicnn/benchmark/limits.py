@@ -65,9 +65,8 @@ def measure(size: int = 1536, megabytes: int = 128, runs: int = 15) -> dict:
     source = np.ones(megabytes * 2**20, np.uint8)
     target = np.empty_like(source)
 
-    copied = race([Racer("copy", lambda: share(_copy, (source, target), len(source), len(source)))], runs)[
-        "copy"
-    ]
+    copy = Racer("copy", lambda: share(_copy, (source, target), len(source), len(source)))
+    copied = race([copy], runs)["copy"]
     return {
         "sgemm_gflops": 2 * size**3 / times[fastest].median / 1e9,
         "sgemm_by": fastest,

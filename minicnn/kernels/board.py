@@ -99,6 +99,17 @@ def swap(typing, board, index, old, new):
     return types.uint8(board, types.intp, types.int64, types.int64), generate
 
 
+WORD = ir.IntType(64)
+PIECE = ir.FunctionType(
+    ir.IntType(32), [WORD.as_pointer(), WORD, WORD]
+)  # of (board, start, stop): 0, or an error
+
+
+def number_at(builder, data, index, kind):
+    """Return the address of a board's number as that of something else; `data` is that of the first one."""
+    return builder.bitcast(builder.gep(data, [ir.Constant(WORD, index)]), kind.as_pointer())
+
+
 @intrinsic
 def write_call(typing, board):
     """Write on the board how the function that this stands in has been called.
@@ -111,20 +122,15 @@ def write_call(typing, board):
     """
 
     def generate(context, builder, signature, arguments):
-        word, function = ir.IntType(64), builder.function
+        function = builder.function
         result, error, *given = function.args
         if len(given) > NUMBERS - ARGUMENTS:
             raise NotImplementedError(f"{function.name} has more arguments than fit on a board")
         data = cgutils.create_struct_proxy(board)(context, builder, arguments[0]).data
-
-        def place(builder, data, number, kind):
-            return builder.bitcast(builder.gep(data, [ir.Constant(word, number)]), kind.as_pointer())
-
         for number, argument in enumerate(given):
-            builder.store(argument, place(builder, data, ARGUMENTS + number, argument.type))
+            builder.store(argument, number_at(builder, data, ARGUMENTS + number, argument.type))
 
-        kind = ir.FunctionType(ir.IntType(32), [word.as_pointer(), word, word])
-        entry = ir.Function(builder.module, kind, builder.module.get_unique_name(function.name + ".piece"))
+        entry = ir.Function(builder.module, PIECE, builder.module.get_unique_name(function.name + ".piece"))
         entry.linkage = "internal"
         inner = ir.IRBuilder(entry.append_basic_block())
         fetched = []
@@ -132,10 +138,11 @@ def write_call(typing, board):
             if argument.type == after.type == ir.IntType(8).as_pointer():
                 fetched.append(ir.Constant(argument.type, None))  # an array's owner
             else:
-                fetched.append(inner.load(place(inner, entry.args[0], ARGUMENTS + number, argument.type)))
+                place = number_at(inner, entry.args[0], ARGUMENTS + number, argument.type)
+                fetched.append(inner.load(place))
         nowhere = [inner.alloca(argument.type.pointee) for argument in (result, error)]
         inner.ret(inner.call(function, [*nowhere, *fetched, *entry.args[1:]]))
-        builder.store(entry, place(builder, data, ENTRY, entry.type))
+        builder.store(entry, number_at(builder, data, ENTRY, entry.type))
         return context.get_dummy_value()
 
     return types.void(board), generate
@@ -146,11 +153,9 @@ def call(typing, board, start, stop):
     """Call what stands on the board for one piece; return 0 unless it raised an error."""
 
     def generate(context, builder, signature, arguments):
-        word = ir.IntType(64)
         data = cgutils.create_struct_proxy(board)(context, builder, arguments[0]).data
-        kind = ir.FunctionType(ir.IntType(32), [word.as_pointer(), word, word]).as_pointer()
-        place = builder.bitcast(builder.gep(data, [ir.Constant(word, ENTRY)]), kind.as_pointer())
-        return builder.call(builder.load(place), [data, *arguments[1:]])
+        entry = builder.load(number_at(builder, data, ENTRY, PIECE.as_pointer()))
+        return builder.call(entry, [data, *arguments[1:]])
 
     return types.int32(board, types.int64, types.int64), generate
 

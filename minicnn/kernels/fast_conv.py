@@ -129,6 +129,15 @@ class Call(NamedTuple):
     covers: bool
 
 
+def blocks_in(filters: int, groups: int) -> int:
+    """Return how many blocks of four filters there are; each group begins a new one.
+
+    >>> blocks_in(12, 1), blocks_in(12, 2)
+    (3, 4)
+    """
+    return groups * -(-(filters // groups) // FILTERS)
+
+
 def call_of(made, source_shape, target_shape, dtype, groups: int) -> Call:
     """Return the Call of a Plan.
 
@@ -137,7 +146,7 @@ def call_of(made, source_shape, target_shape, dtype, groups: int) -> Call:
     (9, 234, 4)
     """
     images, filters = target_shape[:2]
-    blocks = groups * -(-filters // groups // FILTERS)
+    blocks = blocks_in(filters, groups)
     work = images * blocks * FILTERS * made.work + FETCH * (math.prod(source_shape) + math.prod(target_shape))
     by_image = images >= min(blocks, 8)
     geometry = (source_shape, target_shape, *made.geometry)
@@ -246,7 +255,7 @@ def conv2d_grad_weight(grad_output, input, weight_shape, stride, padding, dilati
     if fast_positions.serves(grad_output.shape, weight_shape, groups):
         grad_weight = fast_positions.grad_weight(grad_output, input, made)
     else:
-        blocks, lanes = groups * -(-(filters // groups) // FILTERS), lanes_of(input.dtype)
+        blocks, lanes = blocks_in(filters, groups), lanes_of(input.dtype)
         room = blocks * FILTERS * len(made.offsets_in_threes) * lanes * input.itemsize
         parts = PARTS if len(input) >= 2 * PARTS and room <= CACHE else 1
         grad_weight = np.empty((parts, filters * len(made.offsets)), grad_output.dtype)

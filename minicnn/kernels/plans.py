@@ -67,10 +67,6 @@ class Plan(NamedTuple):
         last one repeated up to a multiple of three, as `gather` takes it.
     walks : ndarray of int64, (walks, 5)
         For each walk how many offsets are its own, its rows and columns, and the first ones of the target.
-    cells : pair of int
-        Rows and columns that the first walk computes.
-    computed, work : int
-        Cells of all walks together; multiply-adds that they cost for each image and filter.
     """
 
     geometry: Geometry
@@ -79,9 +75,21 @@ class Plan(NamedTuple):
     offsets: np.ndarray
     offsets_in_threes: np.ndarray
     walks: np.ndarray
-    cells: tuple[int, int]
-    computed: int
-    work: int
+
+    @property
+    def cells(self) -> tuple[int, int]:
+        """Rows and columns that the first walk computes."""
+        return tuple(self.walks[0, 1:3].tolist())
+
+    @property
+    def computed(self) -> int:
+        """Cells of all walks together."""
+        return int(self.walks[:, 1:3].prod(axis=1).sum())
+
+    @property
+    def work(self) -> int:
+        """Multiply-adds for each image and filter."""
+        return int(self.walks[:, :3].prod(axis=1).sum())
 
 
 def plan(size, stride, padding, step, walks, channels) -> Plan:
@@ -110,10 +118,7 @@ def plan(size, stride, padding, step, walks, channels) -> Plan:
     in_threes = np.concatenate([together, np.repeat(together[-1:], -len(together) % 3)])
     geometry = Geometry(stride, padding, (height, width), step)
     taps = tuple(np.array(walk.taps) for walk in walks)
-    computed = [math.prod(walk.cells) for walk in walks]
-    work = sum(len(own) * cells for own, cells in zip(offsets, computed, strict=True))
-    known = np.array(phases).ravel(), together, in_threes, table
-    return Plan(geometry, taps, *known, tuple(walks[0].cells), sum(computed), work)
+    return Plan(geometry, taps, np.array(phases).ravel(), together, in_threes, table)
 
 
 def shared_zeros(size: int, stride: int, padding: int, width: int) -> int:
@@ -145,7 +150,6 @@ def forward_plan(size, channels, kernel, stride, padding, dilation) -> Plan | No
     return plan(size, stride, padding, (1, 1), walks, channels)
 
 
-@lru_cache(maxsize=256)
 def backward_plan(size, channels, kernel, stride, padding, dilation) -> Plan | None:
     """Return the Plan of an input gradient: for each remainder of row and column by the stride, a walk.
 

@@ -208,11 +208,13 @@ def gather(
     grads = np.zeros(4 * length, input.dtype)  # what lies between two rows stays zero
     per_group = (filters + 3) // 4
     vectors, taps = 4 * len(offsets), len(grad_weight) // (parts * grad_shape[1])
-    blocks = (start, stop) if parts == 1 else (0, per_group * groups)
+    first, behind, blocks = start, stop, (0, per_group * groups)
+    if parts == 1:
+        first, behind, blocks = 0, 1, (start, stop)
     strip = 1 if images == 1 else max(1, blocks[1] - blocks[0])  # one image is laid out once anyway
     sums = room_for(strip * vectors, lanes, input)
     laid_out, zero = -1, np.int64(0)  # for a plain 0 Numba would compile the tile once more
-    for part in range(0 if parts == 1 else start, 1 if parts == 1 else stop):
+    for part in range(first, behind):
         for front in range(blocks[0], blocks[1], strip):
             sums[:] = 0
             for n in range(images * part // parts, images * (part + 1) // parts):
