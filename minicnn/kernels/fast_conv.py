@@ -23,77 +23,51 @@ from minicnn.kernels.planes import ready
 from minicnn.kernels.plans import backward_plan, forward_plan
 from minicnn.kernels.threads import FETCH, share
 from minicnn.kernels.tiles import FILTERS, PLAIN, POOLED, RELU, gather, walk
-from minicnn.kernels.vector import lanes_of, read, write
+from minicnn.kernels.vector import lanes_of, read
 
 NO_WINNERS = np.empty(0, np.uint8)
+WORTH_TURNING = 1024  # positions of an input gradient: from there on it pays to copy the weight first
 PARTS = 8  # of the images, whose weight gradients are summed up one by one and then added
 CACHE = 2**18  # bytes: half of what a core's second cache usually holds
 
 
-@njit(cache=True, nogil=True)
-def _blocks_of_four(weight, taps, sizes, strides, packed, spoilt, board, start, stop):
-    """Fill the blocks start .. stop - 1 of `packed`, flat (groups, blocks, channels, taps, 4).
+def as_it_lies(weight, groups: int):
+    """Return a layer's weight flat, and its form as `tiles.walk_tiles` takes it.
 
-    Each block has a number in `spoilt`: 0, or NaN if any weight is not finite (for it w - w is NaN).
+    Nothing is copied if each group has four filters or more; else it is filled up with zeros.
+
+    >>> as_it_lies(np.arange(8.0).reshape(4, 1, 1, 2), 1)
+    (array([0., 1., 2., 3., 4., 5., 6., 7.]), (4, 2))
+    >>> as_it_lies(np.arange(4.0).reshape(2, 1, 1, 2), 2)
+    (array([0., 1., 0., 0., 0., 0., 0., 0., 2., 3., 0., 0., 0., 0., 0., 0.]), (4, 2))
     """
-    if handed_out(board, start, stop):
-        return
-    filters, channels = sizes
-    by_group, by_filter, by_channel = strides
-    per_group, nothing = (filters + FILTERS - 1) // FILTERS, weight.dtype.type(0)
-    for block in range(start, stop):
-        f = block % per_group * FILTERS
-        first = block // per_group * by_group + f * by_filter
-        place, sums = block * channels * len(taps) * FILTERS, nothing
-        for channel in range(channels):
-            for k in range(len(taps)):
-                at = first + channel * by_channel + read(taps, k)
-                w0 = read(weight, at)  # by name: a loop over the four takes twice as long
-                w1 = read(weight, at + by_filter) if f + 1 < filters else nothing
-                w2 = read(weight, at + 2 * by_filter) if f + 2 < filters else nothing
-                w3 = read(weight, at + 3 * by_filter) if f + 3 < filters else nothing
-                write(packed, place, w0)
-                write(packed, place + 1, w1)
-                write(packed, place + 2, w2)
-                write(packed, place + 3, w3)
-                sums += (w0 - w0) + (w1 - w1) + (w2 - w2) + (w3 - w3)
-                place += FILTERS
-        write(spoilt, block, sums)
+    filters, apart = len(weight) // groups, weight.size // len(weight)
+    if filters < FILTERS:
+        narrow, weight = weight, np.zeros((groups, FILTERS, apart), weight.dtype)
+        weight[:, :filters] = narrow.reshape(groups, filters, apart)
+    return ready(weight).reshape(-1), (max(filters, FILTERS), apart)
 
 
-def blocks_of_four(weight, groups: int, taps, backward: bool):
-    """Return some taps of a layer's weight, flat as (groups, blocks of four filters, channels, taps, 4).
+def turned(weight, groups: int, taps):
+    """Return a copy of a layer's weight for the input gradient: channels are filters, and filters channels.
 
-    For the input gradient the filters are the channels, and the other way round. Returns the form that
-    `tiles.walk_tiles` asks for, too. None in place of both stands for weights that are not all finite.
+    Flat in each of them, walk after walk, so that each walk reads its own `taps` one after another.
 
-    >>> weight = np.arange(1.0, 5).reshape(2, 1, 1, 2)
-    >>> packed, form = blocks_of_four(weight, 1, np.arange(2), backward=False)
-    >>> packed.tolist(), form
-    ([1.0, 3.0, 0.0, 0.0, 2.0, 4.0, 0.0, 0.0], (4, 1, 4))
+    >>> turned(np.arange(12).reshape(2, 2, 1, 3), 1, [[0, 2], [1]])
+    array([[ 0,  2,  6,  8,  1,  7],
+           [ 3,  5,  9, 11,  4, 10]])
     """
     filters, channels, size = len(weight) // groups, weight.shape[1], weight.shape[2] * weight.shape[3]
-    strides = (filters * channels * size, channels * size, size)
-    if backward:
-        filters, channels, strides = channels, filters, (strides[0], strides[2], strides[1])
-    blocks = -(-filters // FILTERS)
-    packed = np.empty(groups * blocks * channels * len(taps) * FILTERS, weight.dtype)
-    spoilt = np.empty(groups * blocks, weight.dtype)
-    arguments = ready(weight).reshape(-1), taps, (filters, channels), strides, packed, spoilt
-    share(_blocks_of_four, arguments, len(spoilt), 2 * FETCH * packed.size)
-    return (packed, (blocks * FILTERS, 1, FILTERS)) if _all_finite(spoilt) else None
-
-
-def as_it_lies(weight, groups: int, taps):
-    """Return a layer's weight flat and its form, without a copy if each group has four filters or more.
-
-    >>> as_it_lies(np.arange(8.0).reshape(4, 1, 1, 2), 1, np.arange(2))[1]
-    (4, 2, 1)
-    """
-    if len(weight) < FILTERS * groups:
-        return blocks_of_four(weight, groups, taps, backward=False)
-    flat = ready(weight).reshape(-1)
-    return (flat, (len(weight) // groups, weight.size // len(weight), 1)) if _all_finite(flat) else None
+    swapped = weight.reshape(groups, filters, channels, size).swapaxes(1, 2)
+    if len(taps[0]) == size:
+        return swapped.reshape(groups * channels, filters * size)
+    copy, begin = np.empty((groups, channels, filters * sum(map(len, taps))), weight.dtype), 0
+    for own in taps:
+        end = begin + filters * len(own)
+        for number, tap in enumerate(own):
+            copy[..., begin + number : end : len(own)] = swapped[..., tap]
+        begin = end
+    return copy.reshape(groups * channels, -1)
 
 
 @njit(cache=True, nogil=True)
@@ -112,21 +86,24 @@ class Call(NamedTuple):
     ----------
     target_shape : tuple of int
         Of the array that it fills.
-    taps : tuple of ndarray
-        Which cells of the kernel each walk takes.
     where : tuple
         The arguments of `walk` behind the arrays.
     sharing : tuple
         How `share` cuts the work: by images, or by blocks of four filters if images are few.
+    firsts_shape : tuple of int
+        Walks and filters.
     covers : bool
         Whether every number of the target is written.
+    turns : list of list of int or None
+        The taps of each walk, if it takes the weight `turned`.
     """
 
     target_shape: tuple[int, ...]
-    taps: tuple[np.ndarray, ...]
     where: tuple
     sharing: tuple
+    firsts_shape: tuple[int, int]
     covers: bool
+    turns: list[list[int]] | None
 
 
 def blocks_in(filters: int, groups: int) -> int:
@@ -138,7 +115,7 @@ def blocks_in(filters: int, groups: int) -> int:
     return groups * -(-(filters // groups) // FILTERS)
 
 
-def call_of(made, source_shape, target_shape, dtype, groups: int) -> Call:
+def call_of(made, source_shape, target_shape, dtype, groups: int, turns: bool = False) -> Call:
     """Return the Call of a Plan.
 
     >>> made = forward_plan((1, 3), 1, (1, 2), (1, 1), (0, 0), (1, 1))
@@ -150,9 +127,10 @@ def call_of(made, source_shape, target_shape, dtype, groups: int) -> Call:
     work = images * blocks * FILTERS * made.work + FETCH * (math.prod(source_shape) + math.prod(target_shape))
     by_image = images >= min(blocks, 8)
     geometry = (source_shape, target_shape, *made.geometry)
-    where = made.phases, made.offsets, made.walks, lanes_of(dtype), geometry, groups, by_image
+    where = made.phases, made.table, made.walks, lanes_of(dtype), geometry, groups, by_image
     covers = made.computed == math.prod(target_shape[2:])
-    return Call(target_shape, made.taps, where, (images, work, 4) if by_image else (blocks, work), covers)
+    sharing = (images, work, 4) if by_image else (blocks, work)
+    return Call(target_shape, where, sharing, (len(made.walks), filters), covers, made.taps if turns else None)
 
 
 @lru_cache(maxsize=256)
@@ -180,26 +158,42 @@ def backward_call(
     >>> backward_call((1, 8, 4, 6), (8, 1, 3, 3), (1, 1, 4, 6), np.dtype("f"), *geometry).covers
     True
     """
-    geometry = stride, padding, dilation
-    made = backward_plan(input_shape[2:], weight_shape[0] // groups, weight_shape[2:], *geometry)
-    return None if made is None else call_of(made, grad_shape, input_shape, dtype, groups)
+    turns = weight_shape[1] < FILTERS or grad_shape[0] * math.prod(grad_shape[2:]) >= WORTH_TURNING
+    apart = None if turns else math.prod(weight_shape[1:])
+    geometry = weight_shape[2:], stride, padding, dilation
+    made = backward_plan(input_shape[2:], weight_shape[0] // groups, *geometry, apart)
+    return None if made is None else call_of(made, grad_shape, input_shape, dtype, groups, turns)
+
+
+def finite_sums(call: Call, arrays: tuple, weight) -> bool:
+    """Let the threads walk; return whether all of `weight` is finite, as it is if each filter's first sum is.
+
+    >>> call = forward_call((1, 1, 1, 3), (1, 1, 1, 2), np.dtype("d"), (1, 1), (0, 0), (1, 1), 1, False)
+    >>> weight, target = np.array([[[[10.0, 1]]]]), np.empty(2)
+    >>> weights = as_it_lies(weight, 1)
+    >>> arrays = np.array([1.0, 2, 3]), *weights, np.zeros(1), PLAIN, target, NO_WINNERS
+    >>> finite_sums(call, arrays, weight), target
+    (True, array([12., 23.]))
+    """
+    firsts = np.zeros(call.firsts_shape, weight.dtype)
+    share(walk, (*arrays, firsts, *call.where), *call.sharing)
+    return bool(_all_finite(firsts.reshape(-1)) or np.isfinite(weight).all())
 
 
 def forward(input, weight, bias, stride, padding, dilation, groups, end):
     """Return what becomes of the sums, and pooling's winners; None where tiles do not serve."""
     geometry = stride, padding, dilation, groups
     call = forward_call(input.shape, weight.shape, input.dtype, *geometry, end == POOLED)
-    weights = None if call is None else as_it_lies(weight, groups, call.taps[0])
-    if weights is None:
+    if call is None:
         return None
+    weights = as_it_lies(weight, groups)
     bias = np.zeros(len(weight), input.dtype) if bias is None else ready(bias)
     if end != POOLED and serves(input.shape, weight.shape, stride, padding, groups):
-        return multiply(input, stride, weights, bias, end == RELU, len(weight)), NO_WINNERS
+        return multiply(input, stride, weights, 1, bias, end == RELU, len(weight)), NO_WINNERS
     output = np.empty(call.target_shape, input.dtype)
     winners = np.empty(call.target_shape, np.uint8) if end == POOLED else NO_WINNERS
     arrays = ready(input).reshape(-1), *weights, bias, end, output.reshape(-1), winners.reshape(-1)
-    share(walk, arrays + call.where, *call.sharing)
-    return output, winners
+    return (output, winners) if finite_sums(call, arrays, weight) else None
 
 
 def conv2d(input, weight, bias, stride, padding, dilation, groups):
@@ -223,22 +217,26 @@ def conv2d_grad_input(grad_output, weight, input_shape, stride, padding, dilatio
     """
     shapes = grad_output.shape, weight.shape, tuple(input_shape)
     call = backward_call(*shapes, weight.dtype, stride, padding, dilation, groups)
-    packed = [blocks_of_four(weight, groups, taps, backward=True) for taps in call.taps] if call else [None]
-    if any(weights is None for weights in packed):
+    if call is None:
         return jitted.conv2d_grad_input(grad_output, weight, input_shape, stride, padding, dilation, groups)
+    if call.turns:
+        weights = as_it_lies(turned(weight, groups, call.turns), groups)
+    else:
+        weights = ready(weight).reshape(-1), (weight.shape[1], math.prod(weight.shape[2:]))
     no_bias = np.zeros(input_shape[1], grad_output.dtype)
     if serves(input_shape, weight.shape, stride, padding, groups):
-        grad_met = multiply(grad_output, (1, 1), packed[0], no_bias, False, input_shape[1])
+        apart = 1 if call.turns else weight.shape[1]
+        grad_met = multiply(grad_output, (1, 1), weights, apart, no_bias, False, input_shape[1])
         if stride == (1, 1):
             return grad_met
         grad_input = np.zeros(input_shape, grad_output.dtype)
         grad_input[:, :, :: stride[0], :: stride[1]] = grad_met
         return grad_input
-    weights = packed[0][0] if len(packed) == 1 else np.concatenate([weights for weights, _ in packed])
     grad_input = (np.empty if call.covers else np.zeros)(input_shape, grad_output.dtype)
     ends = no_bias, PLAIN, grad_input.reshape(-1), NO_WINNERS
-    share(walk, (ready(grad_output).reshape(-1), weights, packed[0][1], *ends, *call.where), *call.sharing)
-    return grad_input
+    if finite_sums(call, (ready(grad_output).reshape(-1), *weights, *ends), weight):
+        return grad_input
+    return jitted.conv2d_grad_input(grad_output, weight, input_shape, stride, padding, dilation, groups)
 
 
 def conv2d_grad_weight(grad_output, input, weight_shape, stride, padding, dilation, groups):

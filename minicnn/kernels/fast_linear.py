@@ -17,11 +17,10 @@ import numpy as np
 from numba import njit
 
 from minicnn.kernels.board import handed_out
-from minicnn.kernels.fast_conv import blocks_of_four
 from minicnn.kernels.planes import ready
 from minicnn.kernels.rows import add_lanes, room_for
 from minicnn.kernels.threads import FETCH, share
-from minicnn.kernels.tiles import FILTERS, VECTORS, gather_tiles, walk_tiles
+from minicnn.kernels.tiles import FILTERS, VECTORS, gather_tiles, table_of, walk_tiles
 from minicnn.kernels.vector import lanes_of, load, read, store
 
 
@@ -66,29 +65,30 @@ def linear(input, weight, bias):
 
 
 @njit(cache=True, nogil=True)
-def _product(weights, form, lines, count, target, features, lanes, board, start, stop):
+def _product(filters, form, along, lines, count, target, features, lanes, board, start, stop):
     """Fill the tiles start .. stop - 1 of columns of target (A, I), for `count` flat lines of I numbers.
 
-    If several blocks read them, the columns of a tile are copied side by side first: where the lines are a
-    power of two apart, they would push each other out of the cache.
+    The numbers of a filter are `along` apart, and filters lie as `form` tells `walk_tiles`. If several blocks
+    read the lines, the columns of a tile are copied side by side first: where the lines are a power of two
+    apart, they would push each other out of the cache.
     """
     if handed_out(board, start, stop):
         return
     rows, tile = len(target) // features, VECTORS * lanes
     zero = np.int64(0)  # for a plain 0 Numba would compile the tile once more
     blocks, once = (rows + FILTERS - 1) // FILTERS, rows <= FILTERS
-    offsets = np.arange(count) * (features if once else tile)
+    table = table_of(count, features if once else tile, along)
     panel = np.empty(count * tile, lines.dtype)
     sums = np.empty(blocks * FILTERS * tile, target.dtype)  # the last block may have fewer than four rows
     for number in range(start, stop):
         begin = min(number * tile, features - tile)
         if once:
-            walk_tiles(lines[begin:], offsets, weights, zero, form, zero, blocks, lanes, sums, tile)
+            walk_tiles(lines[begin:], table, zero, filters, zero, form, zero, blocks, lanes, sums, tile)
         else:
             for line in range(count):
                 for x in range(0, tile, lanes):
                     store(panel, line * tile + x, load(lines, line * features + begin + x))
-            walk_tiles(panel, offsets, weights, zero, form, zero, blocks, lanes, sums, tile)
+            walk_tiles(panel, table, zero, filters, zero, form, zero, blocks, lanes, sums, tile)
         for row in range(rows):
             for x in range(0, tile, lanes):
                 store(target, row * features + begin + x, load(sums, row * tile + x))
@@ -102,15 +102,18 @@ def product(filters, lines):
     """
     (count, features), lanes = lines.shape, lanes_of(lines.dtype)
     tile = VECTORS * lanes
-    weights = blocks_of_four(filters[:, :, None, None], 1, np.arange(1), backward=False)
-    if weights is None:  # a block is filled up with zeros, and 0 · inf is NaN
-        return filters @ lines
     if 0 < features < tile:  # a row is shorter than a tile
         wider = np.zeros((count, tile), lines.dtype)
         wider[:, :features] = lines
         return np.ascontiguousarray(product(filters, wider)[:, :features])
     target = (np.empty if count else np.zeros)(len(filters) * features, lines.dtype)
     if count and target.size:
+        rows = filters
+        if len(filters) < FILTERS:
+            rows = np.concatenate([filters, np.zeros((FILTERS - len(filters), count), filters.dtype)])
+        turned = not rows.flags.c_contiguous
+        apart, along = (1, len(rows)) if turned else (count, 1)
+        weights = ready(rows.T if turned else rows).reshape(-1), (len(rows), apart), along
         fixed = *weights, ready(lines).reshape(-1), count, target, features, lanes
         tiles = -(-features // tile)
         work = filters.size * features + 2 * FETCH * (lines.size + target.size)

@@ -19,7 +19,7 @@ from numba import njit
 from minicnn.kernels.board import handed_out
 from minicnn.kernels.planes import ready
 from minicnn.kernels.threads import share
-from minicnn.kernels.tiles import FILTERS, VECTORS, walk_tiles
+from minicnn.kernels.tiles import FILTERS, VECTORS, table_of, walk_tiles
 from minicnn.kernels.vector import add, broadcast, lanes_of, load, read, relu, store, write
 
 
@@ -37,21 +37,22 @@ def serves(input_shape, weight_shape, stride, padding, groups) -> bool:
 
 @njit(cache=True, nogil=True)
 def _multiply(
-    planes, size, met, weights, form, bias, rectify, target, channels, filters, lanes, board, start, stop
+    planes, size, met, weights, form, apart, bias, rectify, target, sizes, lanes, board, start, stop
 ):
     """Compute the tiles start .. stop - 1 of all images; `planes`, of `size` pixels, and `target` are flat.
 
-    Pixel p of the target's planes is pixel ``met[p]`` of the others. The last tile of a plane ends where the
-    plane ends: some pixels are computed twice.
+    `sizes` are the channels and filters; the weights of two channels are `apart`, and filters lie as `form`
+    tells `walk_tiles`. Pixel p of the target's planes is pixel ``met[p]`` of the others. The last tile of a
+    plane ends where the plane ends: some pixels are computed twice.
     """
     if handed_out(board, start, stop):
         return
-    pixels = len(met)
+    pixels, (channels, filters) = len(met), sizes
     tile, zero = VECTORS * lanes, np.int64(0)
     per_image = (pixels + tile - 1) // tile
     blocks = (filters + FILTERS - 1) // FILTERS
     panel = np.empty(channels * tile, planes.dtype)
-    offsets = np.arange(channels) * tile
+    table = table_of(channels, tile, apart)
     sums = np.empty(blocks * FILTERS * tile, planes.dtype)
     for number in range(start, stop):
         n, begin = number // per_image, min(number % per_image * tile, pixels - tile)
@@ -63,7 +64,7 @@ def _multiply(
             else:
                 for x in range(tile):
                     write(panel, c * tile + x, read(planes, place + read(met, begin + x)))
-        walk_tiles(panel, offsets, weights, zero, form, zero, blocks, lanes, sums, tile)
+        walk_tiles(panel, table, zero, weights, zero, form, zero, blocks, lanes, sums, tile)
         for f in range(filters):
             place, b = (n * filters + f) * pixels + begin, broadcast(bias, f)
             for x in range(0, tile, lanes):
@@ -81,20 +82,21 @@ def met(size, stride):
     return np.arange(size[0] * size[1]).reshape(size)[:: stride[0], :: stride[1]].reshape(-1).copy()
 
 
-def multiply(planes, stride, weights, bias, rectify: bool, filters: int):
+def multiply(planes, stride, weights, apart: int, bias, rectify: bool, filters: int):
     """Return the (N, filters, H_out, W_out) for planes (N, C, H, W); `weights` come with their form.
 
-    >>> from minicnn.kernels.fast_conv import blocks_of_four
-    >>> weights = blocks_of_four(np.array([[[[10.0]], [[1.0]]]]), 1, np.arange(1), backward=False)
+    >>> from minicnn.kernels.fast_conv import as_it_lies
+    >>> weights = as_it_lies(np.array([[[[10.0]], [[1.0]]]]), 1)
     >>> planes = np.arange(100.0).reshape(1, 2, 5, 10)
-    >>> multiply(planes, (1, 1), weights, np.zeros(1), False, filters=1)[0, 0, 0, :3]   # 10·0 + 50, ...
+    >>> multiply(planes, (1, 1), weights, 1, np.zeros(1), False, filters=1)[0, 0, 0, :3]   # 10·0 + 50, ...
     array([50., 61., 72.])
     """
     images, channels, *size = planes.shape
     places, lanes = met(tuple(size), stride), lanes_of(planes.dtype)
     target = np.empty((images, filters, *(-(-size[a] // stride[a]) for a in (0, 1))), planes.dtype)
-    arrays = ready(planes).reshape(-1), size[0] * size[1], places, *weights, bias, rectify, target.reshape(-1)
+    sources = ready(planes).reshape(-1), size[0] * size[1], places, *weights, apart
     tiles = images * -(-len(places) // (VECTORS * lanes))
     work = images * len(places) * channels * filters
-    share(_multiply, (*arrays, channels, filters, lanes), tiles, work, ranges=4)
+    ends = bias, rectify, target.reshape(-1), (channels, filters)
+    share(_multiply, (*sources, *ends, lanes), tiles, work, ranges=4)
     return target

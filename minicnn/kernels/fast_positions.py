@@ -25,7 +25,7 @@ from minicnn.kernels.board import handed_out
 from minicnn.kernels.planes import ready
 from minicnn.kernels.rows import lay_out
 from minicnn.kernels.threads import share
-from minicnn.kernels.tiles import FILTERS, VECTORS, walk_tiles
+from minicnn.kernels.tiles import FILTERS, VECTORS, table_of, walk_tiles
 from minicnn.kernels.vector import lanes_of, read, write
 
 TOGETHER = 512  # positions that are summed up at once: their panel fits into the second cache
@@ -46,7 +46,6 @@ def _grad_weight(grads, input, grad_weight, phases, offsets, lanes, geometry, to
     blocks, plane_size = (filters + FILTERS - 1) // FILTERS, rows * columns
     cells = np.zeros(plane + width, input.dtype)  # the last tap may reach beyond the plane, into a zero
     panel = np.empty(together * plane_size * tile, input.dtype)
-    places = np.arange(together * plane_size) * tile
     sums = np.empty(blocks * FILTERS * tile, input.dtype)
     for number in range(start, stop):
         begin = min(number * tile, weights - tile)
@@ -62,8 +61,8 @@ def _grad_weight(grads, input, grad_weight, phases, offsets, lanes, geometry, to
                                 write(panel, to + x * tile, read(cells, at + x))
                             at, to = at + width, to + columns * tile
             positions, origin = count * plane_size, first * plane_size * filters
-            form = (filters, positions, 1)
-            walk_tiles(panel, places[:positions], grads, origin, form, zero, blocks, lanes, sums, tile)
+            table, form = table_of(positions, tile, 1), (filters, positions)
+            walk_tiles(panel, table, zero, grads, origin, form, zero, blocks, lanes, sums, tile)
             for f in range(filters):
                 for j in range(tile):
                     place, total = f * weights + begin + j, read(sums, f * tile + j)

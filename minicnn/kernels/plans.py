@@ -58,23 +58,29 @@ class Plan(NamedTuple):
     Attributes
     ----------
     geometry : Geometry
-    taps : tuple of ndarray of int64
+    taps : list of list of int
         Those of each walk.
     phases : ndarray of int64, flat pairs
         The remainders of row and column by the stride that any tap reads: the planes that are laid out.
     offsets, offsets_in_threes : ndarray of int64
         Where each channel and tap is read, counted from the cell, walk after walk; and the same with the
         last one repeated up to a multiple of three, as `gather` takes it.
+    table : ndarray of int64
+        The same offsets, each with the place of its weight behind it, and -1 behind each walk.
     walks : ndarray of int64, (walks, 5)
-        For each walk how many offsets are its own, its rows and columns, and the first ones of the target.
+        For each walk where it begins in the table, its rows and columns, and the first ones of the target.
+    work : int
+        Multiply-adds for each image and filter.
     """
 
     geometry: Geometry
-    taps: tuple[np.ndarray, ...]
+    taps: list[list[int]]
     phases: np.ndarray
     offsets: np.ndarray
     offsets_in_threes: np.ndarray
+    table: np.ndarray
     walks: np.ndarray
+    work: int
 
     @property
     def cells(self) -> tuple[int, int]:
@@ -86,19 +92,16 @@ class Plan(NamedTuple):
         """Cells of all walks together."""
         return int(self.walks[:, 1:3].prod(axis=1).sum())
 
-    @property
-    def work(self) -> int:
-        """Multiply-adds for each image and filter."""
-        return int(self.walks[:, :3].prod(axis=1).sum())
 
+def plan(size, stride, padding, step, walks, channels, apart=None) -> Plan:
+    """Return the Plan of some walks over a source of `size`; the weights of two channels are `apart`.
 
-def plan(size, stride, padding, step, walks, channels) -> Plan:
-    """Return the Plan of some walks over a source of `size`.
+    Or else they lie walk after walk: first those of the first walk, of all channels.
 
     >>> corner = Walk([0, 1, 2], [(0, 0), (0, 1), (1, 0)], cells=(2, 2), first=(0, 0))
-    >>> made = plan((2, 2), (1, 1), (1, 1), (1, 1), [corner], channels=1)
-    >>> made.geometry.extent, made.offsets.tolist(), made.walks.tolist()
-    ((3, 3), [0, 1, 3], [[3, 2, 2, 0, 0]])
+    >>> made = plan((2, 2), (1, 1), (1, 1), (1, 1), [corner], channels=1, apart=9)
+    >>> made.geometry.extent, made.table.tolist(), made.walks.tolist()
+    ((3, 3), [0, 0, 1, 1, 3, 2, -1], [[0, 2, 2, 0, 0]])
     """
     places = [place for walk in walks for place in walk.places]
     reach = [max(place[axis] for place in places) // stride[axis] for axis in range(2)]
@@ -106,19 +109,25 @@ def plan(size, stride, padding, step, walks, channels) -> Plan:
     width -= min(shared_zeros(size[1], stride[1], padding[1], width), reach[1])
     phases = sorted({(r % stride[0], q % stride[1]) for r, q in places})
     plane = np.arange(channels)[:, None] * len(phases) * height * width
-    offsets = []
+    offsets, table, walked, work = [], [], [], 0
     for walk in walks:
         inside = [
             (phases.index((r % stride[0], q % stride[1])) * height + r // stride[0]) * width + q // stride[1]
             for r, q in walk.places
         ]
-        offsets.append((plane + np.array(inside)).ravel())  # (channels · taps,)
-    table = np.array([(len(own), *walk.cells, *walk.first) for own, walk in zip(offsets, walks, strict=True)])
-    together = np.concatenate(offsets)
-    in_threes = np.concatenate([together, np.repeat(together[-1:], -len(together) % 3)])
+        own = (plane + np.array(inside)).ravel()  # (channels · taps,)
+        if apart is None:
+            weights = len(offsets) + np.arange(len(own))
+        else:
+            weights = (np.arange(channels)[:, None] * apart + np.array(walk.taps)).ravel()
+        walked.append((len(table), *walk.cells, *walk.first))
+        table.extend([*np.stack([own, weights], axis=1).ravel(), -1])
+        offsets.extend(own)
+        work += len(own) * math.prod(walk.cells)
+    in_threes = np.array(offsets + offsets[-1:] * (-len(offsets) % 3))
     geometry = Geometry(stride, padding, (height, width), step)
-    taps = tuple(np.array(walk.taps) for walk in walks)
-    return Plan(geometry, taps, np.array(phases).ravel(), together, in_threes, table)
+    whole = np.array(offsets), in_threes, np.array(table), np.array(walked)
+    return Plan(geometry, [walk.taps for walk in walks], np.array(phases).ravel(), *whole, work)
 
 
 def shared_zeros(size: int, stride: int, padding: int, width: int) -> int:
@@ -147,10 +156,10 @@ def forward_plan(size, channels, kernel, stride, padding, dilation) -> Plan | No
     places = [(k * dilation[0], m * dilation[1]) for k in range(kernel[0]) for m in range(kernel[1])]
     cells = conv_output_sizes(size, kernel, stride, padding, dilation)
     walks = [Walk(list(range(len(places))), places, cells, (0, 0))]
-    return plan(size, stride, padding, (1, 1), walks, channels)
+    return plan(size, stride, padding, (1, 1), walks, channels, math.prod(kernel))
 
 
-def backward_plan(size, channels, kernel, stride, padding, dilation) -> Plan | None:
+def backward_plan(size, channels, kernel, stride, padding, dilation, apart=None) -> Plan | None:
     """Return the Plan of an input gradient: for each remainder of row and column by the stride, a walk.
 
     Pixel i meets tap k in cell y if ``i + padding = y·stride + k·dilation``: only the taps whose offset
@@ -158,9 +167,9 @@ def backward_plan(size, channels, kernel, stride, padding, dilation) -> Plan | N
     whose first pixel's farthest tap meets cell ``top - far`` needs ``far - top`` rows of padding; the layout
     has what the neediest needs. None if no pixel meets a tap, or if the planes would swell.
 
-    >>> made = backward_plan((4, 4), 1, (1, 3), (1, 2), (0, 1), (1, 1))
-    >>> [taps.tolist() for taps in made.taps], made.walks[:, 1:3].tolist()
-    ([[0, 2], [1]], [[4, 2], [4, 2]])
+    >>> made = backward_plan((4, 4), 1, (1, 3), (1, 2), (0, 1), (1, 1), apart=3)
+    >>> made.table.tolist(), made.walks.tolist()                # taps 0 and 2, then tap 1
+    ([1, 0, 0, 2, -1, 0, 1, -1], [[0, 4, 2, 0, 1], [5, 4, 2, 0, 0]])
     """
     if swells(size, kernel, stride, padding, dilation):
         return None
@@ -184,7 +193,7 @@ def backward_plan(size, channels, kernel, stride, padding, dilation) -> Plan | N
         places = [(r + lead[0], q + lead[1]) for r in rows[1] for q in columns[1]]
         walks.append(Walk(taps, places, (rows[2], columns[2]), (rows[3], columns[3])))
     grad_size = conv_output_sizes(size, kernel, stride, padding, dilation)
-    return plan(grad_size, (1, 1), tuple(lead), stride, walks, channels)
+    return plan(grad_size, (1, 1), tuple(lead), stride, walks, channels, apart)
 
 
 def swells(size, kernel, stride, padding, dilation) -> bool:

@@ -40,26 +40,25 @@ PLAIN, RELU, POOLED = 0, 1, 2  # what follows the sums: nothing, ReLU, or ReLU a
 
 
 @njit(cache=True, nogil=True)
-def walk_tiles(cells, offsets, weights, origin, form, first, last, lanes, wide, length):
+def walk_tiles(cells, table, tap, weights, origin, form, first, last, lanes, wide, length):
     """Write the sums of the blocks first .. last - 1 of 4 filters into rows of `length` numbers of `wide`.
 
-    Filter f's weight for tap k is ``weights[origin + f0·taps + (f - f0)·apart + k·ahead]`` if its block begins
-    with filter f0; `form` holds how many filters there are, apart and ahead. The last block ends with the
-    last filter: some are computed twice.
+    From number `tap` on, `table` holds pairs: where a tap is read, counted from the cell, and where its weight
+    stands, counted from the filter's first; -1 ends them. `form` holds how many filters there are and how far
+    apart they are, from `origin` on. The last block ends with the last filter: some are computed twice.
 
     A tile's cells are read for all filters before the next tile's: they stay in the first cache, and the
     weights, a sixth as many, come from the second.
     """
-    taps, (filters, apart, ahead) = len(offsets), form
+    filters, apart = form
     top = min(4 * first, filters - 4)
     for start in range(0, length, VECTORS * lanes):
         for block in range(first, last):
             begin = min(4 * block, filters - 4)
-            weight = origin + begin * taps
             a0 = a1 = a2 = b0 = b1 = b2 = c0 = c1 = c2 = d0 = d1 = d2 = zeros(cells)
-            tap, stop = 0, weight + taps * ahead
-            while weight != stop:  # LLVM cannot count this, or it would unroll it, and run out of registers
-                place = start + read(offsets, tap)
+            pair, offset = tap, read(table, tap)
+            while offset >= 0:  # LLVM cannot count this, or it would unroll it, and run out of registers
+                place, weight = start + offset, origin + begin * apart + read(table, pair + 1)
                 x0, x1, x2 = load(cells, place), load(cells, place + lanes), load(cells, place + 2 * lanes)
                 w = broadcast(weights, weight)
                 a0, a1, a2 = multiply_add(x0, w, a0), multiply_add(x1, w, a1), multiply_add(x2, w, a2)
@@ -69,13 +68,24 @@ def walk_tiles(cells, offsets, weights, origin, form, first, last, lanes, wide, 
                 c0, c1, c2 = multiply_add(x0, w, c0), multiply_add(x1, w, c1), multiply_add(x2, w, c2)
                 w = broadcast(weights, weight + 3 * apart)
                 d0, d1, d2 = multiply_add(x0, w, d0), multiply_add(x1, w, d1), multiply_add(x2, w, d2)
-                weight, tap = weight + ahead, tap + 1
+                pair += 2
+                offset = read(table, pair)
             row = (begin - top) * length + start
             for v0, v1, v2 in ((a0, a1, a2), (b0, b1, b2), (c0, c1, c2), (d0, d1, d2)):
                 store(wide, row, v0)
                 store(wide, row + lanes, v1)
                 store(wide, row + 2 * lanes, v2)
                 row += length
+
+
+@njit(cache=True, nogil=True)
+def table_of(count, cells_apart, weights_apart):
+    """Return the table that `walk_tiles` takes for so many taps at equal distances."""
+    table = np.empty(2 * count + 1, np.int64)
+    for tap in range(count):
+        table[2 * tap], table[2 * tap + 1] = tap * cells_apart, tap * weights_apart
+    table[2 * count] = -1
+    return table
 
 
 @njit(cache=True, nogil=True)
@@ -87,8 +97,9 @@ def walk(
     end,
     target,
     winners,
+    firsts,
     phases,
-    offsets,
+    table,
     walks,
     lanes,
     geometry,
@@ -100,9 +111,10 @@ def walk(
 ):
     """Compute the images start .. stop - 1, or so many blocks of four filters of all: forward, or back to the input.
 
-    `source` and `target` are flat; their shapes stand in `geometry`. `weights` is flat, walk after walk and
-    group after group; how it lies in a group is told by `form`, as `walk_tiles` takes it. Blocks count over
-    all groups. What becomes of the sums is told by `end`: PLAIN, RELU or POOLED.
+    `source` and `target` are flat; their shapes stand in `geometry`. `weights` is flat, group after group;
+    `form` is that of a group, and `table` that of all walks, as `walk_tiles` takes them. Blocks count over
+    all groups. What becomes of the sums is told by `end`: PLAIN, RELU or POOLED. `firsts` gets the first
+    sum of each walk and filter, (walks, filters): if it is finite, so are all weights in it.
     """
     if handed_out(board, start, stop):
         return
@@ -130,17 +142,18 @@ def walk(
             for c in range(channels):
                 number = n * source_shape[1] + group * channels + c
                 lay_out(source, number, source_shape[2:], cells, c * plane, *layout)
-            begin, origin = 0, 0
             for w in range(len(walks)):
-                taps, rows, columns, top, left = walks[w]
+                begin, rows, columns, top, left = walks[w]
                 length = ((rows - 1) * width + columns + tile - 1) // tile * tile
-                own = offsets[begin : begin + taps], weights, origin + group * form[0] * taps, form
+                own = table, begin, weights, group * len(weights) // groups, form
                 for b in range(block, after, strip):
                     local = b - group * per_group, min(b + strip, after) - group * per_group
                     walk_tiles(cells, *own, *local, lanes, wide, length)
                     front = min(local[0] * 4, form[0] - 4)
                     for u in range(local[0] * 4 - front, min(local[1] * 4, filters) - front):
                         f = group * filters + front + u
+                        if n == 0:
+                            firsts[w, f] = wide[u * length]
                         written = n * target_shape[1] + f  # the number of the plane
                         if end == POOLED:
                             place = written * target_shape[2] * target_shape[3]
@@ -150,7 +163,6 @@ def walk(
                             place = (written * target_shape[2] + top) * target_shape[3] + left
                             how = (end == RELU, target, place, rows, columns, apart)
                             finish(wide, u * length, width, bias, f, *how)
-                begin, origin = begin + taps, origin + groups * form[0] * taps
             block = after
 
 
