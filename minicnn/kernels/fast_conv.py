@@ -130,7 +130,9 @@ def call_of(made, source_shape, target_shape, dtype, groups: int, turns: bool = 
     where = made.phases, made.table, made.walks, lanes_of(dtype), geometry, groups, by_image
     covers = made.computed == math.prod(target_shape[2:])
     sharing = (images, work, 4) if by_image else (blocks, work)
-    return Call(target_shape, where, sharing, (len(made.walks), filters), covers, made.taps if turns else None)
+    return Call(
+        target_shape, where, sharing, (len(made.walks), filters), covers, made.taps if turns else None
+    )
 
 
 @lru_cache(maxsize=256)

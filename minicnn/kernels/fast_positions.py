@@ -41,7 +41,7 @@ def _grad_weight(grads, input, grad_weight, phases, offsets, lanes, geometry, to
         return
     (images, filters, rows, columns), input_shape, stride, padding, (height, width), _ = geometry
     channels, weights = input_shape[1], len(grad_weight) // filters
-    layout, plane = (phases, stride, padding, height, width), len(phases) // 2 * height * width
+    layout, plane = (phases, stride, padding, height, width, lanes), len(phases) // 2 * height * width
     taps, tile, zero = weights // channels, VECTORS * lanes, np.int64(0)
     blocks, plane_size = (filters + FILTERS - 1) // FILTERS, rows * columns
     cells = np.zeros(plane + width, input.dtype)  # the last tap may reach beyond the plane, into a zero

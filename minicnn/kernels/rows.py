@@ -56,34 +56,36 @@ def finish(sums, begin, width, bias, f, relu, target, place, rows, columns, step
 
 
 @njit(cache=True, nogil=True)
-def lay_out(source, plane, size, target, place, phases, stride, padding, height, width):
+def lay_out(source, plane, size, target, place, phases, stride, padding, height, width, lanes):
     """Copy plane number `plane` of `source`, of `size` (H, W), to target[place:]: both are flat.
 
     For each pair of remainders (a, b) in `phases`, `height` rows of `width` cells: cell (r, q) is row
-    ``r·stride + a - padding`` and column ``q·stride + b - padding`` of the plane, or zero outside.
+    ``r·stride + a - padding`` and column ``q·stride + b - padding`` of the plane. Cells outside are not
+    written: they are zero from the beginning.
     """
-    H, W = size
-    nothing = target.dtype.type(0)
+    (H, W), (down, along) = size, stride
     for phase in range(0, len(phases), 2):
-        a, shift = phases[phase], phases[phase + 1] - padding[1]
-        first = min(width, max(0, -(shift // stride[1])))
-        last = max(first, min(width, (W - 1 - shift) // stride[1] + 1))
-        for r in range(height):
-            i = r * stride[0] + a - padding[0]
-            inside = 0 <= i < H
-            begin = (plane * H + i) * W + shift
-            for q in range(first if inside else width):
-                write(target, place + q, nothing)
-            if inside:
-                if stride[1] == 1:
-                    for q in range(first, last):
-                        write(target, place + q, read(source, begin + q))
-                else:
-                    for q in range(first, last):
-                        write(target, place + q, read(source, begin + q * stride[1]))
-                for q in range(last, width):
-                    write(target, place + q, nothing)
-            place += width
+        a, b = phases[phase] - padding[0], phases[phase + 1] - padding[1]
+        top, first = max(0, -(a // down)), max(0, -(b // along))
+        rows = min(height, (H - 1 - a) // down + 1) - top
+        count = min(width, (W - 1 - b) // along + 1) - first
+        begin, to = (plane * H + top * down + a) * W + first * along + b, place + top * width + first
+        for _ in range(rows):
+            if along == 1:
+                for x in range(count):
+                    write(target, to + x, read(source, begin + x))
+            elif along == 2 and count >= lanes and begin + 2 * count <= len(source):
+                x = 0
+                while x < count:
+                    last = min(x, count - lanes)  # the last vector ends where the row ends
+                    left, right = load(source, begin + 2 * last), load(source, begin + 2 * last + lanes)
+                    store(target, to + last, evens(left, right))
+                    x += lanes
+            else:
+                for x in range(count):
+                    write(target, to + x, read(source, begin + x * along))
+            begin, to = begin + down * W, to + width
+        place += height * width
 
 
 @njit(cache=True, nogil=True)

@@ -120,7 +120,7 @@ def walk(
         return
     source_shape, target_shape, stride, padding, (height, width), step = geometry
     channels, filters = source_shape[1] // groups, target_shape[1] // groups
-    layout, plane = (phases, stride, padding, height, width), len(phases) // 2 * height * width
+    layout, plane = (phases, stride, padding, height, width, lanes), len(phases) // 2 * height * width
     cells = np.zeros(channels * plane + (VECTORS + 1) * lanes + width, source.dtype)
     per_group = (filters + 3) // 4
     images = (start, stop) if by_image else (0, source_shape[0])
@@ -214,7 +214,7 @@ def gather(
     grad_shape, input_shape, stride, padding, (height, width), _ = geometry
     images, rows, columns = grad_shape[0], grad_shape[2], grad_shape[3]
     channels, filters = input_shape[1] // groups, grad_shape[1] // groups
-    layout, plane = (phases, stride, padding, height, width), len(phases) // 2 * height * width
+    layout, plane = (phases, stride, padding, height, width, lanes), len(phases) // 2 * height * width
     length = ((rows - 1) * width + columns + lanes - 1) // lanes * lanes
     cells = np.zeros(channels * plane + lanes + width, input.dtype)
     grads = np.zeros(4 * length, input.dtype)  # what lies between two rows stays zero
