@@ -22,7 +22,7 @@ from minicnn.kernels.jitted import FLAGS
 from minicnn.kernels.planes import ready
 from minicnn.kernels.plans import backward_plan, forward_plan
 from minicnn.kernels.threads import FETCH, share
-from minicnn.kernels.tiles import FILTERS, PLAIN, POOLED, RELU, gather, walk
+from minicnn.kernels.tiles import FILTERS, PLAIN, POOLED, RELU, VECTORS, gather, walk
 from minicnn.kernels.vector import lanes_of, read
 
 NO_WINNERS = np.empty(0, np.uint8)
@@ -115,7 +115,7 @@ def blocks_in(filters: int, groups: int) -> int:
     return groups * -(-(filters // groups) // FILTERS)
 
 
-def call_of(made, source_shape, target_shape, dtype, groups: int, turns: bool = False) -> Call:
+def call_of(made, source_shape, target_shape, dtype, groups: int, step=(1, 1), turns: bool = False) -> Call:
     """Return the Call of a Plan.
 
     >>> made = forward_plan((1, 3), 1, (1, 2), (1, 1), (0, 0), (1, 1))
@@ -126,13 +126,25 @@ def call_of(made, source_shape, target_shape, dtype, groups: int, turns: bool = 
     blocks = blocks_in(filters, groups)
     work = images * blocks * FILTERS * made.work + FETCH * (math.prod(source_shape) + math.prod(target_shape))
     by_image = images >= min(blocks, 8)
-    geometry = (source_shape, target_shape, *made.geometry)
-    where = made.phases, made.table, made.walks, lanes_of(dtype), geometry, groups, by_image
+    target_size, width, lanes = math.prod(target_shape[2:]), target_shape[3], lanes_of(dtype)
+    walks = np.array([(*walk[:3], walk[3] * width + walk[4]) for walk in made.walks.tolist()])
+    apart = step[0] * width, step[1]
+    sizes = images, source_shape[1], filters, target_size, *apart, groups, made.together, lanes
+    where = made.spots, made.table, walks, made.layout, sizes, by_image
     covers = made.computed == math.prod(target_shape[2:])
     sharing = (images, work, 4) if by_image else (blocks, work)
     return Call(
         target_shape, where, sharing, (len(made.walks), filters), covers, made.taps if turns else None
     )
+
+
+def tile_of(input_shape, dtype) -> int:
+    """Return how many cells a tile has, if there are several images that may share one; else 0.
+
+    >>> tile_of((1, 3, 7, 7), np.dtype("f"))
+    0
+    """
+    return VECTORS * lanes_of(dtype) if input_shape[0] > 1 else 0
 
 
 @lru_cache(maxsize=256)
@@ -143,7 +155,8 @@ def forward_call(input_shape, weight_shape, dtype, stride, padding, dilation, gr
     >>> forward_call((1, 1, 4, 6), (8, 1, 3, 3), np.dtype("f"), *geometry, pooled=True).target_shape
     (1, 8, 2, 3)
     """
-    made = forward_plan(input_shape[2:], weight_shape[1], weight_shape[2:], stride, padding, dilation)
+    geometry = weight_shape[2:], stride, padding, dilation
+    made = forward_plan(input_shape[2:], weight_shape[1], *geometry, tile_of(input_shape, dtype))
     if made is None:
         return None
     size = (made.cells[0] // 2, made.cells[1] // 2) if pooled else made.cells
@@ -163,8 +176,9 @@ def backward_call(
     turns = weight_shape[1] < FILTERS or grad_shape[0] * math.prod(grad_shape[2:]) >= WORTH_TURNING
     apart = None if turns else math.prod(weight_shape[1:])
     geometry = weight_shape[2:], stride, padding, dilation
-    made = backward_plan(input_shape[2:], weight_shape[0] // groups, *geometry, apart)
-    return None if made is None else call_of(made, grad_shape, input_shape, dtype, groups, turns)
+    tile = tile_of(input_shape, dtype)
+    made = backward_plan(input_shape[2:], weight_shape[0] // groups, *geometry, tile, apart)
+    return None if made is None else call_of(made, grad_shape, input_shape, dtype, groups, stride, turns)
 
 
 def finite_sums(call: Call, arrays: tuple, weight) -> bool:
@@ -259,10 +273,10 @@ def conv2d_grad_weight(grad_output, input, weight_shape, stride, padding, dilati
         room = blocks * FILTERS * len(made.offsets_in_threes) * lanes * input.itemsize
         parts = PARTS if len(input) >= 2 * PARTS and room <= CACHE else 1
         grad_weight = np.empty((parts, filters * len(made.offsets)), grad_output.dtype)
-        arrays = ready(grad_output).ravel(), ready(input).ravel(), grad_weight.reshape(-1), made.phases
-        geometry = (grad_output.shape, input.shape, *made.geometry)
+        arrays = ready(grad_output).ravel(), ready(input).ravel(), grad_weight.reshape(-1), made.spots
+        sizes = (*input.shape[:2], *grad_output.shape[1:], groups, lanes)
         work = grad_output.size // filters * blocks * FILTERS * len(made.offsets) + FETCH * input.size
-        rest = made.offsets_in_threes, lanes, geometry, groups, parts
+        rest = made.offsets_in_threes, made.layout, sizes, parts
         share(gather, (*arrays, *rest), blocks if parts == 1 else parts, work)
         grad_weight = grad_weight[0] if parts == 1 else grad_weight.sum(axis=0)
     if not _all_finite(grad_weight):

@@ -116,14 +116,13 @@ def _two_by_two(planes, output, winners, size, rectify, lanes, board, start, sto
     if handed_out(board, start, stop):
         return
     H, W = size
-    numbers, bias = np.arange(5).astype(planes.dtype), np.zeros(1, planes.dtype)
-    line = line_of(numbers, W, lanes)
+    line, bias = line_of(planes, W, lanes), np.zeros(1, planes.dtype)
     plane = np.zeros(H * W + 2 * lanes, planes.dtype)  # the last vector may reach beyond the plane
     for p in range(start, stop):
         for x in range(H * W):
             write(plane, x, read(planes, p * H * W + x))
         place = p * (H // 2) * (W // 2)
-        how = (rectify, numbers, line, output, winners, place, H, W, lanes)
+        how = (rectify, line, output, winners, place, H, W, lanes)
         finish_pooled(plane, 0, W, bias, 0, *how)
 
 
@@ -134,13 +133,13 @@ def _two_by_two_indices(planes, output, indices, corners, size, lanes, board, st
         return
     H, W = size
     cells = len(corners)
-    numbers, bias = np.arange(5).astype(planes.dtype), np.zeros(1, planes.dtype)
-    line, plane = line_of(numbers, W, lanes), np.zeros(H * W + 2 * lanes, planes.dtype)
+    line, bias = line_of(planes, W, lanes), np.zeros(1, planes.dtype)
+    plane = np.zeros(H * W + 2 * lanes, planes.dtype)
     best, winners = np.empty(cells, planes.dtype), np.empty(cells, np.uint8)
     for p in range(start, stop):
         for x in range(H * W):
             write(plane, x, read(planes, p * H * W + x))
-        finish_pooled(plane, 0, W, bias, 0, False, numbers, line, best, winners, 0, H, W, lanes)
+        finish_pooled(plane, 0, W, bias, 0, False, line, best, winners, 0, H, W, lanes)
         for i in range(cells):
             number = np.int64(read(winners, i))
             write(output, p * cells + i, read(best, i))

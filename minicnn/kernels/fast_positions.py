@@ -32,16 +32,16 @@ TOGETHER = 512  # positions that are summed up at once: their panel fits into th
 
 
 @njit(cache=True, nogil=True)
-def _grad_weight(grads, input, grad_weight, phases, offsets, lanes, geometry, together, board, start, stop):
+def _grad_weight(grads, input, grad_weight, spots, offsets, layout, sizes, together, board, start, stop):
     """Fill the tiles start .. stop - 1 of the columns of grad_weight, flat (C_out, channels · taps).
 
     `grads` holds (C_out, positions) for every so many images `together`, flat, one after another.
     """
     if handed_out(board, start, stop):
         return
-    (images, filters, rows, columns), input_shape, stride, padding, (height, width), _ = geometry
-    channels, weights = input_shape[1], len(grad_weight) // filters
-    layout, plane = (phases, stride, padding, height, width, lanes), len(phases) // 2 * height * width
+    images, channels, filters, rows, columns, _, lanes = sizes
+    source_size, plane, width, down, along, _ = layout
+    weights = len(grad_weight) // filters
     taps, tile, zero = weights // channels, VECTORS * lanes, np.int64(0)
     blocks, plane_size = (filters + FILTERS - 1) // FILTERS, rows * columns
     cells = np.zeros(plane + width, input.dtype)  # the last tap may reach beyond the plane, into a zero
@@ -53,7 +53,8 @@ def _grad_weight(grads, input, grad_weight, phases, offsets, lanes, geometry, to
             count = min(together, images - first)
             for c in range(begin // taps, (begin + tile - 1) // taps + 1):
                 for n in range(count):
-                    lay_out(input, (first + n) * channels + c, input_shape[2:], cells, 0, *layout)
+                    number = (first + n) * channels + c
+                    lay_out(input, number * source_size, cells, 0, spots, down, along, width, lanes)
                     for j in range(max(begin, c * taps), min(begin + tile, (c + 1) * taps)):
                         at, to = read(offsets, j) - c * plane, n * plane_size * tile + j - begin
                         for _ in range(rows):
@@ -98,11 +99,11 @@ def grad_weight(grad_output, input, made):
     grads = np.concatenate([part.swapaxes(0, 1).reshape(-1) for part in parts])
     weights, lanes = len(made.offsets), lanes_of(input.dtype)
     target = np.empty(filters * weights, input.dtype)
-    arrays = grads, ready(input).reshape(-1), target, made.phases, made.offsets
-    geometry = (grad_output.shape, input.shape, *made.geometry)
+    arrays = grads, ready(input).reshape(-1), target, made.spots, made.offsets
+    sizes = images, input.shape[1], filters, rows, columns, 1, lanes
     share(
         _grad_weight,
-        (*arrays, lanes, geometry, together),
+        (*arrays, made.layout, sizes, together),
         -(-weights // (VECTORS * lanes)),
         grad_output.size * weights,
     )

@@ -12,25 +12,6 @@ import numpy as np
 from minicnn.kernels.geometry import conv_output_sizes
 
 
-class Geometry(NamedTuple):
-    """How planes are laid out and written, as the compiled functions take it: pairs (height, width).
-
-    Attributes
-    ----------
-    stride, padding : pair of int
-        How the source is laid out: in a plane for each phase, from row and column -padding on.
-    extent : pair of int
-        Rows and columns of one such plane.
-    step : pair of int
-        How far apart the cells of a walk are written to the target.
-    """
-
-    stride: tuple[int, int]
-    padding: tuple[int, int]
-    extent: tuple[int, int]
-    step: tuple[int, int]
-
-
 class Walk(NamedTuple):
     """Some taps, and the cells that are computed from them.
 
@@ -57,11 +38,17 @@ class Plan(NamedTuple):
 
     Attributes
     ----------
-    geometry : Geometry
+    layout : tuple of int
+        Numbers in a plane of the source, and in what it becomes; there, how far apart rows are; in the source,
+        how far apart the rows and columns of a phase are; and how many cells farther the next image begins.
+    together : int
+        How many images are laid out, one below the other, on the same zeros if there are any: two, if they
+        fill their tiles better than one. 55 cells of a 7x7 image take three tiles of 24; 119 of two take five.
+    spots : ndarray of int64, flat
+        For each phase (the remainders of row and column by the stride that any tap reads) how many rows and
+        columns lie in the source, and where the first is read and written.
     taps : list of list of int
         Those of each walk.
-    phases : ndarray of int64, flat pairs
-        The remainders of row and column by the stride that any tap reads: the planes that are laid out.
     offsets, offsets_in_threes : ndarray of int64
         Where each channel and tap is read, counted from the cell, walk after walk; and the same with the
         last one repeated up to a multiple of three, as `gather` takes it.
@@ -73,9 +60,10 @@ class Plan(NamedTuple):
         Multiply-adds for each image and filter.
     """
 
-    geometry: Geometry
+    layout: tuple[int, int, int, int, int, int]
+    together: int
+    spots: np.ndarray
     taps: list[list[int]]
-    phases: np.ndarray
     offsets: np.ndarray
     offsets_in_threes: np.ndarray
     table: np.ndarray
@@ -93,29 +81,37 @@ class Plan(NamedTuple):
         return int(self.walks[:, 1:3].prod(axis=1).sum())
 
 
-def plan(size, stride, padding, step, walks, channels, apart=None) -> Plan:
-    """Return the Plan of some walks over a source of `size`; the weights of two channels are `apart`.
+def plan(size, stride, padding, walks, channels, tile=0, apart=None) -> Plan:
+    """Return the Plan of some walks over a source of `size`, in tiles of so many cells if images may share them.
 
-    Or else they lie walk after walk: first those of the first walk, of all channels.
+    The weights of two channels are `apart`, or else they lie walk after walk: first those of the first walk, of
+    all channels.
 
     >>> corner = Walk([0, 1, 2], [(0, 0), (0, 1), (1, 0)], cells=(2, 2), first=(0, 0))
-    >>> made = plan((2, 2), (1, 1), (1, 1), (1, 1), [corner], channels=1, apart=9)
-    >>> made.geometry.extent, made.table.tolist(), made.walks.tolist()
-    ((3, 3), [0, 0, 1, 1, 3, 2, -1], [[0, 2, 2, 0, 0]])
+    >>> made = plan((2, 2), (1, 1), (1, 1), [corner], channels=1, apart=9)
+    >>> made.layout, made.spots.tolist()                # of 3x3 cells the lower right 2x2 come from the source
+    ((4, 9, 3, 2, 1, 9), [2, 2, 0, 4])
+    >>> made.table.tolist(), made.walks.tolist()
+    ([0, 0, 1, 1, 3, 2, -1], [[0, 2, 2, 0, 0]])
     """
     places = [place for walk in walks for place in walk.places]
     reach = [max(place[axis] for place in places) // stride[axis] for axis in range(2)]
     height, width = (max(walk.cells[axis] for walk in walks) + reach[axis] for axis in range(2))
     width -= min(shared_zeros(size[1], stride[1], padding[1], width), reach[1])
     phases = sorted({(r % stride[0], q % stride[1]) for r, q in places})
-    plane = np.arange(channels)[:, None] * len(phases) * height * width
+    drop = (height - min(shared_zeros(size[0], stride[0], padding[0], height), reach[0])) * width
+    together, plane = 1, len(phases) * height * width
+    if tile and len(walks) == len(phases) == 1:
+        cells = (walks[0].cells[0] - 1) * width + walks[0].cells[1]
+        if 1.1 * -(-(cells + drop) // tile) < 2 * -(-cells // tile):
+            together, plane = 2, plane + drop
     offsets, table, walked, work = [], [], [], 0
     for walk in walks:
         inside = [
             (phases.index((r % stride[0], q % stride[1])) * height + r // stride[0]) * width + q // stride[1]
             for r, q in walk.places
         ]
-        own = (plane + np.array(inside)).ravel()  # (channels · taps,)
+        own = (np.arange(channels)[:, None] * plane + np.array(inside)).ravel()  # (channels · taps,)
         if apart is None:
             weights = len(offsets) + np.arange(len(own))
         else:
@@ -125,9 +121,29 @@ def plan(size, stride, padding, step, walks, channels, apart=None) -> Plan:
         offsets.extend(own)
         work += len(own) * math.prod(walk.cells)
     in_threes = np.array(offsets + offsets[-1:] * (-len(offsets) % 3))
-    geometry = Geometry(stride, padding, (height, width), step)
+    layout = math.prod(size), plane, width, stride[0] * size[1], stride[1], drop
+    spots = [spot(size, stride, padding, phase, (height, width)) for phase in phases]
+    for number, (_, _, first, cell) in enumerate(spots):
+        spots[number] = *spots[number][:2], first, cell + number * height * width
     whole = np.array(offsets), in_threes, np.array(table), np.array(walked)
-    return Plan(geometry, [walk.taps for walk in walks], np.array(phases).ravel(), *whole, work)
+    return Plan(layout, together, np.array(spots).ravel(), [walk.taps for walk in walks], *whole, work)
+
+
+def spot(size, stride, padding, phase, extent) -> tuple[int, int, int, int]:
+    """Return for a phase how many rows and columns lie in the source, and its first number and cell there.
+
+    Cell (r, q) of a phase (a, b) is the source's row ``r·stride + a - padding``, and column likewise.
+
+    >>> spot((3, 4), (2, 2), (1, 1), (1, 0), (2, 3))            # row 0, columns 1 and 3, in cells (0, 1), (0, 2)
+    (2, 2, 1, 1)
+    """
+    first, count = [], []
+    for axis in (0, 1):
+        shift = phase[axis] - padding[axis]
+        first.append(max(0, -(shift // stride[axis])))
+        count.append(max(0, min(extent[axis], (size[axis] - 1 - shift) // stride[axis] + 1) - first[axis]))
+    row, column = (first[axis] * stride[axis] + phase[axis] - padding[axis] for axis in (0, 1))
+    return *count, row * size[1] + column, first[0] * extent[1] + first[1]
 
 
 def shared_zeros(size: int, stride: int, padding: int, width: int) -> int:
@@ -145,9 +161,11 @@ def shared_zeros(size: int, stride: int, padding: int, width: int) -> int:
 
 
 @lru_cache(maxsize=256)
-def forward_plan(size, channels, kernel, stride, padding, dilation) -> Plan | None:
+def forward_plan(size, channels, kernel, stride, padding, dilation, tile=0) -> Plan | None:
     """Return the Plan of a forward pass over images of `size`; None if its planes would swell.
 
+    >>> forward_plan((7, 7), 1, (3, 3), (1, 1), (1, 1), (1, 1), tile=24).together
+    2
     >>> forward_plan((4, 4), 1, (3, 3), (1, 1), (1, 1), (1, 1)).cells
     (4, 4)
     """
@@ -156,10 +174,10 @@ def forward_plan(size, channels, kernel, stride, padding, dilation) -> Plan | No
     places = [(k * dilation[0], m * dilation[1]) for k in range(kernel[0]) for m in range(kernel[1])]
     cells = conv_output_sizes(size, kernel, stride, padding, dilation)
     walks = [Walk(list(range(len(places))), places, cells, (0, 0))]
-    return plan(size, stride, padding, (1, 1), walks, channels, math.prod(kernel))
+    return plan(size, stride, padding, walks, channels, tile, math.prod(kernel))
 
 
-def backward_plan(size, channels, kernel, stride, padding, dilation, apart=None) -> Plan | None:
+def backward_plan(size, channels, kernel, stride, padding, dilation, tile=0, apart=None) -> Plan | None:
     """Return the Plan of an input gradient: for each remainder of row and column by the stride, a walk.
 
     Pixel i meets tap k in cell y if ``i + padding = y·stride + k·dilation``: only the taps whose offset
@@ -193,7 +211,7 @@ def backward_plan(size, channels, kernel, stride, padding, dilation, apart=None)
         places = [(r + lead[0], q + lead[1]) for r in rows[1] for q in columns[1]]
         walks.append(Walk(taps, places, (rows[2], columns[2]), (rows[3], columns[3])))
     grad_size = conv_output_sizes(size, kernel, stride, padding, dilation)
-    return plan(grad_size, (1, 1), tuple(lead), stride, walks, channels, apart)
+    return plan(grad_size, (1, 1), tuple(lead), walks, channels, tile, apart)
 
 
 def swells(size, kernel, stride, padding, dilation) -> bool:

@@ -1,8 +1,9 @@
 """Rows of numbers on their way into the buffers of the fast rung, and sums on their way out.
 
-Arrays are flat and read by `read` and `write`, so that LLVM makes vectors of the loops. A function handles a
-whole plane: for each array that a function is handed, Numba counts one more user, and one less when it
-returns, and at a row of 14 numbers that would take longer than the row.
+A row of a vector or more is handled in vectors; the last ends where the row ends, and what it shares with the
+one before is done twice. A shorter row is handled number by number. A function handles a whole plane: for each
+array that a function is handed, Numba counts one more user, and one less when it returns, and at a row of 14
+numbers that would take longer than the row.
 """
 
 from __future__ import annotations
@@ -27,88 +28,78 @@ from minicnn.kernels.vector import (
 
 
 @njit(cache=True, nogil=True)
-def copy_rows(source, begin, target, place, rows, columns, width):
+def copy_rows(source, begin, target, place, rows, columns, width, lanes):
     """Copy `rows` rows of `columns` numbers, end to end in `source`, to rows `width` apart in `target`."""
-    for y in range(rows):
-        for x in range(columns):
-            write(target, place + y * width + x, read(source, begin + y * columns + x))
+    for _ in range(rows):
+        x = 0
+        while columns >= lanes and x < columns:
+            last = min(x, columns - lanes)
+            store(target, place + last, load(source, begin + last))
+            x += lanes
+        while x < columns:
+            write(target, place + x, read(source, begin + x))
+            x += 1
+        begin, place = begin + columns, place + width
 
 
 @njit(cache=True, nogil=True)
-def finish(sums, begin, width, bias, f, relu, target, place, rows, columns, step):
+def finish(sums, begin, width, bias, f, rectify, target, place, rows, columns, step, lanes):
     """Write ``sums + bias[f]``, rows `width` apart, to the cells that are `step` apart in `target`.
 
-    With `relu` a number of 0 or less becomes 0; NaN stays.
+    With `rectify` a number of 0 or less becomes 0; NaN stays.
     """
-    b, nothing = read(bias, f), target.dtype.type(0)
-    for y in range(rows):
-        at, to = begin + y * width, place + y * step[0]
-        if relu:
-            for x in range(columns):
-                number = read(sums, at + x) + b
-                write(target, to + x, nothing if number <= 0 else number)
-        elif step[1] == 1:
-            for x in range(columns):
-                write(target, to + x, read(sums, at + x) + b)
-        else:
-            for x in range(columns):
-                write(target, to + x * step[1], read(sums, at + x) + b)
+    b, nothing = broadcast(bias, f), target.dtype.type(0)
+    for _ in range(rows):
+        x = 0
+        while step[1] == 1 and columns >= lanes and x < columns:
+            last = min(x, columns - lanes)
+            v = load(sums, begin + last)
+            store(target, place + last, relu(v, b) if rectify else add(v, b))
+            x += lanes
+        while x < columns:
+            number = read(sums, begin + x) + read(bias, f)
+            write(target, place + x * step[1], nothing if rectify and number <= 0 else number)
+            x += 1
+        begin, place = begin + width, place + step[0]
 
 
 @njit(cache=True, nogil=True)
-def lay_out(source, plane, size, target, place, phases, stride, padding, height, width, lanes):
-    """Copy plane number `plane` of `source`, of `size` (H, W), to target[place:]: both are flat.
+def lay_out(source, begin, target, place, spots, down, along, width, lanes):
+    """Copy the plane at source[begin:] to target[place:], with rows `width` apart: both are flat.
 
-    For each pair of remainders (a, b) in `phases`, `height` rows of `width` cells: cell (r, q) is row
-    ``r·stride + a - padding`` and column ``q·stride + b - padding`` of the plane. Cells outside are not
-    written: they are zero from the beginning.
+    `spots` holds for each phase how many rows and columns it has, and where its first cell is read and
+    written. In the source its rows are `down` apart, and its columns `along`. What is not written stays zero.
     """
-    (H, W), (down, along) = size, stride
-    for phase in range(0, len(phases), 2):
-        a, b = phases[phase] - padding[0], phases[phase + 1] - padding[1]
-        top, first = max(0, -(a // down)), max(0, -(b // along))
-        rows = min(height, (H - 1 - a) // down + 1) - top
-        count = min(width, (W - 1 - b) // along + 1) - first
-        begin, to = (plane * H + top * down + a) * W + first * along + b, place + top * width + first
-        for _ in range(rows):
-            if along == 1:
-                for x in range(count):
-                    write(target, to + x, read(source, begin + x))
-            elif along == 2 and count >= lanes and begin + 2 * count <= len(source):
-                x = 0
-                while x < count:
-                    last = min(x, count - lanes)  # the last vector ends where the row ends
-                    left, right = load(source, begin + 2 * last), load(source, begin + 2 * last + lanes)
-                    store(target, to + last, evens(left, right))
-                    x += lanes
-            else:
-                for x in range(count):
-                    write(target, to + x, read(source, begin + x * along))
-            begin, to = begin + down * W, to + width
-        place += height * width
+    for spot in range(0, len(spots), 4):
+        columns, at, to = spots[spot + 1], begin + spots[spot + 2], place + spots[spot + 3]
+        for _ in range(spots[spot]):
+            x = 0
+            while along == 1 and columns >= lanes and x < columns:
+                last = min(x, columns - lanes)
+                store(target, to + last, load(source, at + last))
+                x += lanes
+            while along == 2 and columns >= lanes and at + 2 * columns <= len(source) and x < columns:
+                last = min(x, columns - lanes)
+                left, right = load(source, at + 2 * last), load(source, at + 2 * last + lanes)
+                store(target, to + last, evens(left, right))
+                x += lanes
+            while x < columns:
+                write(target, to + x, read(source, at + x * along))
+                x += 1
+            at, to = at + down, to + width
 
 
 @njit(cache=True, nogil=True)
-def finish_pooled(
-    sums, begin, width, bias, f, rectify, numbers, line, target, winners, place, rows, columns, lanes
-):
+def finish_pooled(sums, begin, width, bias, f, rectify, line, target, winners, place, rows, columns, lanes):
     """Write the largest of every 2x2 cells of ``relu(sums + bias[f])`` to `target`, and which won to `winners`.
 
     The winner is 0 to 3 in reading order, as in `loops.max_pool2d`, or 4 where the largest is 0: there ReLU
     stops the gradient, whoever won. Unless `rectify`, there is neither bias nor ReLU, and no 4. A whole row
     of windows is computed in vectors; the last may reach beyond the row, so they go to `line` first.
-    `numbers` holds 0 to 4.
     """
-    b = broadcast(bias, f)
-    k0, k1, k2, k3, k4 = (
-        broadcast(numbers, 0),
-        broadcast(numbers, 1),
-        broadcast(numbers, 2),
-        broadcast(numbers, 3),
-        broadcast(numbers, 4),
-    )
-    count = columns // 2
-    half = len(line) // 2
+    b, count, half = broadcast(bias, f), columns // 2, len(line) // 2 - 4
+    k0, k1, k2 = broadcast(line, 2 * half), broadcast(line, 2 * half + 1), broadcast(line, 2 * half + 2)
+    k3, k4 = broadcast(line, 2 * half + 3), broadcast(line, 2 * half + 4)
     for y in range(rows // 2):
         top = begin + 2 * y * width
         low = top + width
@@ -139,8 +130,8 @@ def finish_pooled(
 
 @njit(cache=True, nogil=True)
 def room_for(vectors, lanes, like):
-    """Return zeros for so many vectors of sums, and up to a multiple of `lanes`, as `add_lanes` takes them."""
-    return np.zeros((vectors + lanes - 1) // lanes * lanes * lanes, like.dtype)
+    """Return room for so many vectors of sums, and up to a multiple of `lanes`, as `add_lanes` takes them."""
+    return np.empty((vectors + lanes - 1) // lanes * lanes * lanes, like.dtype)
 
 
 @njit(cache=True, nogil=True)
@@ -160,9 +151,12 @@ def add_lanes(sums, lanes):
 
 
 @njit(cache=True, nogil=True)
-def line_of(numbers, columns, lanes):
-    """Return room for two rows of pooling windows, in whole vectors."""
-    return np.empty(2 * (columns // 2 + lanes), numbers.dtype)
+def line_of(like, columns, lanes):
+    """Return room for two rows of pooling windows, in whole vectors, and behind them the numbers 0 to 7."""
+    line = np.empty(2 * (columns // 2 + lanes) + 8, like.dtype)
+    for k in range(8):
+        line[len(line) - 8 + k] = k
+    return line
 
 
 @njit(cache=True, nogil=True)

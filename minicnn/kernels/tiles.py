@@ -98,12 +98,11 @@ def walk(
     target,
     winners,
     firsts,
-    phases,
+    spots,
     table,
     walks,
-    lanes,
-    geometry,
-    groups,
+    layout,
+    sizes,
     by_image,
     board,
     start,
@@ -111,40 +110,41 @@ def walk(
 ):
     """Compute the images start .. stop - 1, or so many blocks of four filters of all: forward, or back to the input.
 
-    `source` and `target` are flat; their shapes stand in `geometry`. `weights` is flat, group after group;
-    `form` is that of a group, and `table` that of all walks, as `walk_tiles` takes them. Blocks count over
-    all groups. What becomes of the sums is told by `end`: PLAIN, RELU or POOLED. `firsts` gets the first
-    sum of each walk and filter, (walks, filters): if it is finite, so are all weights in it.
+    `source` and `target` are flat. `sizes` are the images, the source's channels, the target's filters and the
+    numbers of its planes, how far apart the rows and columns are that a walk writes, the groups, how many images
+    are laid out together, and the lanes. `weights` is flat, group after group; `form` is that of a group, and
+    `table` that of all walks, as `walk_tiles` takes them; for `layout`, `spots` and `walks` see `plans.Plan`.
+    Blocks count over all groups. What becomes of the sums is told by `end`: PLAIN, RELU or POOLED. `firsts` gets
+    the first sum of each walk and filter, (walks, filters): if it is finite, so are all weights in it.
     """
     if handed_out(board, start, stop):
         return
-    source_shape, target_shape, stride, padding, (height, width), step = geometry
-    channels, filters = source_shape[1] // groups, target_shape[1] // groups
-    layout, plane = (phases, stride, padding, height, width, lanes), len(phases) // 2 * height * width
+    images, channels, filters, target_size, row_step, column_step, groups, together, lanes = sizes
+    source_size, plane, width, down, along, drop = layout
+    channels, filters = channels // groups, filters // groups
     cells = np.zeros(channels * plane + (VECTORS + 1) * lanes + width, source.dtype)
     per_group = (filters + 3) // 4
-    images = (start, stop) if by_image else (0, source_shape[0])
+    first, behind = (start, stop) if by_image else (0, images)
     blocks = (0, per_group * groups) if by_image else (start, stop)
     tile, most = VECTORS * lanes, 0
     for w in range(len(walks)):
         most = max(most, (walks[w, 1] - 1) * width + walks[w, 2])
-    most = (most + tile - 1) // tile * tile
+    most = (most + (together - 1) * drop + tile - 1) // tile * tile
     strip = min(max(1, CACHED // (4 * most)), per_group)  # blocks whose sums fit in the second cache
     wide = np.empty(strip * 4 * most + width + 2 * lanes, source.dtype)
-    numbers = np.arange(5).astype(source.dtype)
-    line = line_of(numbers, walks[0, 2], lanes)
-    apart = step[0] * target_shape[3], step[1]
-    for n in range(images[0], images[1]):
-        block = blocks[0]
+    line = line_of(source, walks[0, 2], lanes)
+    for n in range(first, behind, together):
+        here, block = min(together, behind - n), blocks[0]
         while block < blocks[1]:
             group = block // per_group
             after = min(blocks[1], (group + 1) * per_group)
-            for c in range(channels):
-                number = n * source_shape[1] + group * channels + c
-                lay_out(source, number, source_shape[2:], cells, c * plane, *layout)
+            for m in range(here):
+                for c in range(channels):
+                    number, place = ((n + m) * groups + group) * channels + c, c * plane + m * drop
+                    lay_out(source, number * source_size, cells, place, spots, down, along, width, lanes)
             for w in range(len(walks)):
-                begin, rows, columns, top, left = walks[w]
-                length = ((rows - 1) * width + columns + tile - 1) // tile * tile
+                begin, rows, columns, at = walks[w]
+                length = ((here - 1) * drop + (rows - 1) * width + columns + tile - 1) // tile * tile
                 own = table, begin, weights, group * len(weights) // groups, form
                 for b in range(block, after, strip):
                     local = b - group * per_group, min(b + strip, after) - group * per_group
@@ -154,15 +154,25 @@ def walk(
                         f = group * filters + front + u
                         if n == 0:
                             firsts[w, f] = wide[u * length]
-                        written = n * target_shape[1] + f  # the number of the plane
-                        if end == POOLED:
-                            place = written * target_shape[2] * target_shape[3]
-                            how = (True, numbers, line, target, winners, place, rows, columns, lanes)
-                            finish_pooled(wide, u * length, width, bias, f, *how)
-                        else:
-                            place = (written * target_shape[2] + top) * target_shape[3] + left
-                            how = (end == RELU, target, place, rows, columns, apart)
-                            finish(wide, u * length, width, bias, f, *how)
+                        for m in range(here):
+                            sums, place = (
+                                u * length + m * drop,
+                                ((n + m) * filters * groups + f) * target_size,
+                            )
+                            if end == POOLED:
+                                how = (True, line, target, winners, place, rows, columns, lanes)
+                                finish_pooled(wide, sums, width, bias, f, *how)
+                            else:
+                                how = (
+                                    end == RELU,
+                                    target,
+                                    place + at,
+                                    rows,
+                                    columns,
+                                    (row_step, column_step),
+                                    lanes,
+                                )
+                                finish(wide, sums, width, bias, f, *how)
             block = after
 
 
@@ -199,27 +209,25 @@ def gather_tiles(cells, grads, begin, apart, length, offsets, sums, at, lanes):
 
 
 @njit(cache=True, nogil=True)
-def gather(
-    grad_output, input, grad_weight, phases, offsets, lanes, geometry, groups, parts, board, start, stop
-):
+def gather(grad_output, input, grad_weight, spots, offsets, layout, sizes, parts, board, start, stop):
     """Compute the blocks start .. stop - 1 of four filters of the weight gradient, over all images in order.
 
     With several `parts` of the images, compute the parts start .. stop - 1 for all filters: then each image is
     laid out by one thread only. `grad_output` and `input` are flat. `grad_weight` is flat, (parts, C_out,
     channels · taps); there are as many `offsets` as taps, and up to two more that make their number a
-    multiple of three.
+    multiple of three. `sizes` are the images, channels, filters, rows and columns of the gradient, the groups
+    and the lanes; for `layout` and `spots` see `plans.Plan`.
     """
     if handed_out(board, start, stop):
         return
-    grad_shape, input_shape, stride, padding, (height, width), _ = geometry
-    images, rows, columns = grad_shape[0], grad_shape[2], grad_shape[3]
-    channels, filters = input_shape[1] // groups, grad_shape[1] // groups
-    layout, plane = (phases, stride, padding, height, width, lanes), len(phases) // 2 * height * width
+    images, all_channels, all_filters, rows, columns, groups, lanes = sizes
+    source_size, plane, width, down, along, _ = layout
+    channels, filters = all_channels // groups, all_filters // groups
     length = ((rows - 1) * width + columns + lanes - 1) // lanes * lanes
     cells = np.zeros(channels * plane + lanes + width, input.dtype)
     grads = np.zeros(4 * length, input.dtype)  # what lies between two rows stays zero
     per_group = (filters + 3) // 4
-    vectors, taps = 4 * len(offsets), len(grad_weight) // (parts * grad_shape[1])
+    vectors, taps = 4 * len(offsets), len(grad_weight) // (parts * all_filters)
     first, behind, blocks = start, stop, (0, per_group * groups)
     if parts == 1:
         first, behind, blocks = 0, 1, (start, stop)
@@ -235,11 +243,11 @@ def gather(
                     if n * groups + group != laid_out:
                         laid_out = n * groups + group
                         for c in range(channels):
-                            number = laid_out * channels + c
-                            lay_out(input, number, input_shape[2:], cells, c * plane, *layout)
+                            at = (laid_out * channels + c) * source_size
+                            lay_out(input, at, cells, c * plane, spots, down, along, width, lanes)
                     for u in range(min(4, filters - begin)):
-                        place = (n * grad_shape[1] + group * filters + begin + u) * rows * columns
-                        copy_rows(grad_output, place, grads, u * length, rows, columns, width)
+                        place = (n * all_filters + group * filters + begin + u) * rows * columns
+                        copy_rows(grad_output, place, grads, u * length, rows, columns, width, lanes)
                     grads[max(filters - begin, 0) * length :] = 0
                     at = (block - front) * vectors * lanes
                     gather_tiles(cells, grads, zero, length, length, offsets, sums, at, lanes)
@@ -247,7 +255,7 @@ def gather(
             for block in range(front, front + strip):
                 begin = block % per_group * 4
                 for u in range(min(4, filters - begin)):
-                    to = (part * grad_shape[1] + block // per_group * filters + begin + u) * taps
+                    to = (part * all_filters + block // per_group * filters + begin + u) * taps
                     at = (block - front) * vectors + u * VECTORS
                     whole = taps // VECTORS * VECTORS
                     for tap in range(0, whole, VECTORS):
