@@ -90,8 +90,8 @@ class Call(NamedTuple):
         The arguments of `walk` behind the arrays.
     sharing : tuple
         How `share` cuts the work: by images, or by blocks of four filters if images are few.
-    firsts_shape : tuple of int
-        Walks and filters.
+    firsts : int
+        Walks times filters.
     covers : bool
         Whether every number of the target is written.
     turns : list of list of int or None
@@ -101,7 +101,7 @@ class Call(NamedTuple):
     target_shape: tuple[int, ...]
     where: tuple
     sharing: tuple
-    firsts_shape: tuple[int, int]
+    firsts: int
     covers: bool
     turns: list[list[int]] | None
 
@@ -127,15 +127,17 @@ def call_of(made, source_shape, target_shape, dtype, groups: int, step=(1, 1), t
     work = images * blocks * FILTERS * made.work + FETCH * (math.prod(source_shape) + math.prod(target_shape))
     by_image = images >= min(blocks, 8)
     target_size, width, lanes = math.prod(target_shape[2:]), target_shape[3], lanes_of(dtype)
-    walks = np.array([(*walk[:3], walk[3] * width + walk[4]) for walk in made.walks.tolist()])
-    apart = step[0] * width, step[1]
-    sizes = images, source_shape[1], filters, target_size, *apart, groups, made.together, lanes
-    where = made.spots, made.table, walks, made.layout, sizes, by_image
+    walks, longest, (_, _, row, _, _, drop) = [], 0, made.layout
+    for begin, rows, columns, top, left in made.walks.tolist():
+        walks += [begin, rows, columns, top * width + left]
+        longest = max(longest, (made.together - 1) * drop + (rows - 1) * row + columns)
+    longest += -longest % (VECTORS * lanes)
+    counts = groups, made.together, longest, lanes
+    sizes = images, source_shape[1], filters, target_size, step[0] * width, step[1], *counts
+    where = made.spots, made.table, np.array(walks), made.layout, sizes, by_image
     covers = made.computed == math.prod(target_shape[2:])
     sharing = (images, work, 4) if by_image else (blocks, work)
-    return Call(
-        target_shape, where, sharing, (len(made.walks), filters), covers, made.taps if turns else None
-    )
+    return Call(target_shape, where, sharing, len(made.walks) * filters, covers, made.taps if turns else None)
 
 
 def tile_of(input_shape, dtype) -> int:
@@ -191,9 +193,9 @@ def finite_sums(call: Call, arrays: tuple, weight) -> bool:
     >>> finite_sums(call, arrays, weight), target
     (True, array([12., 23.]))
     """
-    firsts = np.zeros(call.firsts_shape, weight.dtype)
+    firsts = np.zeros(call.firsts, weight.dtype)
     share(walk, (*arrays, firsts, *call.where), *call.sharing)
-    return bool(_all_finite(firsts.reshape(-1)) or np.isfinite(weight).all())
+    return bool(_all_finite(firsts) or np.isfinite(weight).all())
 
 
 def forward(input, weight, bias, stride, padding, dilation, groups, end):

@@ -18,10 +18,11 @@ from numba import njit
 
 from minicnn.kernels.board import handed_out
 from minicnn.kernels.planes import ready
-from minicnn.kernels.rows import add_lanes, room_for
+from minicnn.kernels.plans import even_table
+from minicnn.kernels.rows import add_lanes
 from minicnn.kernels.threads import FETCH, share
-from minicnn.kernels.tiles import FILTERS, VECTORS, gather_tiles, table_of, walk_tiles
-from minicnn.kernels.vector import lanes_of, load, read, store
+from minicnn.kernels.tiles import FILTERS, VECTORS, gather_tiles, walk_tiles
+from minicnn.kernels.vector import lanes_of, load, read, store, write
 
 
 @njit(cache=True, nogil=True)
@@ -33,11 +34,14 @@ def _linear(input, weight, bias, output, features, lanes, board, start, stop):
     whole = features // lanes * lanes
     step = 4 if outputs >= 4 else 1
     apart = features if outputs >= 4 else 0  # a single row of weights stands in for four
-    places = np.minimum(np.arange((rows + 2) // 3 * 3), rows - 1) * features  # in threes: the last one again
-    sums, zero = room_for(4 * len(places), lanes, input), np.int64(0)
+    places, zero, nothing = np.empty((rows + 2) // 3 * 3, np.int64), np.int64(0), input.dtype.type(0)
+    for n in range(len(places)):
+        places[n] = min(n, rows - 1) * features  # in threes: the last one again
+    sums = np.empty((4 * len(places) + lanes - 1) // lanes * lanes * lanes, input.dtype)
     for column in range(4 * start, min(4 * stop, outputs), step):
         o = max(min(column, outputs - step), 0)
-        sums[:] = 0
+        for i in range(len(sums)):
+            write(sums, i, nothing)
         gather_tiles(input, weight, o * features, apart, whole, places, sums, zero, lanes)
         add_lanes(sums, lanes)
         for n in range(rows):
@@ -65,19 +69,18 @@ def linear(input, weight, bias):
 
 
 @njit(cache=True, nogil=True)
-def _product(filters, form, along, lines, count, target, features, lanes, board, start, stop):
+def _product(filters, form, table, lines, count, target, features, lanes, board, start, stop):
     """Fill the tiles start .. stop - 1 of columns of target (A, I), for `count` flat lines of I numbers.
 
-    The numbers of a filter are `along` apart, and filters lie as `form` tells `walk_tiles`. If several blocks
-    read the lines, the columns of a tile are copied side by side first: where the lines are a power of two
-    apart, they would push each other out of the cache.
+    Where the filters and the lines of a tile lie, `form` and `table` tell `walk_tiles`. If several blocks read
+    the lines, the columns of a tile are copied side by side first: where the lines are a power of two apart,
+    they would push each other out of the cache.
     """
     if handed_out(board, start, stop):
         return
     rows, tile = len(target) // features, VECTORS * lanes
     zero = np.int64(0)  # for a plain 0 Numba would compile the tile once more
     blocks, once = (rows + FILTERS - 1) // FILTERS, rows <= FILTERS
-    table = table_of(count, features if once else tile, along)
     panel = np.empty(count * tile, lines.dtype)
     sums = np.empty(blocks * FILTERS * tile, target.dtype)  # the last block may have fewer than four rows
     for number in range(start, stop):
@@ -113,8 +116,9 @@ def product(filters, lines):
             rows = np.concatenate([filters, np.zeros((FILTERS - len(filters), count), filters.dtype)])
         turned = not rows.flags.c_contiguous
         apart, along = (1, len(rows)) if turned else (count, 1)
-        weights = ready(rows.T if turned else rows).reshape(-1), (len(rows), apart), along
-        fixed = *weights, ready(lines).reshape(-1), count, target, features, lanes
+        weights = ready(rows.T if turned else rows).reshape(-1), (len(rows), apart)
+        table = even_table(count, features if len(filters) <= FILTERS else tile, along)
+        fixed = *weights, table, ready(lines).reshape(-1), count, target, features, lanes
         tiles = -(-features // tile)
         work = filters.size * features + 2 * FETCH * (lines.size + target.size)
         share(_product, fixed, tiles, work)

@@ -18,8 +18,9 @@ from numba import njit
 
 from minicnn.kernels.board import handed_out
 from minicnn.kernels.planes import ready
+from minicnn.kernels.plans import even_table
 from minicnn.kernels.threads import share
-from minicnn.kernels.tiles import FILTERS, VECTORS, table_of, walk_tiles
+from minicnn.kernels.tiles import FILTERS, VECTORS, walk_tiles
 from minicnn.kernels.vector import add, broadcast, lanes_of, load, read, relu, store, write
 
 
@@ -37,13 +38,13 @@ def serves(input_shape, weight_shape, stride, padding, groups) -> bool:
 
 @njit(cache=True, nogil=True)
 def _multiply(
-    planes, size, met, weights, form, apart, bias, rectify, target, sizes, lanes, board, start, stop
+    planes, size, met, weights, form, table, bias, rectify, target, sizes, lanes, board, start, stop
 ):
     """Compute the tiles start .. stop - 1 of all images; `planes`, of `size` pixels, and `target` are flat.
 
-    `sizes` are the channels and filters; the weights of two channels are `apart`, and filters lie as `form`
-    tells `walk_tiles`. Pixel p of the target's planes is pixel ``met[p]`` of the others. The last tile of a
-    plane ends where the plane ends: some pixels are computed twice.
+    `sizes` are the channels and filters, of which `form` and `table` tell `walk_tiles` where they lie. Pixel p
+    of the target's planes is pixel ``met[p]`` of the others. The last tile of a plane ends where the plane
+    ends: some pixels are computed twice.
     """
     if handed_out(board, start, stop):
         return
@@ -52,7 +53,6 @@ def _multiply(
     per_image = (pixels + tile - 1) // tile
     blocks = (filters + FILTERS - 1) // FILTERS
     panel = np.empty(channels * tile, planes.dtype)
-    table = table_of(channels, tile, apart)
     sums = np.empty(blocks * FILTERS * tile, planes.dtype)
     for number in range(start, stop):
         n, begin = number // per_image, min(number % per_image * tile, pixels - tile)
@@ -94,7 +94,8 @@ def multiply(planes, stride, weights, apart: int, bias, rectify: bool, filters: 
     images, channels, *size = planes.shape
     places, lanes = met(tuple(size), stride), lanes_of(planes.dtype)
     target = np.empty((images, filters, *(-(-size[a] // stride[a]) for a in (0, 1))), planes.dtype)
-    sources = ready(planes).reshape(-1), size[0] * size[1], places, *weights, apart
+    table = even_table(channels, VECTORS * lanes, apart)
+    sources = ready(planes).reshape(-1), size[0] * size[1], places, *weights, table
     tiles = images * -(-len(places) // (VECTORS * lanes))
     work = images * len(places) * channels * filters
     ends = bias, rectify, target.reshape(-1), (channels, filters)

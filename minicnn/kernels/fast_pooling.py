@@ -21,7 +21,7 @@ from minicnn.kernels import pooling
 from minicnn.kernels.board import handed_out
 from minicnn.kernels.geometry import pool_output_size
 from minicnn.kernels.planes import ready
-from minicnn.kernels.rows import finish_pooled, line_of
+from minicnn.kernels.rows import finish_pooled
 from minicnn.kernels.threads import FETCH, share
 from minicnn.kernels.vector import broadcast, evens, lanes_of, load, read, store, winner, write
 
@@ -116,7 +116,7 @@ def _two_by_two(planes, output, winners, size, rectify, lanes, board, start, sto
     if handed_out(board, start, stop):
         return
     H, W = size
-    line, bias = line_of(planes, W, lanes), np.zeros(1, planes.dtype)
+    line, bias = np.empty(W + 2 * lanes, planes.dtype), np.zeros(1, planes.dtype)
     plane = np.zeros(H * W + 2 * lanes, planes.dtype)  # the last vector may reach beyond the plane
     for p in range(start, stop):
         for x in range(H * W):
@@ -133,7 +133,7 @@ def _two_by_two_indices(planes, output, indices, corners, size, lanes, board, st
         return
     H, W = size
     cells = len(corners)
-    line, bias = line_of(planes, W, lanes), np.zeros(1, planes.dtype)
+    line, bias = np.empty(W + 2 * lanes, planes.dtype), np.zeros(1, planes.dtype)
     plane = np.zeros(H * W + 2 * lanes, planes.dtype)
     best, winners = np.empty(cells, planes.dtype), np.empty(cells, np.uint8)
     for p in range(start, stop):

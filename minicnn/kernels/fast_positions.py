@@ -23,25 +23,27 @@ from numba import njit
 
 from minicnn.kernels.board import handed_out
 from minicnn.kernels.planes import ready
+from minicnn.kernels.plans import even_table
 from minicnn.kernels.rows import lay_out
 from minicnn.kernels.threads import share
-from minicnn.kernels.tiles import FILTERS, VECTORS, table_of, walk_tiles
+from minicnn.kernels.tiles import FILTERS, VECTORS, walk_tiles
 from minicnn.kernels.vector import lanes_of, read, write
 
 TOGETHER = 512  # positions that are summed up at once: their panel fits into the second cache
 
 
 @njit(cache=True, nogil=True)
-def _grad_weight(grads, input, grad_weight, spots, offsets, layout, sizes, together, board, start, stop):
+def _grad_weight(grads, input, grad_weight, spots, offsets, layout, sizes, table, rest, board, start, stop):
     """Fill the tiles start .. stop - 1 of the columns of grad_weight, flat (C_out, channels · taps).
 
-    `grads` holds (C_out, positions) for every so many images `together`, flat, one after another.
+    `grads` holds (C_out, positions) for every so many images, flat, one after another: for as many as `table`
+    has positions, and in the end as many as `rest` has.
     """
     if handed_out(board, start, stop):
         return
     images, channels, filters, rows, columns, _, lanes = sizes
     source_size, plane, width, down, along, _ = layout
-    weights = len(grad_weight) // filters
+    weights, together = len(grad_weight) // filters, len(table) // (2 * rows * columns)
     taps, tile, zero = weights // channels, VECTORS * lanes, np.int64(0)
     blocks, plane_size = (filters + FILTERS - 1) // FILTERS, rows * columns
     cells = np.zeros(plane + width, input.dtype)  # the last tap may reach beyond the plane, into a zero
@@ -62,8 +64,8 @@ def _grad_weight(grads, input, grad_weight, spots, offsets, layout, sizes, toget
                                 write(panel, to + x * tile, read(cells, at + x))
                             at, to = at + width, to + columns * tile
             positions, origin = count * plane_size, first * plane_size * filters
-            table, form = table_of(positions, tile, 1), (filters, positions)
-            walk_tiles(panel, table, zero, grads, origin, form, zero, blocks, lanes, sums, tile)
+            form, pairs = (filters, positions), table if count == together else rest
+            walk_tiles(panel, pairs, zero, grads, origin, form, zero, blocks, lanes, sums, tile)
             for f in range(filters):
                 for j in range(tile):
                     place, total = f * weights + begin + j, read(sums, f * tile + j)
@@ -100,10 +102,12 @@ def grad_weight(grad_output, input, made):
     weights, lanes = len(made.offsets), lanes_of(input.dtype)
     target = np.empty(filters * weights, input.dtype)
     arrays = grads, ready(input).reshape(-1), target, made.spots, made.offsets
+    counts = together, images % together or together
+    tables = (even_table(count * rows * columns, VECTORS * lanes, 1) for count in counts)
     sizes = images, input.shape[1], filters, rows, columns, 1, lanes
     share(
         _grad_weight,
-        (*arrays, made.layout, sizes, together),
+        (*arrays, made.layout, sizes, *tables),
         -(-weights // (VECTORS * lanes)),
         grad_output.size * weights,
     )

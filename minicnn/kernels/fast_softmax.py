@@ -48,7 +48,9 @@ def _cross_entropy(logits, targets, losses, probabilities, keep, columns, lanes,
     wide = (columns + lanes - 1) // lanes * lanes
     one = logits.dtype.type(1)
     together = max(1, BLOCK // wide)
-    lines = np.full(together * wide, -np.inf, logits.dtype)
+    lines = np.empty(together * wide, logits.dtype)
+    for j in range(together * wide):
+        write(lines, j, -np.inf)
     for begin in range(start, stop, together):
         end = min(begin + together, stop)
         for n in range(begin, end):

@@ -146,6 +146,17 @@ def spot(size, stride, padding, phase, extent) -> tuple[int, int, int, int]:
     return *count, row * size[1] + column, first[0] * extent[1] + first[1]
 
 
+@lru_cache(maxsize=256)
+def even_table(count: int, cells_apart: int, weights_apart: int) -> np.ndarray:
+    """Return the table of a Plan for so many taps at equal distances.
+
+    >>> even_table(3, 24, 1)
+    array([ 0,  0, 24,  1, 48,  2, -1])
+    """
+    pairs = np.arange(count)[:, None] * np.array([cells_apart, weights_apart])
+    return np.append(pairs.ravel(), -1)
+
+
 def shared_zeros(size: int, stride: int, padding: int, width: int) -> int:
     """Return how many zeros every row of `width` cells has at both ends: the next row may begin on them.
 

@@ -20,6 +20,7 @@ from minicnn.kernels.vector import (
     odds,
     read,
     relu,
+    spread,
     store,
     unless_zero,
     winner,
@@ -95,11 +96,11 @@ def finish_pooled(sums, begin, width, bias, f, rectify, line, target, winners, p
 
     The winner is 0 to 3 in reading order, as in `loops.max_pool2d`, or 4 where the largest is 0: there ReLU
     stops the gradient, whoever won. Unless `rectify`, there is neither bias nor ReLU, and no 4. A whole row
-    of windows is computed in vectors; the last may reach beyond the row, so they go to `line` first.
+    of windows is computed in vectors; the last may reach beyond the row, so they go to `line` first, which has
+    room for two rows of them.
     """
-    b, count, half = broadcast(bias, f), columns // 2, len(line) // 2 - 4
-    k0, k1, k2 = broadcast(line, 2 * half), broadcast(line, 2 * half + 1), broadcast(line, 2 * half + 2)
-    k3, k4 = broadcast(line, 2 * half + 3), broadcast(line, 2 * half + 4)
+    b, count, half = broadcast(bias, f), columns // 2, len(line) // 2
+    k0, k1, k2, k3, k4 = spread(sums, 0), spread(sums, 1), spread(sums, 2), spread(sums, 3), spread(sums, 4)
     for y in range(rows // 2):
         top = begin + 2 * y * width
         low = top + width
@@ -129,14 +130,10 @@ def finish_pooled(sums, begin, width, bias, f, rectify, line, target, winners, p
 
 
 @njit(cache=True, nogil=True)
-def room_for(vectors, lanes, like):
-    """Return room for so many vectors of sums, and up to a multiple of `lanes`, as `add_lanes` takes them."""
-    return np.empty((vectors + lanes - 1) // lanes * lanes * lanes, like.dtype)
-
-
-@njit(cache=True, nogil=True)
 def add_lanes(sums, lanes):
     """Let number i of `sums` be the total of vector i: neighbours are added, of two vectors at once.
+
+    There must be room for a multiple of `lanes` vectors.
 
     a0 a1 a2 a3 | b0 b1 b2 b3 | c0 ...      four vectors of four lanes
     a01 a23 b01 b23 | c01 c23 d01 d23       two
@@ -148,15 +145,6 @@ def add_lanes(sums, lanes):
         for i in range(0, vectors * lanes, lanes):
             left, right = load(sums, 2 * i), load(sums, 2 * i + lanes)
             store(sums, i, add(evens(left, right), odds(left, right)))
-
-
-@njit(cache=True, nogil=True)
-def line_of(like, columns, lanes):
-    """Return room for two rows of pooling windows, in whole vectors, and behind them the numbers 0 to 7."""
-    line = np.empty(2 * (columns // 2 + lanes) + 8, like.dtype)
-    for k in range(8):
-        line[len(line) - 8 + k] = k
-    return line
 
 
 @njit(cache=True, nogil=True)

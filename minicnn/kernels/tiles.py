@@ -31,7 +31,7 @@ import numpy as np
 from numba import njit
 
 from minicnn.kernels.board import handed_out
-from minicnn.kernels.rows import add_lanes, copy_rows, finish, finish_pooled, lay_out, line_of, room_for
+from minicnn.kernels.rows import add_lanes, copy_rows, finish, finish_pooled, lay_out
 from minicnn.kernels.vector import broadcast, load, multiply_add, read, store, write, zeros
 
 FILTERS, VECTORS = 4, 3  # the tile
@@ -79,16 +79,6 @@ def walk_tiles(cells, table, tap, weights, origin, form, first, last, lanes, wid
 
 
 @njit(cache=True, nogil=True)
-def table_of(count, cells_apart, weights_apart):
-    """Return the table that `walk_tiles` takes for so many taps at equal distances."""
-    table = np.empty(2 * count + 1, np.int64)
-    for tap in range(count):
-        table[2 * tap], table[2 * tap + 1] = tap * cells_apart, tap * weights_apart
-    table[2 * count] = -1
-    return table
-
-
-@njit(cache=True, nogil=True)
 def walk(
     source,
     weights,
@@ -112,27 +102,25 @@ def walk(
 
     `source` and `target` are flat. `sizes` are the images, the source's channels, the target's filters and the
     numbers of its planes, how far apart the rows and columns are that a walk writes, the groups, how many images
-    are laid out together, and the lanes. `weights` is flat, group after group; `form` is that of a group, and
-    `table` that of all walks, as `walk_tiles` takes them; for `layout`, `spots` and `walks` see `plans.Plan`.
-    Blocks count over all groups. What becomes of the sums is told by `end`: PLAIN, RELU or POOLED. `firsts` gets
-    the first sum of each walk and filter, (walks, filters): if it is finite, so are all weights in it.
+    are laid out together, the longest row of sums, and the lanes. `weights` is flat, group after group; `form`
+    is that of a group, and `table` that of all walks, as `walk_tiles` takes them. For `layout` and `spots` see
+    `plans.Plan`; `walks` are flat: of each where its table begins, its rows and columns, and where it begins in
+    the target's planes. Blocks count over all groups. What becomes of the sums is told by `end`: PLAIN, RELU or
+    POOLED. `firsts` gets the first sum of each walk and filter: if it is finite, so are all weights in it.
     """
     if handed_out(board, start, stop):
         return
-    images, channels, filters, target_size, row_step, column_step, groups, together, lanes = sizes
+    images, channels, filters, target_size, row_step, column_step, groups, together, longest, lanes = sizes
     source_size, plane, width, down, along, drop = layout
     channels, filters = channels // groups, filters // groups
     cells = np.zeros(channels * plane + (VECTORS + 1) * lanes + width, source.dtype)
     per_group = (filters + 3) // 4
     first, behind = (start, stop) if by_image else (0, images)
     blocks = (0, per_group * groups) if by_image else (start, stop)
-    tile, most = VECTORS * lanes, 0
-    for w in range(len(walks)):
-        most = max(most, (walks[w, 1] - 1) * width + walks[w, 2])
-    most = (most + (together - 1) * drop + tile - 1) // tile * tile
-    strip = min(max(1, CACHED // (4 * most)), per_group)  # blocks whose sums fit in the second cache
-    wide = np.empty(strip * 4 * most + width + 2 * lanes, source.dtype)
-    line = line_of(source, walks[0, 2], lanes)
+    tile = VECTORS * lanes
+    strip = min(max(1, CACHED // (4 * longest)), per_group)  # blocks whose sums fit in the second cache
+    wide = np.empty(strip * 4 * longest + width + 2 * lanes, source.dtype)
+    line = np.empty(width + 2 * lanes, source.dtype)
     for n in range(first, behind, together):
         here, block = min(together, behind - n), blocks[0]
         while block < blocks[1]:
@@ -142,8 +130,8 @@ def walk(
                 for c in range(channels):
                     number, place = ((n + m) * groups + group) * channels + c, c * plane + m * drop
                     lay_out(source, number * source_size, cells, place, spots, down, along, width, lanes)
-            for w in range(len(walks)):
-                begin, rows, columns, at = walks[w]
+            for w in range(0, len(walks), 4):
+                begin, rows, columns, at = walks[w], walks[w + 1], walks[w + 2], walks[w + 3]
                 length = ((here - 1) * drop + (rows - 1) * width + columns + tile - 1) // tile * tile
                 own = table, begin, weights, group * len(weights) // groups, form
                 for b in range(block, after, strip):
@@ -153,7 +141,7 @@ def walk(
                     for u in range(local[0] * 4 - front, min(local[1] * 4, filters) - front):
                         f = group * filters + front + u
                         if n == 0:
-                            firsts[w, f] = wide[u * length]
+                            write(firsts, w // 4 * filters * groups + f, read(wide, u * length))
                         for m in range(here):
                             sums, place = (
                                 u * length + m * drop,
@@ -232,11 +220,16 @@ def gather(grad_output, input, grad_weight, spots, offsets, layout, sizes, parts
     if parts == 1:
         first, behind, blocks = 0, 1, (start, stop)
     strip = 1 if images == 1 else max(1, blocks[1] - blocks[0])  # one image is laid out once anyway
-    sums = room_for(strip * vectors, lanes, input)
-    laid_out, zero = -1, np.int64(0)  # for a plain 0 Numba would compile the tile once more
+    sums = np.empty((strip * vectors + lanes - 1) // lanes * lanes * lanes, input.dtype)
+    nothing, laid_out, zero = (
+        input.dtype.type(0),
+        -1,
+        np.int64(0),
+    )  # for a plain 0 Numba would compile the tile once more
     for part in range(first, behind):
         for front in range(blocks[0], blocks[1], strip):
-            sums[:] = 0
+            for i in range(len(sums)):
+                write(sums, i, nothing)
             for n in range(images * part // parts, images * (part + 1) // parts):
                 for block in range(front, front + strip):
                     group, begin = block // per_group, block % per_group * 4
@@ -248,7 +241,8 @@ def gather(grad_output, input, grad_weight, spots, offsets, layout, sizes, parts
                     for u in range(min(4, filters - begin)):
                         place = (n * all_filters + group * filters + begin + u) * rows * columns
                         copy_rows(grad_output, place, grads, u * length, rows, columns, width, lanes)
-                    grads[max(filters - begin, 0) * length :] = 0
+                    for i in range(max(filters - begin, 0) * length, len(grads)):
+                        write(grads, i, nothing)
                     at = (block - front) * vectors * lanes
                     gather_tiles(cells, grads, zero, length, length, offsets, sums, at, lanes)
             add_lanes(sums, lanes)

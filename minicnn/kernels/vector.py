@@ -9,6 +9,7 @@ for. A vector has as many lanes as the machine's registers hold (8 float32 with 
     store(array, i, v)
     v = broadcast(array, i)         array[i] in every lane
     v = zeros(array)                of the array's dtype
+    v = spread(array, n)            the whole number n in every lane, of the array's dtype
     v = multiply_add(a, b, c)       a · b + c, rounded once where the CPU can
     v = relu(a, b)                  a + b, with 0 in place of what is 0 or less; NaN stays
     v = evens(a, b), odds(a, b)     every second lane of the two laid end to end, from the first or second on
@@ -154,6 +155,17 @@ def zeros(typing, array):
         return ir.Constant(context.get_value_type(vector), None)
 
     return vector(array), generate
+
+
+@intrinsic
+def spread(typing, array, number):
+    vector = VectorType(array.dtype)
+
+    def generate(context, builder, signature, arguments):
+        lanes = context.get_value_type(vector)
+        return _spread(builder, builder.sitofp(arguments[1], lanes.element), lanes)
+
+    return vector(array, types.int64), generate
 
 
 @intrinsic
