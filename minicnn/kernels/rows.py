@@ -152,20 +152,22 @@ def spread_pooled(grad_output, winners, grad_input, size, board, start, stop):
     """Give each window's gradient to its winner, in the planes start .. stop - 1 of `size` (H, W).
 
     Which cell wins cannot be foreseen, so nothing here depends on it but an address: `choices` holds the
-    gradient for the winners 0 to 3, and 0 for 4, nobody.
+    gradient for the winners 0 to 3, and 0 for 4, nobody, for whom it goes to the first cell.
     """
     if handed_out(board, start, stop):
         return
     H, W = size
     nothing = grad_input.dtype.type(0)
-    offsets, choices = np.array([0, 1, W, W + 1, 0]), np.zeros(5, grad_input.dtype)
+    choices = np.empty(5, grad_input.dtype)
+    choices[4] = nothing
     for p in range(start, stop):
         for i in range(p * H * W, (p + 1) * H * W):
             write(grad_input, i, nothing)
         for y in range(H // 2):
             at, to = (p * (H // 2) + y) * (W // 2), (p * H + 2 * y) * W
             for x in range(W // 2):
-                grad, number = read(grad_output, at + x), read(winners, at + x)
+                grad, number = read(grad_output, at + x), np.int64(read(winners, at + x))
                 for choice in range(4):
                     write(choices, choice, grad)
-                write(grad_input, to + 2 * x + read(offsets, number), read(choices, number))
+                place = to + 2 * x + (number & 2) // 2 * W + (number & 1)
+                write(grad_input, place, read(choices, number))
