@@ -117,8 +117,8 @@ def plan(size, stride, padding, walks, channels, tile=0, apart=None) -> Plan:
         else:
             weights = (np.arange(channels)[:, None] * apart + np.array(walk.taps)).ravel()
         walked.append((len(table), *walk.cells, *walk.first))
-        table.extend([*np.stack([own, weights], axis=1).ravel(), -1])
-        offsets.extend(own)
+        table += [*np.stack([own, weights], axis=1).ravel().tolist(), -1]
+        offsets += own.tolist()
         work += len(own) * math.prod(walk.cells)
     in_threes = np.array(offsets + offsets[-1:] * (-len(offsets) % 3))
     layout = math.prod(size), plane, width, stride[0] * size[1], stride[1], drop

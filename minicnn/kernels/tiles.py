@@ -110,19 +110,26 @@ def walk(
     """
     if handed_out(board, start, stop):
         return
-    images, channels, filters, target_size, row_step, column_step, groups, together, longest, lanes = sizes
+    (
+        images,
+        all_channels,
+        all_filters,
+        target_size,
+        row_step,
+        column_step,
+        groups,
+        together,
+        longest,
+        lanes,
+    ) = sizes
     source_size, plane, width, down, along, drop = layout
-    channels, filters = channels // groups, filters // groups
-    cells, nothing = (
-        np.empty(channels * plane + (VECTORS + 1) * lanes + width, source.dtype),
-        source.dtype.type(0),
-    )
+    channels, filters, nothing = all_channels // groups, all_filters // groups, source.dtype.type(0)
+    cells = np.empty(channels * plane + (VECTORS + 1) * lanes + width, source.dtype)
     for i in range(len(cells)):  # compiled in a third of the time that np.zeros takes
         write(cells, i, nothing)
     per_group = (filters + 3) // 4
-    first, behind = (start, stop) if by_image else (0, images)
-    blocks = (0, per_group * groups) if by_image else (start, stop)
-    tile = VECTORS * lanes
+    first, behind, blocks = (start, stop, (0, per_group * groups)) if by_image else (0, images, (start, stop))
+    tile, step = VECTORS * lanes, (row_step, column_step)
     strip = min(max(1, CACHED // (4 * longest)), per_group)  # blocks whose sums fit in the second cache
     wide = np.empty(strip * 4 * longest + width + 2 * lanes, source.dtype)
     line = np.empty(width + 2 * lanes, source.dtype)
@@ -133,10 +140,10 @@ def walk(
             after = min(blocks[1], (group + 1) * per_group)
             for m in range(here):
                 for c in range(channels):
-                    number, place = ((n + m) * groups + group) * channels + c, c * plane + m * drop
-                    lay_out(source, number * source_size, cells, place, spots, down, along, width, lanes)
+                    at = ((n + m) * all_channels + group * channels + c) * source_size
+                    lay_out(source, at, cells, c * plane + m * drop, spots, down, along, width, lanes)
             for w in range(0, len(walks), 4):
-                begin, rows, columns, at = walks[w], walks[w + 1], walks[w + 2], walks[w + 3]
+                begin, rows, columns, corner = walks[w], walks[w + 1], walks[w + 2], walks[w + 3]
                 length = ((here - 1) * drop + (rows - 1) * width + columns + tile - 1) // tile * tile
                 own = table, begin, weights, group * len(weights) // groups, form
                 for b in range(block, after, strip):
@@ -146,26 +153,15 @@ def walk(
                     for u in range(local[0] * 4 - front, min(local[1] * 4, filters) - front):
                         f = group * filters + front + u
                         if n == 0:
-                            write(firsts, w // 4 * filters * groups + f, read(wide, u * length))
+                            write(firsts, w // 4 * all_filters + f, read(wide, u * length))
                         for m in range(here):
-                            sums, place = (
-                                u * length + m * drop,
-                                ((n + m) * filters * groups + f) * target_size,
-                            )
+                            at, to = u * length + m * drop, ((n + m) * all_filters + f) * target_size
                             if end == POOLED:
-                                how = (True, line, target, winners, place, rows, columns, lanes)
-                                finish_pooled(wide, sums, width, bias, f, *how)
+                                how = (True, line, target, winners, to, rows, columns, lanes)
+                                finish_pooled(wide, at, width, bias, f, *how)
                             else:
-                                how = (
-                                    end == RELU,
-                                    target,
-                                    place + at,
-                                    rows,
-                                    columns,
-                                    (row_step, column_step),
-                                    lanes,
-                                )
-                                finish(wide, sums, width, bias, f, *how)
+                                how = (end == RELU, target, to + corner, rows, columns, step, lanes)
+                                finish(wide, at, width, bias, f, *how)
             block = after
 
 
