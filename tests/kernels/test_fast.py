@@ -94,13 +94,33 @@ def test_an_image_gives_the_same_bits_alone_and_in_a_batch(build):
         np.testing.assert_array_equal(model(images[n : n + 1])[0], together[n])
 
 
+@pytest.mark.parametrize("size", [(1, 1), (2, 5), (3, 3), (7, 7), (8, 15)])
+@pytest.mark.parametrize(("groups", "kernel", "padding"), [(1, 3, 1), (2, 2, 1), (2, 3, 2)])
+@pytest.mark.usefixtures("all_work_is_shared")
+def test_small_images_that_share_tiles_are_as_if_alone(size, groups, kernel, padding):
+    geometry = (1, 1), (padding, padding), (1, 1), groups
+    for images in (1, 2, 3, 9):
+        x, w = draws((images, 4, *size), np.float32), draws((6, 4 // groups, kernel, kernel), np.float32)
+        output = fast.conv2d(x, w, None, *geometry)
+        back = fast.conv2d_grad_input(output, w, x.shape, *geometry)
+        for n in range(images):
+            alone = x[n : n + 1]
+            np.testing.assert_array_equal(fast.conv2d(alone, w, None, *geometry)[0], output[n])
+            found = fast.conv2d_grad_input(output[n : n + 1], w, alone.shape, *geometry)
+            np.testing.assert_array_equal(found[0], back[n])
+            pooled, _ = kernels.conv2d_relu_max_pool2d(alone, w, None, *geometry)
+            together, _ = kernels.conv2d_relu_max_pool2d(x, w, None, *geometry)
+            np.testing.assert_array_equal(pooled[0], together[n])
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("geometry", GEOMETRIES)
-def test_nothing_beside_the_arrays_is_read_or_written(geometry, dtype):
+@pytest.mark.parametrize("columns", [9, 37])
+def test_nothing_beside_the_arrays_is_read_or_written(columns, geometry, dtype):
     """Every array lies between walls of NaN: one read of them shows in the sums, one write in the walls."""
     channels, filters, kernel, *rest = geometry
     wall = 4096
-    shapes = {"input": (2, channels, 11, 9), "weight": (filters, channels // geometry[-1], *kernel)}
+    shapes = {"input": (2, channels, 11, columns), "weight": (filters, channels // geometry[-1], *kernel)}
     arrays, walls = {}, []
     for name, shape in shapes.items():
         size = int(np.prod(shape))
@@ -115,6 +135,25 @@ def test_nothing_beside_the_arrays_is_read_or_written(geometry, dtype):
     for padded in walls:
         assert np.isnan(padded[:wall]).all()
         assert np.isnan(padded[-wall:]).all()
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("value", [np.nan, -np.inf])
+def test_one_weight_that_is_not_finite_is_seen_wherever_it_stands(value, stride):
+    """Padding would make NaN of it; ReLU hides -inf, and a walk of the input gradient meets a few taps only."""
+    geometry = (stride, stride), (1, 1), (1, 1), 2
+    x, weight = draws((2, 4, 5, 6), np.float32), draws((6, 2, 3, 3), np.float32)
+    for place in range(weight.size):
+        w = weight.copy()
+        w.ravel()[place] = value
+        expected = jitted.conv2d(x, w, None, *geometry)
+        np.testing.assert_allclose(fast.conv2d(x, w, None, *geometry), expected, rtol=1e-4, atol=1e-5)
+        found = kernels.conv2d_relu(x, w, None, *geometry)
+        np.testing.assert_allclose(found, kernels.relu(expected), rtol=1e-4, atol=1e-5)
+        grad = np.ones_like(expected)
+        expected = jitted.conv2d_grad_input(grad, w, x.shape, *geometry)
+        found = fast.conv2d_grad_input(grad, w, x.shape, *geometry)
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("where", ["input", "weight", "grad"])
