@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 
+
+@np.errstate(over="ignore", invalid="ignore")  # NaN and infinity pass without a word, as on the fast rung
 def linear(input, weight, bias):
     """Return ``input @ weight.T + bias``, (N, O), for rows (N, I).
 
-    >>> import numpy as np
     >>> linear(np.array([[10.0, 100.0]]), np.array([[2.0, 3.0]]), np.array([1.0]))
     array([[321.]])
     """
@@ -17,7 +19,6 @@ def linear(input, weight, bias):
 def linear_grad_input(grad_output, weight):
     """Return ``grad_output @ weight``, (N, I).
 
-    >>> import numpy as np
     >>> linear_grad_input(np.array([[5.0]]), np.array([[2.0, 3.0]]))
     array([[10., 15.]])
     """
@@ -27,7 +28,6 @@ def linear_grad_input(grad_output, weight):
 def linear_grad_weight(grad_output, input):
     """Return ``grad_output.T @ input``, (O, I).
 
-    >>> import numpy as np
     >>> linear_grad_weight(np.array([[5.0]]), np.array([[10.0, 100.0]]))
     array([[ 50., 500.]])
     """

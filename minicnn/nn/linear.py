@@ -65,7 +65,6 @@ class Linear(Module):
         self.bias = Parameter(np.empty(self.out_features, dtype)) if bias else None
         init.default_(self.weight, self.bias, rng)
 
-    @checks.without_warnings
     def forward(self, input: np.ndarray) -> np.ndarray:
         """Return `(..., out_features)` for an input `(..., in_features)`."""
         checks.as_float_array(self.who, "input", input)
@@ -123,18 +122,17 @@ class Flatten(Module):
     def forward(self, input: np.ndarray) -> np.ndarray:
         """Return the input with the axes from `start_dim` to `end_dim` made one."""
         checks.as_float_array(self.who, "input", input)
-        first, last = self.start_dim % max(input.ndim, 1), self.end_dim % max(input.ndim, 1)
-        outside = (
-            min(self.start_dim, self.end_dim) < -input.ndim or max(self.start_dim, self.end_dim) >= input.ndim
-        )
-        if outside or first > last:
+        shape, axes = input.shape, input.ndim
+        first = self.start_dim if self.start_dim >= 0 else self.start_dim + axes
+        last = self.end_dim if self.end_dim >= 0 else self.end_dim + axes
+        if not 0 <= first <= last < axes:
             raise ValueError(
                 f"{self.who}: input must have the axes {self.start_dim} to {self.end_dim}, in this order. "
                 f"Got shape {input.shape}. Pass a batch, or build the layer with another start_dim."
             )
-        joined = math.prod(input.shape[first : last + 1])
-        output = input.reshape((*input.shape[:first], joined, *input.shape[last + 1 :]))
-        self.save(output, input_shape=input.shape)
+        joined = math.prod(shape[first : last + 1])
+        output = input.reshape((*shape[:first], joined, *shape[last + 1 :]))
+        self.save(output, input_shape=shape)
         return output
 
     def backward(self, grad_output: np.ndarray) -> np.ndarray:
