@@ -252,9 +252,6 @@ def gather(grad_output, input, grad_weight, spots, offsets, layout, sizes, parts
                 for u in range(min(4, filters - begin)):
                     to = (part * all_filters + block // per_group * filters + begin + u) * taps
                     at = (block - front) * vectors + u * VECTORS
-                    whole = taps // VECTORS * VECTORS
-                    for tap in range(0, whole, VECTORS):
-                        for v in range(VECTORS):
-                            write(grad_weight, to + tap + v, read(sums, at + 4 * tap + v))
-                    for v in range(taps - whole):
-                        write(grad_weight, to + whole + v, read(sums, at + 4 * whole + v))
+                    for tap in range(taps):
+                        number = read(sums, at + tap // VECTORS * 4 * VECTORS + tap % VECTORS)
+                        write(grad_weight, to + tap, number)
