@@ -11,14 +11,14 @@ Every plane is copied once into a buffer, with its padding, so that its rows lie
 The dots are cells between two rows of the output: they are computed as well and thrown away. (Zeros to
 the right of a row and to the left of the next serve both: such rows overlap in the buffer.) With stride
 s the plane is copied as up to s·s planes, one for each remainder of row and column that a tap reads, and is
-again read in steps of one. The input gradient is the same over grad_output, with the taps in reverse; with a
-stride it takes several walks over one copy, because pixels s apart share their taps. So one kernel, `walk`,
-makes both:
+again read in steps of one. Two images that are small lie one below the other, and share their tiles. The
+input gradient is the same over grad_output, with the taps in reverse; with a stride it takes several walks
+over one copy, because pixels s apart share their taps. So one kernel, `walk`, makes both:
 
                       24 cells of the row (3 vectors of 8 with AVX2)
     4 filters   [ a0  a1  a2 ]      for every channel and tap: 3 loads of cells, 4 weights spread over
-                [ b0  b1  b2 ]      a vector each, 12 multiply-adds. 7 loads for 12 multiply-adds: a core
-                [ c0  c1  c2 ]      that does 2 of each at once is limited by its arithmetic, not by
+                [ b0  b1  b2 ]      a vector each, 2 numbers that tell where, 12 multiply-adds. A core that
+                [ c0  c1  c2 ]      does 2 loads and 2 multiply-adds at once is limited by its arithmetic, not by
                 [ d0  d1  d2 ]      memory. 12 sums + 3 cells + 1 weight are the 16 registers of AVX2.
 
 The weight gradient, `gather`, has the same tile the other way round: 4 filters x 3 taps, 12 sums of
