@@ -9,24 +9,22 @@ would make a NaN of it, the readable rung computes instead.
 from __future__ import annotations
 
 import math
-from functools import lru_cache
-from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 
 from minicnn.kernels import fast_positions, jitted
 from minicnn.kernels.board import handed_out
+from minicnn.kernels.calls import Call, backward_call, blocks_in, forward_call
 from minicnn.kernels.fast_pointwise import multiply, serves
 from minicnn.kernels.jitted import FLAGS
 from minicnn.kernels.planes import ready
-from minicnn.kernels.plans import backward_plan, forward_plan
+from minicnn.kernels.plans import forward_plan
 from minicnn.kernels.threads import FETCH, share
-from minicnn.kernels.tiles import FILTERS, PLAIN, POOLED, RELU, VECTORS, gather, walk
+from minicnn.kernels.tiles import FILTERS, PLAIN, POOLED, RELU, gather, walk
 from minicnn.kernels.vector import lanes_of, read
 
 NO_WINNERS = np.empty(0, np.uint8)
-WORTH_TURNING = 1024  # positions of an input gradient: from there on it pays to copy the weight first
 PARTS = 8  # of the images, whose weight gradients are summed up one by one and then added
 CACHE = 2**18  # bytes: half of what a core's second cache usually holds
 
@@ -77,110 +75,6 @@ def _all_finite(numbers):
     for i in range(len(numbers)):
         finite &= read(numbers, i) - read(numbers, i) == 0
     return finite
-
-
-class Call(NamedTuple):
-    """What a call of `tiles.walk` needs besides the arrays of numbers.
-
-    Attributes
-    ----------
-    target_shape : tuple of int
-        Of the array that it fills.
-    where : tuple
-        The arguments of `walk` behind the arrays.
-    sharing : tuple
-        How `share` cuts the work: by images, or by blocks of four filters if images are few.
-    firsts : int
-        Walks times filters.
-    covers : bool
-        Whether every number of the target is written.
-    turns : list of list of int or None
-        The taps of each walk, if it takes the weight `turned`.
-    """
-
-    target_shape: tuple[int, ...]
-    where: tuple
-    sharing: tuple
-    firsts: int
-    covers: bool
-    turns: list[list[int]] | None
-
-
-def blocks_in(filters: int, groups: int) -> int:
-    """Return how many blocks of four filters there are; each group begins a new one.
-
-    >>> blocks_in(12, 1), blocks_in(12, 2)
-    (3, 4)
-    """
-    return groups * -(-(filters // groups) // FILTERS)
-
-
-def call_of(made, source_shape, target_shape, dtype, groups: int, step=(1, 1), turns: bool = False) -> Call:
-    """Return the Call of a Plan.
-
-    >>> made = forward_plan((1, 3), 1, (1, 2), (1, 1), (0, 0), (1, 1))
-    >>> call_of(made, (9, 1, 1, 3), (9, 1, 1, 2), np.dtype(np.float32), 1).sharing    # images, work, ranges
-    (9, 234, 4)
-    """
-    images, filters = target_shape[:2]
-    blocks = blocks_in(filters, groups)
-    work = images * blocks * FILTERS * made.work + FETCH * (math.prod(source_shape) + math.prod(target_shape))
-    by_image = images >= min(blocks, 8)
-    target_size, width, lanes = math.prod(target_shape[2:]), target_shape[3], lanes_of(dtype)
-    walks, longest, (_, _, row, _, _, drop) = [], 0, made.layout
-    for begin, rows, columns, top, left in made.walks.tolist():
-        walks += [begin, rows, columns, top * width + left]
-        longest = max(longest, (made.together - 1) * drop + (rows - 1) * row + columns)
-    longest += -longest % (VECTORS * lanes)
-    counts = groups, made.together, longest, lanes
-    sizes = images, source_shape[1], filters, target_size, step[0] * width, step[1], *counts
-    where = made.spots, made.table, np.array(walks), made.layout, sizes, by_image
-    covers = made.computed == math.prod(target_shape[2:])
-    sharing = (images, work, 4) if by_image else (blocks, work)
-    return Call(target_shape, where, sharing, len(made.walks) * filters, covers, made.taps if turns else None)
-
-
-def tile_of(input_shape, dtype) -> int:
-    """Return how many cells a tile has, if there are several images that may share one; else 0.
-
-    >>> tile_of((1, 3, 7, 7), np.dtype("f"))
-    0
-    """
-    return VECTORS * lanes_of(dtype) if input_shape[0] > 1 else 0
-
-
-@lru_cache(maxsize=256)
-def forward_call(input_shape, weight_shape, dtype, stride, padding, dilation, groups, pooled) -> Call | None:
-    """Return the Call of a forward pass; None if its planes would swell.
-
-    >>> geometry = (1, 1), (1, 1), (1, 1), 1
-    >>> forward_call((1, 1, 4, 6), (8, 1, 3, 3), np.dtype("f"), *geometry, pooled=True).target_shape
-    (1, 8, 2, 3)
-    """
-    geometry = weight_shape[2:], stride, padding, dilation
-    made = forward_plan(input_shape[2:], weight_shape[1], *geometry, tile_of(input_shape, dtype))
-    if made is None:
-        return None
-    size = (made.cells[0] // 2, made.cells[1] // 2) if pooled else made.cells
-    return call_of(made, input_shape, (input_shape[0], weight_shape[0], *size), dtype, groups)
-
-
-@lru_cache(maxsize=256)
-def backward_call(
-    grad_shape, weight_shape, input_shape, dtype, stride, padding, dilation, groups
-) -> Call | None:
-    """Return the Call of an input gradient; None if no pixel meets a tap, or if its planes would swell.
-
-    >>> geometry = (1, 1), (1, 1), (1, 1), 1
-    >>> backward_call((1, 8, 4, 6), (8, 1, 3, 3), (1, 1, 4, 6), np.dtype("f"), *geometry).covers
-    True
-    """
-    turns = weight_shape[1] < FILTERS or grad_shape[0] * math.prod(grad_shape[2:]) >= WORTH_TURNING
-    apart = None if turns else math.prod(weight_shape[1:])
-    geometry = weight_shape[2:], stride, padding, dilation
-    tile = tile_of(input_shape, dtype)
-    made = backward_plan(input_shape[2:], weight_shape[0] // groups, *geometry, tile, apart)
-    return None if made is None else call_of(made, grad_shape, input_shape, dtype, groups, stride, turns)
 
 
 def finite_sums(call: Call, arrays: tuple, weight) -> bool:

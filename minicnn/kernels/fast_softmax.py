@@ -29,11 +29,11 @@ from minicnn.kernels.vector import (
     largest,
     load,
     read,
+    spread,
     store,
     subtract,
     total,
     write,
-    zeros,
 )
 
 BLOCK = 512  # numbers that are laid out before the first row of them is read
@@ -63,7 +63,7 @@ def _cross_entropy(logits, targets, losses, probabilities, keep, columns, lanes,
             for j in range(line + lanes, behind, lanes):
                 top = larger(load(lines, j), top)
             top = largest(top)
-            sums = zeros(lines)
+            sums = spread(lines, 0)
             for j in range(line, behind, lanes):
                 numbers = exp(subtract(load(lines, j), top))
                 sums = add(sums, numbers)

@@ -32,7 +32,7 @@ from numba import njit
 
 from minicnn.kernels.board import handed_out
 from minicnn.kernels.rows import add_lanes, copy_rows, finish, finish_pooled, lay_out
-from minicnn.kernels.vector import broadcast, load, multiply_add, read, store, write, zeros
+from minicnn.kernels.vector import broadcast, load, multiply_add, read, spread, store, write
 
 FILTERS, VECTORS = 4, 3  # the tile
 CACHED = 2**15  # sums that are kept in the cache until they are finished
@@ -55,7 +55,7 @@ def walk_tiles(cells, table, tap, weights, origin, form, first, last, lanes, wid
     for start in range(0, length, VECTORS * lanes):
         for block in range(first, last):
             begin = min(4 * block, filters - 4)
-            a0 = a1 = a2 = b0 = b1 = b2 = c0 = c1 = c2 = d0 = d1 = d2 = zeros(cells)
+            a0 = a1 = a2 = b0 = b1 = b2 = c0 = c1 = c2 = d0 = d1 = d2 = spread(cells, 0)
             pair, offset = tap, read(table, tap)
             while offset >= 0:  # LLVM cannot count this, or it would unroll it, and run out of registers
                 place, weight = start + offset, origin + begin * apart + read(table, pair + 1)

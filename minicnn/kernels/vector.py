@@ -8,7 +8,6 @@ for. A vector has as many lanes as the machine's registers hold (8 float32 with 
     v = load(array, i)              array[i], array[i + 1], ... of a flat array
     store(array, i, v)
     v = broadcast(array, i)         array[i] in every lane
-    v = zeros(array)                of the array's dtype
     v = spread(array, n)            the whole number n in every lane, of the array's dtype
     v = multiply_add(a, b, c)       a · b + c, rounded once where the CPU can
     v = relu(a, b)                  a + b, with 0 in place of what is 0 or less; NaN stays
@@ -145,16 +144,6 @@ def broadcast(typing, array, index):
         return _spread(builder, number, context.get_value_type(vector))
 
     return vector(array, types.intp), generate
-
-
-@intrinsic
-def zeros(typing, array):
-    vector = VectorType(array.dtype)
-
-    def generate(context, builder, signature, arguments):
-        return ir.Constant(context.get_value_type(vector), None)
-
-    return vector(array), generate
 
 
 @intrinsic
