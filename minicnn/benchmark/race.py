@@ -5,7 +5,7 @@
     turn 3   jax   ours   torch    Who begins changes, because the first finds the caches as the last left them.
 
 Before a turn all rest until no thread computes any more: torch's second thread spins for some 10 ms after
-its work is done, OpenBLAS's for 30, and whoever came next would have to share the core with it. Then comes
+its work is done, OpenBLAS's for 30 to 70, and whoever came next would have to share the core with it. Then comes
 a run that is not timed, because a racer's data have left the caches, and its threads sleep. A racer that
 takes microseconds is run for two milliseconds before it is timed, and for two more on the clock: as in a
 training loop, where one step follows the other, and not as it is once after a sleep.
@@ -163,7 +163,7 @@ def _turn(racer: Racer, estimate: float, clock: Callable[[], float]) -> float:
     return (clock() - began) / count
 
 
-def rest(longest: float = 0.06) -> float:
+def rest(longest: float = 0.25) -> float:
     """Wait until no thread of this process computes, `longest` seconds at most; return the seconds waited.
 
     >>> rest(longest=0.0) >= 0
