@@ -13,6 +13,7 @@ import numpy as np
 from numba import njit
 
 from minicnn.kernels.board import handed_out
+from minicnn.kernels.memory import empty
 from minicnn.kernels.planes import ready
 from minicnn.kernels.threads import share
 from minicnn.kernels.vector import read, write
@@ -71,7 +72,7 @@ def average(input, rows, columns, divisors):
     array([[[[2.5, 4. ]]]])
     """
     planes, size = input.shape[0] * input.shape[1], input.shape[2:]
-    output = np.empty((*input.shape[:2], len(rows), len(columns)), input.dtype)
+    output = empty((*input.shape[:2], len(rows), len(columns)), input.dtype)
     fixed = ready(input).reshape(-1), output.reshape(-1), rows, columns, divisors, size
     share(_average, fixed, planes, 4 * input.size)
     return output
@@ -85,7 +86,7 @@ def average_backward(grad_output, rows, columns, divisors, input_shape):
     array([[[[10.,  4.]]]])
     """
     planes, size = input_shape[0] * input_shape[1], tuple(input_shape[2:])
-    grad_input = np.empty(input_shape, grad_output.dtype)
+    grad_input = empty(input_shape, grad_output.dtype)
     fixed = ready(grad_output).reshape(-1), grad_input.reshape(-1), rows, columns, divisors, size
     share(_average_backward, fixed, planes, 4 * grad_input.size)
     return grad_input

@@ -18,6 +18,7 @@ from minicnn.kernels.board import handed_out
 from minicnn.kernels.calls import Call, backward_call, blocks_in, forward_call
 from minicnn.kernels.fast_pointwise import multiply, serves
 from minicnn.kernels.jitted import FLAGS
+from minicnn.kernels.memory import empty, zeros
 from minicnn.kernels.planes import ready
 from minicnn.kernels.plans import forward_plan
 from minicnn.kernels.threads import FETCH, share
@@ -102,8 +103,8 @@ def forward(input, weight, bias, stride, padding, dilation, groups, end):
     bias = np.zeros(len(weight), input.dtype) if bias is None else ready(bias)
     if end != POOLED and serves(input.shape, weight.shape, stride, padding, groups):
         return multiply(input, stride, weights, 1, bias, end == RELU, len(weight)), NO_WINNERS
-    output = np.empty(call.target_shape, input.dtype)
-    winners = np.empty(call.target_shape, np.uint8) if end == POOLED else NO_WINNERS
+    output = empty(call.target_shape, input.dtype)
+    winners = empty(call.target_shape, np.uint8) if end == POOLED else NO_WINNERS
     arrays = ready(input).reshape(-1), *weights, bias, end, output.reshape(-1), winners.reshape(-1)
     return (output, winners) if finite_sums(call, arrays, weight) else None
 
@@ -141,10 +142,10 @@ def conv2d_grad_input(grad_output, weight, input_shape, stride, padding, dilatio
         grad_met = multiply(grad_output, (1, 1), weights, apart, no_bias, False, input_shape[1])
         if stride == (1, 1):
             return grad_met
-        grad_input = np.zeros(input_shape, grad_output.dtype)
+        grad_input = zeros(input_shape, grad_output.dtype)
         grad_input[:, :, :: stride[0], :: stride[1]] = grad_met
         return grad_input
-    grad_input = (np.empty if call.covers else np.zeros)(input_shape, grad_output.dtype)
+    grad_input = (empty if call.covers else zeros)(input_shape, grad_output.dtype)
     ends = no_bias, PLAIN, grad_input.reshape(-1), NO_WINNERS
     if finite_sums(call, (ready(grad_output).reshape(-1), *weights, *ends), weight):
         return grad_input

@@ -17,6 +17,7 @@ import numpy as np
 from numba import njit
 
 from minicnn.kernels.board import handed_out
+from minicnn.kernels.memory import empty, zeros
 from minicnn.kernels.planes import ready
 from minicnn.kernels.plans import even_table
 from minicnn.kernels.rows import add_lanes
@@ -60,7 +61,7 @@ def linear(input, weight, bias):
     """
     rows, features = input.shape
     outputs = len(weight)
-    output = np.empty((rows, outputs), input.dtype)
+    output = empty((rows, outputs), input.dtype)
     bias = np.zeros(outputs, input.dtype) if bias is None else ready(bias)
     fixed = ready(input).reshape(-1), ready(weight).reshape(-1), bias, output, features, lanes_of(input.dtype)
     blocks = -(-outputs // 4)  # whole blocks of four, whoever computes them
@@ -109,7 +110,7 @@ def product(filters, lines):
         wider = np.zeros((count, tile), lines.dtype)
         wider[:, :features] = lines
         return np.ascontiguousarray(product(filters, wider)[:, :features])
-    target = (np.empty if count else np.zeros)(len(filters) * features, lines.dtype)
+    target = (empty if count else zeros)((len(filters) * features,), lines.dtype)
     if count and target.size:
         rows = filters
         if len(filters) < FILTERS:

@@ -16,6 +16,7 @@ import numpy as np
 from numba import njit
 
 from minicnn.kernels.board import handed_out
+from minicnn.kernels.memory import empty
 from minicnn.kernels.planes import ready
 from minicnn.kernels.threads import FETCH, share
 from minicnn.kernels.vector import read, write
@@ -138,7 +139,7 @@ def batch_norm(input, given, weight, bias, eps):
     array([-0.5,  0.5])
     """
     flat, size = _laid_out(input)
-    output, channels = np.empty(flat.shape, flat.dtype), size[1]
+    output, channels = empty(flat.shape, flat.dtype), size[1]
     mean, variance = np.empty((2, channels), flat.dtype) if given is None else map(ready, given)
     inv_std = np.empty(channels, flat.dtype)
     statistics = mean, variance, inv_std, ready(weight), ready(bias), flat.dtype.type(eps), given is None
@@ -155,7 +156,7 @@ def batch_norm_backward(grad_output, input, mean, inv_std, weight, own):
     [[1.5, -1.5], [-4.0], [8.0]]
     """
     (grad, size), (flat, _) = _laid_out(grad_output), _laid_out(input)
-    grad_input, grads = np.empty(flat.shape, flat.dtype), np.empty((2, size[1]), flat.dtype)
+    grad_input, grads = empty(flat.shape, flat.dtype), np.empty((2, size[1]), flat.dtype)
     fixed = grad, flat, grad_input, size, ready(mean), ready(inv_std), ready(weight), grads, own
     share(_backward, fixed, size[1], 6 * FETCH * flat.size)
     return _put_back(grad_input, size, input.shape), *grads

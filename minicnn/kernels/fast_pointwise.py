@@ -17,6 +17,7 @@ import numpy as np
 from numba import njit
 
 from minicnn.kernels.board import handed_out
+from minicnn.kernels.memory import empty
 from minicnn.kernels.planes import ready
 from minicnn.kernels.plans import even_table
 from minicnn.kernels.threads import share
@@ -93,7 +94,7 @@ def multiply(planes, stride, weights, apart: int, bias, rectify: bool, filters: 
     """
     images, channels, *size = planes.shape
     places, lanes = met(tuple(size), stride), lanes_of(planes.dtype)
-    target = np.empty((images, filters, *(-(-size[a] // stride[a]) for a in (0, 1))), planes.dtype)
+    target = empty((images, filters, *(-(-size[a] // stride[a]) for a in (0, 1))), planes.dtype)
     table = even_table(channels, VECTORS * lanes, apart)
     sources = ready(planes).reshape(-1), size[0] * size[1], places, *weights, table
     tiles = images * -(-len(places) // (VECTORS * lanes))

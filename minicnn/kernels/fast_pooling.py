@@ -20,6 +20,7 @@ from numba import njit
 from minicnn.kernels import pooling
 from minicnn.kernels.board import handed_out
 from minicnn.kernels.geometry import pool_output_size
+from minicnn.kernels.memory import empty
 from minicnn.kernels.planes import ready
 from minicnn.kernels.rows import finish_pooled
 from minicnn.kernels.threads import FETCH, share
@@ -153,8 +154,8 @@ def pool_two_by_two(input, rectify: bool):
     (array([[[[5.]]]]), array([[[[1]]]], dtype=uint8))
     """
     size = input.shape[2:]
-    output = np.empty((*input.shape[:2], size[0] // 2, size[1] // 2), input.dtype)
-    winners = np.empty(output.shape, np.uint8)
+    output = empty((*input.shape[:2], size[0] // 2, size[1] // 2), input.dtype)
+    winners = empty(output.shape, np.uint8)
     flat = (array.reshape(-1) for array in (ready(input), output, winners))
     how = tuple(size), rectify, lanes_of(input.dtype)
     planes = input.shape[0] * input.shape[1]
@@ -173,8 +174,8 @@ def max_pool2d(input, kernel_size, stride, padding, dilation, ceil_mode):
     size = tuple(
         pool_output_size(input.shape[2 + a], *(pair[a] for pair in geometry[:4]), ceil_mode) for a in (0, 1)
     )
-    output = np.empty((*input.shape[:2], *size), input.dtype)
-    indices = np.empty(output.shape, np.int64)
+    output = empty((*input.shape[:2], *size), input.dtype)
+    indices = empty(output.shape, np.int64)
     work = 2 * FETCH * output.size * kernel_size[0] * kernel_size[1]
     lanes, planes = lanes_of(input.dtype), input.shape[0] * input.shape[1]
     flat = tuple(array.reshape(-1) for array in (ready(input), output, indices))
@@ -243,7 +244,7 @@ def max_pool2d_backward(grad_output, indices, input_shape):
     [[[[0.0, 7.0], [0.0, 0.0]]]]
     """
     N, C, H, W = input_shape
-    grad_input = np.empty(input_shape, grad_output.dtype)
+    grad_input = empty(input_shape, grad_output.dtype)
     flat = (array.reshape(-1) for array in (ready(grad_output), ready(indices), grad_input))
     cells = grad_output.shape[2] * grad_output.shape[3]
     share(_max_pool2d_backward, (*flat, cells, H * W), N * C, 8 * FETCH * grad_output.size)

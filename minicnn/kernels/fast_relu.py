@@ -13,12 +13,12 @@ The numbers are those of the three operations one after another, bit for bit.
 
 from __future__ import annotations
 
-import numpy as np
 from numba import njit
 
 from minicnn.kernels import fast_conv, jitted
 from minicnn.kernels.board import handed_out
 from minicnn.kernels.fast_pooling import pool_two_by_two
+from minicnn.kernels.memory import empty
 from minicnn.kernels.planes import ready
 from minicnn.kernels.rows import spread_pooled
 from minicnn.kernels.threads import FETCH, share
@@ -52,7 +52,7 @@ def relu(input):
     >>> relu(np.array([3.0, -4.0]))
     array([3., 0.])
     """
-    output = np.empty(input.shape, input.dtype)
+    output = empty(input.shape, input.dtype)
     flat = ready(input).reshape(-1)
     share(_relu, (flat, output.reshape(-1)), flat.size, 2 * FETCH * flat.size)
     return output
@@ -64,7 +64,7 @@ def relu_backward(grad_output, output):
     >>> relu_backward(np.array([10.0, 20.0]), np.array([3.0, 0.0]))
     array([10.,  0.])
     """
-    grad_input = np.empty(output.shape, output.dtype)
+    grad_input = empty(output.shape, output.dtype)
     flat = ready(grad_output).reshape(-1), ready(output).reshape(-1), grad_input.reshape(-1)
     share(_relu_backward, flat, output.size, 3 * FETCH * output.size)
     return grad_input
@@ -102,7 +102,7 @@ def relu_max_pool2d_backward(grad_output, winners, input_shape):
     >>> relu_max_pool2d_backward(np.array([[[[7.0]]]]), np.uint8([[[[2]]]]), (1, 1, 2, 2)).tolist()
     [[[[0.0, 0.0], [7.0, 0.0]]]]
     """
-    grad_input = np.empty(input_shape, grad_output.dtype)
+    grad_input = empty(input_shape, grad_output.dtype)
     flat = ready(grad_output).reshape(-1), winners.reshape(-1), grad_input.reshape(-1)
     planes = input_shape[0] * input_shape[1]
     share(spread_pooled, (*flat, tuple(input_shape[2:])), planes, grad_input.size)

@@ -18,6 +18,7 @@ import numpy as np
 from numba import njit
 
 from minicnn.kernels.board import handed_out
+from minicnn.kernels.memory import empty
 from minicnn.kernels.planes import ready
 from minicnn.kernels.threads import share
 from minicnn.kernels.vector import (
@@ -116,7 +117,7 @@ def cross_entropy_backward(probabilities, targets, factors):
     >>> cross_entropy_backward(np.array([[0.25, 0.75]]), np.array([1]), np.array([8.0]))
     array([[ 2., -2.]])
     """
-    grad = np.empty(probabilities.shape, probabilities.dtype)
+    grad = empty(probabilities.shape, probabilities.dtype)
     rows, columns = grad.shape
     fixed = probabilities.reshape(-1), ready(targets), ready(factors), grad.reshape(-1), columns
     share(_cross_entropy_backward, fixed, rows, grad.size)

@@ -42,7 +42,6 @@ class Fused:
         self.layers = layers
         self.input: np.ndarray | None = None
         self.kept: np.ndarray | None = None  # ReLU's output, or the winners of the pooling windows
-        self.saved: list[dict] = []  # what the layers' own `saved` were when this had run
 
     def parameters(self) -> list[Parameter]:
         """Return the convolution's."""
@@ -63,8 +62,8 @@ class Fused:
             self.input, self.kept = input, kept
             for layer in others:
                 layer.save(output, fused=self)
-            conv.saved = {"output_shape": (*output.shape[:2], *size), "dtype": output.dtype, "input": images}
-            self.saved = [layer.saved for layer in self.layers]
+            sums = {"output_shape": (*output.shape[:2], *size), "dtype": output.dtype}
+            conv.saved = {**sums, "input": images, "run": self}
         return output
 
     def backward(self, grad_output: np.ndarray) -> np.ndarray:
@@ -77,8 +76,9 @@ class Fused:
 
     def is_current(self) -> bool:
         """Return whether this was the layers' last run, and nobody has begun to watch them since."""
-        pairs = zip(self.layers, self.saved, strict=False)
-        return bool(self.saved) and all(layer.saved is saved and not watched(layer) for layer, saved in pairs)
+        conv, *others = self.layers
+        own = conv.saved.get("run") is self and all(layer.saved.get("fused") is self for layer in others)
+        return own and not any(map(watched, self.layers))
 
     def unfold(self) -> None:
         """Give every layer what it would have saved, had it run by itself."""

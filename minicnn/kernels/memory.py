@@ -1,0 +1,126 @@
+"""Where the fast rung's large outputs lie: in memory that earlier outputs have left, if there is any.
+
+New memory comes from the operating system, which hands it out page by page, each filled with zeros when it is
+first written to: for a large output that takes longer than to compute it, and two threads wait for each other
+meanwhile. A training step needs arrays of the same sizes as the step before. So when nobody uses an output any
+more, its memory is kept for the next one of its size:
+
+    step 1      output A  ──── model.saved ────┐ nobody has A
+    step 2                                     └─ output B in A's memory ──── ...
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import threading
+
+import numpy as np
+
+WORTH_KEEPING = 2**17  # bytes: from there on the C library asks the operating system, and gives back at once
+KEPT = 2**28  # bytes that may wait for their next use; what was used longest ago goes first
+
+
+class Pool:
+    """Memory that waits to be used again, by its size.
+
+    Nobody ever waits for the pool: who finds it busy takes new memory, or lets the old go.
+
+    >>> pool = Pool()
+    >>> memory = np.empty(2**17, np.uint8)
+    >>> pool.take_back(memory)
+    >>> pool.lend(2**17) is memory, pool.lend(2**17) is memory
+    (True, False)
+    """
+
+    def __init__(self) -> None:
+        self.waiting: dict[int, list[np.ndarray]] = {}  # the size used last comes last
+        self.size = 0
+        self.busy = threading.Lock()
+
+    def lend(self, size: int) -> np.ndarray:
+        """Return so many bytes, in which anything may stand."""
+        if self.busy.acquire(blocking=False):
+            try:
+                if size in self.waiting:
+                    return self._take(size)
+            finally:
+                self.busy.release()
+        return np.empty(size, np.uint8)
+
+    def take_back(self, memory: np.ndarray) -> None:
+        """Keep the memory until it is lent again, or until there is too much of it."""
+        if self.busy.acquire(blocking=False):
+            try:
+                alike = self.waiting.pop(memory.size, [])
+                self.waiting[memory.size] = [*alike, memory]
+                self.size += memory.size
+                while self.size > KEPT:
+                    self._take(next(iter(self.waiting)))
+            finally:
+                self.busy.release()
+
+    def _take(self, size: int) -> np.ndarray:
+        alike = self.waiting.pop(size)
+        memory = alike.pop()
+        if alike:
+            self.waiting[size] = alike
+        self.size -= size
+        return memory
+
+
+class Lease:
+    """What an array that lies in lent memory keeps alive; when nobody needs it, the memory goes back."""
+
+    __slots__ = ("__array_interface__", "memory")
+
+    def __init__(self, memory: np.ndarray, shape: tuple[int, ...], dtype: np.dtype) -> None:
+        self.memory = memory
+        self.__array_interface__ = {**memory.__array_interface__, "shape": shape, "typestr": dtype.str}
+        del self.__array_interface__["descr"]
+
+    def __del__(self) -> None:
+        _pool.take_back(self.memory)
+
+
+_pool = Pool()
+
+
+def empty(shape, dtype) -> np.ndarray:
+    """Return an array in which anything may stand, as np.empty does.
+
+    >>> output = empty((2, 3, 256, 256), np.float32)
+    >>> output.shape, output.dtype, output.flags.carray
+    ((2, 3, 256, 256), dtype('float32'), True)
+    >>> place = output.ctypes.data
+    >>> del output
+    >>> empty((6, 2**16), np.float32).ctypes.data == place
+    True
+    """
+    dtype = np.dtype(dtype)
+    size = math.prod(shape) * dtype.itemsize
+    if size < WORTH_KEEPING:
+        return np.empty(shape, dtype)
+    return np.asarray(Lease(_pool.lend(size), tuple(shape), dtype))
+
+
+def zeros(shape, dtype) -> np.ndarray:
+    """Return an array of zeros, as np.zeros does.
+
+    >>> zeros((2, 2), np.float64)
+    array([[0., 0.],
+           [0., 0.]])
+    """
+    array = empty(shape, dtype)
+    array[...] = 0
+    return array
+
+
+def _forget_pool() -> None:
+    """A forked child may find its parent's pool busy for ever."""
+    global _pool
+    _pool = Pool()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_pool)
