@@ -9,6 +9,7 @@ would make a NaN of it, the readable rung computes instead.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 from numba import njit
@@ -93,20 +94,39 @@ def finite_sums(call: Call, arrays: tuple, weight) -> bool:
     return bool(_all_finite(firsts) or np.isfinite(weight).all())
 
 
-def forward(input, weight, bias, stride, padding, dilation, groups, end):
-    """Return what becomes of the sums, and pooling's winners; None where tiles do not serve."""
-    geometry = stride, padding, dilation, groups
-    call = forward_call(input.shape, weight.shape, input.dtype, *geometry, end == POOLED)
+@lru_cache(maxsize=256)
+def prepared(input_shape, weight_shape, dtype, stride, padding, dilation, groups, end):
+    """Return what computes the sums of such a layer, and what becomes of them; None where tiles do not serve.
+
+    It takes input, weight and bias, and returns the output and pooling's winners; or None, for a weight that is
+    not finite.
+
+    >>> run = prepared((1, 1, 1, 3), (1, 1, 1, 2), np.dtype("d"), (1, 1), (0, 0), (1, 1), 1, PLAIN)
+    >>> run(np.array([[[[1.0, 2, 3]]]]), np.array([[[[10.0, 1]]]]), None)[0]
+    array([[[[12., 23.]]]])
+    """
+    call = forward_call(input_shape, weight_shape, dtype, stride, padding, dilation, groups, end == POOLED)
     if call is None:
         return None
-    weights = as_it_lies(weight, groups)
-    bias = np.zeros(len(weight), input.dtype) if bias is None else ready(bias)
-    if end != POOLED and serves(input.shape, weight.shape, stride, padding, groups):
-        return multiply(input, stride, weights, 1, bias, end == RELU, len(weight)), NO_WINNERS
-    output = empty(call.target_shape, input.dtype)
-    winners = empty(call.target_shape, np.uint8) if end == POOLED else NO_WINNERS
-    arrays = ready(input).reshape(-1), *weights, bias, end, output.reshape(-1), winners.reshape(-1)
-    return (output, winners) if finite_sums(call, arrays, weight) else None
+    no_bias, pooled, shape = np.zeros(weight_shape[0], dtype), end == POOLED, call.target_shape
+    is_product = not pooled and serves(input_shape, weight_shape, stride, padding, groups)
+
+    def run(input, weight, bias):
+        weights, bias = as_it_lies(weight, groups), no_bias if bias is None else ready(bias)
+        if is_product:
+            return multiply(input, stride, weights, 1, bias, end == RELU, len(weight)), NO_WINNERS
+        output = empty(shape, dtype)
+        winners = empty(shape, np.uint8) if pooled else NO_WINNERS
+        arrays = ready(input).reshape(-1), *weights, bias, end, output.reshape(-1), winners.reshape(-1)
+        return (output, winners) if finite_sums(call, arrays, weight) else None
+
+    return run
+
+
+def forward(input, weight, bias, stride, padding, dilation, groups, end):
+    """Return what becomes of the sums, and pooling's winners; None where tiles do not serve."""
+    run = prepared(input.shape, weight.shape, input.dtype, stride, padding, dilation, groups, end)
+    return None if run is None else run(input, weight, bias)
 
 
 def conv2d(input, weight, bias, stride, padding, dilation, groups):

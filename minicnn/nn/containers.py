@@ -7,9 +7,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from minicnn import checks
+from minicnn import checks, kernels
 from minicnn.nn.fusion import Fused, stages_of
 from minicnn.nn.grad_mode import is_grad_enabled
+from minicnn.nn.inference import infer
 from minicnn.nn.module import Module, check_module
 
 
@@ -77,6 +78,8 @@ class Sequential(Module):
 
     def forward(self, input: np.ndarray) -> np.ndarray:
         """Return the last module's output."""
+        if kernels.FUSES and not is_grad_enabled():
+            return infer(self, input)
         stages = stages_of(self)
         for stage in stages:
             input = stage(input)

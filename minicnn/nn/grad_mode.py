@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
 
 
 class _Mode(threading.local):
@@ -40,7 +39,7 @@ def no_grad() -> contextlib.AbstractContextManager[None]:
     >>> layer.saved
     {}
     """
-    return _switched(False)
+    return _Switched(False)
 
 
 def enable_grad() -> contextlib.AbstractContextManager[None]:
@@ -52,14 +51,22 @@ def enable_grad() -> contextlib.AbstractContextManager[None]:
     ...     is_grad_enabled()
     True
     """
-    return _switched(True)
+    return _Switched(True)
 
 
-@contextlib.contextmanager
-def _switched(enabled: bool) -> Iterator[None]:
-    before = _mode.enabled
-    _mode.enabled = enabled
-    try:
-        yield
-    finally:
-        _mode.enabled = before
+class _Switched(contextlib.ContextDecorator):
+    """A class, because a generator would take longer than a small layer."""
+
+    def __init__(self, enabled: bool) -> None:
+        self.enabled = enabled
+        self.before: list[bool] = []
+
+    def __enter__(self) -> None:
+        self.before.append(_mode.enabled)
+        _mode.enabled = self.enabled
+
+    def __exit__(self, *error) -> None:
+        _mode.enabled = self.before.pop()
+
+    def _recreate_cm(self) -> _Switched:
+        return _Switched(self.enabled)  # a decorated function may run in several threads at once
