@@ -146,11 +146,13 @@ def run(settings: Settings | None = None, progress=None, field: tuple[list, dict
     if "convolutions" in parts:
         results["limits"] = limits.measure(settings.limit_size, settings.limit_megabytes)
         shapes = convolutions.SWEEP[:: settings.every_shape]
-        rows = list(convolutions.sweep(racing, shapes, settings.runs, settings.patience, tell))
+        product = limits.product_racer(results["limits"]["sgemm_by"], settings.limit_size)
+        rows = list(convolutions.sweep(racing, shapes, settings.runs, settings.patience, tell, product))
         for row in rows:
             if "ours" in row["times"]:
                 rate = row["flops"] / row["times"]["ours"]["median"] / 1e9
-                row |= {"gflops": rate, "share": rate / results["limits"]["sgemm_gflops"]}
+                limit = row.get("sgemm_gflops", results["limits"]["sgemm_gflops"])
+                row |= {"gflops": rate, "share": rate / limit}
         results["convolutions"] = rows
     if "operations" in parts:
         chosen = layers.OPERATIONS[: settings.operations]

@@ -176,8 +176,11 @@ def judged(entrant, shape: Shape, wanted: dict, small_wanted: dict) -> tuple[dic
     return functions, ""
 
 
-def sweep(entrants: list, shapes, runs: int, patience: float, progress=None) -> Iterator[dict]:
+def sweep(entrants: list, shapes, runs: int, patience: float, progress=None, product=None) -> Iterator[dict]:
     """Judge and race every shape; yield one row for each pass.
+
+    Where a share of the sgemm rate is promised, `product` (of `limits.product_racer`) takes turns with the
+    others: the rate changes with the minute on a machine that is shared, and so does ours.
 
     >>> from minicnn.benchmark.entrants import Ours
     >>> rows = list(sweep([Ours()], [Shape(1, 1, 5, 2, kernel=3)], runs=2, patience=1))
@@ -196,8 +199,11 @@ def sweep(entrants: list, shapes, runs: int, patience: float, progress=None) -> 
                 struck_out[entrant.name] = fault
         for name in PASSES:
             racers = [Racer(who, found[name]) for who, found in functions.items() if who not in struck_out]
-            times = race(racers, runs, patience=patience)
+            against = [product[0]] if product and shape.is_full_tile else []
+            times = race([*racers, *against], runs, patience=patience)
             row = {"shape": str(shape), "pass": name, "flops": shape.flops, "full_tile": shape.is_full_tile}
+            if against:
+                row["sgemm_gflops"] = product[1] / times.pop("sgemm").median
             yield row | outcome(times, struck_out)
         if progress is not None:
             progress(f"convolution {shape}")

@@ -38,6 +38,17 @@ def sgemm_racers(size: int) -> list[Racer]:
     return racers
 
 
+def product_racer(by: str, size: int) -> tuple[Racer, float]:
+    """Return the product that takes turns with what is held against it, under the name "sgemm", and its GFLOP.
+
+    >>> racer, work = product_racer("NumPy", 1000)
+    >>> racer.name, work
+    ('sgemm', 2.0)
+    """
+    run = next(racer.run for racer in sgemm_racers(size) if racer.name == by)
+    return Racer("sgemm", run), 2 * size**3 / 1e9
+
+
 def measure(size: int = 1536, megabytes: int = 128, runs: int = 15) -> dict:
     """Return the rate of the fastest `sgemm` and the bandwidth of a copy by all threads.
 

@@ -49,6 +49,7 @@ def _relu_backward(grad_output, output, grad_input, board, start, stop):
 def relu(input):
     """Return the input with 0 for all that is 0 or less; NaN stays.
 
+    >>> import numpy as np
     >>> relu(np.array([3.0, -4.0]))
     array([3., 0.])
     """
@@ -61,6 +62,7 @@ def relu(input):
 def relu_backward(grad_output, output):
     """Return `grad_output`, with 0 where the output is 0.
 
+    >>> import numpy as np
     >>> relu_backward(np.array([10.0, 20.0]), np.array([3.0, 0.0]))
     array([10.,  0.])
     """
@@ -73,6 +75,7 @@ def relu_backward(grad_output, output):
 def conv2d_relu(*convolution):
     """Return ``relu(conv2d(...))``; the arguments are conv2d's.
 
+    >>> import numpy as np
     >>> image, kernel = np.array([[[[1.0, 2, -3]]]]), np.array([[[[10.0, 1]]]])
     >>> conv2d_relu(image, kernel, None, (1, 1), (0, 0), (1, 1), 1)     # 1·10 + 2·1, 2·10 - 3·1
     array([[[[12., 17.]]]])
@@ -84,6 +87,7 @@ def conv2d_relu(*convolution):
 def conv2d_relu_max_pool2d(*convolution):
     """Return ``max_pool2d(relu(conv2d(...)))`` in windows of 2x2, and which cell won each.
 
+    >>> import numpy as np
     >>> image, kernel = np.array([[[[1.0, 2], [4, 3]]]]), np.array([[[[10.0]]]])
     >>> output, winners = conv2d_relu_max_pool2d(image, kernel, None, (1, 1), (0, 0), (1, 1), 1)
     >>> output.item(), winners.item()
@@ -99,6 +103,7 @@ def conv2d_relu_max_pool2d(*convolution):
 def relu_max_pool2d_backward(grad_output, winners, input_shape):
     """Return the gradient of what went into ReLU and pooling: each window's goes to its winner.
 
+    >>> import numpy as np
     >>> relu_max_pool2d_backward(np.array([[[[7.0]]]]), np.uint8([[[[2]]]]), (1, 1, 2, 2)).tolist()
     [[[[0.0, 0.0], [7.0, 0.0]]]]
     """

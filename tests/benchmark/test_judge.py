@@ -10,6 +10,7 @@ from minicnn.benchmark import convolutions, judge, layers, whole_nets
 from minicnn.benchmark.convolutions import SWEEP, Shape
 from minicnn.benchmark.entrants import Ours, is_installed
 from minicnn.benchmark.nets import COURSES, NETS
+from minicnn.benchmark.race import Racer
 from minicnn.kernels import jitted, loops
 from tests.benchmark.planted import Wrong
 from tests.helpers import assert_same_sum
@@ -155,3 +156,18 @@ def test_small_shapes_are_of_the_same_kind_and_odd(shape):
     assert all(size % 2 for size in small.input_shape[2:])
     assert min(small.output_shape) >= 1
     assert small.flops < 200_000  # so many turns of a Python loop take a tenth of a second
+
+
+def test_where_a_share_is_promised_the_product_takes_turns():
+    turns = []
+    product = Racer("sgemm", lambda: turns.append(1)), 3.0
+    shapes = [Shape(N, 16, 5, 16, kernel=3, padding=1) for N in (64, 1)]
+    rows = list(convolutions.sweep([Ours()], shapes, runs=2, patience=0.05, product=product))
+    assert turns
+    assert [list(row["times"]) for row in rows] == 6 * [["ours"]]
+    assert (
+        ["sgemm_gflops" in row for row in rows]
+        == [row["full_tile"] for row in rows]
+        == 3 * [True] + 3 * [False]
+    )
+    assert all(row["sgemm_gflops"] > 1e5 for row in rows[:3])  # 3 GFLOP in no time
