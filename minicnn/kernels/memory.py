@@ -21,24 +21,38 @@ WORTH_KEEPING = 2**17  # bytes: from there on the C library asks the operating s
 KEPT = 2**28  # bytes that may wait for their next use; what was used longest ago goes first
 
 
+class Memory:
+    """So many bytes, and where they are: NumPy takes longer to tell than to make an array there.
+
+    >>> memory = Memory(2**17)
+    >>> memory.size, memory.address == memory.owner.ctypes.data
+    (131072, True)
+    """
+
+    __slots__ = ("address", "owner", "size")
+
+    def __init__(self, size: int) -> None:
+        self.owner, self.size = np.empty(size, np.uint8), size
+        self.address = self.owner.ctypes.data
+
+
 class Pool:
     """Memory that waits to be used again, by its size.
 
     Nobody ever waits for the pool: who finds it busy takes new memory, or lets the old go.
 
-    >>> pool = Pool()
-    >>> memory = np.empty(2**17, np.uint8)
+    >>> pool, memory = Pool(), Memory(2**17)
     >>> pool.take_back(memory)
     >>> pool.lend(2**17) is memory, pool.lend(2**17) is memory
     (True, False)
     """
 
     def __init__(self) -> None:
-        self.waiting: dict[int, list[np.ndarray]] = {}  # the size used last comes last
+        self.waiting: dict[int, list[Memory]] = {}  # the size used last comes last
         self.size = 0
         self.busy = threading.Lock()
 
-    def lend(self, size: int) -> np.ndarray:
+    def lend(self, size: int) -> Memory:
         """Return so many bytes, in which anything may stand."""
         if self.busy.acquire(blocking=False):
             try:
@@ -46,9 +60,9 @@ class Pool:
                     return self._take(size)
             finally:
                 self.busy.release()
-        return np.empty(size, np.uint8)
+        return Memory(size)
 
-    def take_back(self, memory: np.ndarray) -> None:
+    def take_back(self, memory: Memory) -> None:
         """Keep the memory until it is lent again, or until there is too much of it."""
         if self.busy.acquire(blocking=False):
             try:
@@ -60,7 +74,7 @@ class Pool:
             finally:
                 self.busy.release()
 
-    def _take(self, size: int) -> np.ndarray:
+    def _take(self, size: int) -> Memory:
         alike = self.waiting.pop(size)
         memory = alike.pop()
         if alike:
@@ -74,10 +88,10 @@ class Lease:
 
     __slots__ = ("__array_interface__", "memory")
 
-    def __init__(self, memory: np.ndarray, shape: tuple[int, ...], dtype: np.dtype) -> None:
+    def __init__(self, memory: Memory, shape: tuple[int, ...], dtype: np.dtype) -> None:
         self.memory = memory
-        self.__array_interface__ = {**memory.__array_interface__, "shape": shape, "typestr": dtype.str}
-        del self.__array_interface__["descr"]
+        place = memory.address, False  # not for reading only
+        self.__array_interface__ = {"data": place, "shape": shape, "typestr": dtype.str, "version": 3}
 
     def __del__(self) -> None:
         _pool.take_back(self.memory)

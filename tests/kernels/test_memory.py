@@ -11,7 +11,7 @@ import pytest
 
 from minicnn import nn, no_grad
 from minicnn.kernels import memory
-from minicnn.kernels.memory import KEPT, WORTH_KEEPING, Pool, empty, zeros
+from minicnn.kernels.memory import KEPT, WORTH_KEEPING, Memory, Pool, empty, zeros
 
 LARGE = (2, WORTH_KEEPING // 4)  # float32: two arrays that are just large enough, or one
 
@@ -94,10 +94,10 @@ def test_no_more_waits_than_may_and_the_oldest_goes_first():
     pool = Pool()
     sizes = KEPT // 2, KEPT // 4, KEPT // 4 - 1, KEPT // 8
     for size in sizes:
-        pool.take_back(np.empty(size, np.uint8))
+        pool.take_back(Memory(size))
     assert list(pool.waiting) == list(sizes[1:])
     assert pool.size == sum(sizes[1:])
-    pool.take_back(np.empty(KEPT + 1, np.uint8))
+    pool.take_back(Memory(KEPT + 1))
     assert pool.size == 0
     assert not pool.waiting
 
