@@ -17,7 +17,7 @@ import threading
 
 import numpy as np
 
-WORTH_KEEPING = 2**17  # bytes: from there on the C library asks the operating system, and gives back at once
+WORTH_KEEPING = 2**15  # numbers: for 128 KiB and more the C library asks the system, and gives back at once
 KEPT = 2**28  # bytes that may wait for their next use; what was used longest ago goes first
 
 
@@ -111,11 +111,11 @@ def empty(shape, dtype) -> np.ndarray:
     >>> empty((6, 2**16), np.float32).ctypes.data == place
     True
     """
-    dtype = np.dtype(dtype)
-    size = math.prod(shape) * dtype.itemsize
-    if size < WORTH_KEEPING:
+    numbers = math.prod(shape)
+    if numbers < WORTH_KEEPING:
         return np.empty(shape, dtype)
-    return np.asarray(Lease(_pool.lend(size), tuple(shape), dtype))
+    dtype = np.dtype(dtype)
+    return np.asarray(Lease(_pool.lend(numbers * dtype.itemsize), tuple(shape), dtype))
 
 
 def zeros(shape, dtype) -> np.ndarray:

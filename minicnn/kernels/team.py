@@ -131,6 +131,10 @@ class Team:
             self.board[FAILED] = 0
             kernel(*arguments, NOBODY, 0, size)
 
+    def is_awake(self) -> bool:
+        """Return whether all helpers look at the board."""
+        return not any(helper.asleep for helper in self.helpers)
+
     def dismiss(self) -> None:
         """Let all threads end."""
         for helper in self.helpers:

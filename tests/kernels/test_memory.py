@@ -13,7 +13,8 @@ from minicnn import nn, no_grad
 from minicnn.kernels import memory
 from minicnn.kernels.memory import KEPT, WORTH_KEEPING, Memory, Pool, empty, zeros
 
-LARGE = (2, WORTH_KEEPING // 4)  # float32: two arrays that are just large enough, or one
+LARGE = (2, WORTH_KEEPING)  # float32
+BYTES = 8 * WORTH_KEEPING
 
 
 @pytest.fixture
@@ -31,8 +32,8 @@ def test_what_nobody_has_is_used_again(pool):
     first = empty(LARGE, np.float32)
     place = address(first)
     del first
-    assert pool.size == 2 * WORTH_KEEPING
-    again = empty((WORTH_KEEPING // 4, 2), np.float32)
+    assert pool.size == BYTES
+    again = empty((WORTH_KEEPING, 2), np.float32)
     assert address(again) == place
     assert again.flags.carray
     assert type(again) is np.ndarray
@@ -60,7 +61,7 @@ def test_nothing_is_used_again_while_somebody_looks_at_a_part(pool, look):
     other[...] = 8
     assert (np.asarray(part) != 8).all()
     del part
-    assert pool.size == 2 * WORTH_KEEPING  # the first one's, and not the other's
+    assert pool.size == BYTES  # the first one's, and not the other's
 
 
 def test_torch_holds_it_too(pool):
@@ -124,7 +125,7 @@ def test_a_child_forked_from_a_busy_parent_has_a_pool(pool):
     with pool.busy:
         child = context.Process(target=_use_the_pool, args=(answers,))
         child.start()
-    assert answers.get(timeout=60) == 2 * WORTH_KEEPING
+    assert answers.get(timeout=60) == BYTES
     child.join()
 
 
