@@ -1,4 +1,4 @@
-"""Calls of `tiles.walk`: all that depends on shapes only, worked out once for each of them."""
+"""Calls of `tiles.walk` and `tiles.gather`: what depends on shapes only, worked out once for each of them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minicnn.kernels.plans import backward_plan, forward_plan
+from minicnn.kernels import fast_positions
+from minicnn.kernels.plans import Plan, backward_plan, forward_plan
 from minicnn.kernels.threads import FETCH
 from minicnn.kernels.tiles import FILTERS, VECTORS
 from minicnn.kernels.vector import lanes_of
 
+PARTS = 8  # of the images, whose weight gradients are summed up one by one and then added
+CACHE = 2**18  # bytes: half of what a core's second cache usually holds
 WORTH_TURNING = 1024  # positions of an input gradient: from there on it pays to copy the weight first
 
 
@@ -118,3 +121,52 @@ def backward_call(
     tile = tile_of(input_shape, dtype)
     made = backward_plan(input_shape[2:], weight_shape[0] // groups, *geometry, tile, apart)
     return None if made is None else call_of(made, grad_shape, input_shape, dtype, groups, stride, turns)
+
+
+class GatherCall(NamedTuple):
+    """What a call of `tiles.gather` needs besides the arrays of numbers.
+
+    Attributes
+    ----------
+    plan : Plan
+    by_position : bool
+        Whether `fast_positions` serves, and `gather` does not.
+    parts : int
+        Of the images.
+    where : tuple
+        The arguments of `gather` behind the arrays.
+    sharing : tuple
+        How `share` cuts the work: by parts of the images, or by blocks of four filters.
+    """
+
+    plan: Plan
+    by_position: bool
+    parts: int
+    where: tuple
+    sharing: tuple
+
+
+@lru_cache(maxsize=256)
+def gather_call(
+    grad_shape, input_shape, weight_shape, dtype, stride, padding, dilation, groups
+) -> GatherCall | None:
+    """Return the GatherCall of a weight gradient; None if its planes would swell.
+
+    >>> geometry = (1, 1), (1, 1), (1, 1), 1
+    >>> call = gather_call((64, 8, 4, 6), (64, 1, 4, 6), (8, 1, 3, 3), np.dtype("f"), *geometry)
+    >>> call.parts, call.sharing                                # parts, work
+    (8, (8, 113664))
+    """
+    filters, images = weight_shape[0], input_shape[0]
+    made = forward_plan(input_shape[2:], weight_shape[1], weight_shape[2:], stride, padding, dilation)
+    if made is None:
+        return None
+    blocks, lanes = blocks_in(filters, groups), lanes_of(dtype)
+    room = blocks * FILTERS * len(made.offsets_in_threes) * lanes * dtype.itemsize
+    parts = PARTS if images >= 2 * PARTS and room <= CACHE else 1
+    sizes = *input_shape[:2], *grad_shape[1:], groups, lanes
+    positions = images * math.prod(grad_shape[2:])
+    work = positions * blocks * FILTERS * len(made.offsets) + FETCH * math.prod(input_shape)
+    where = made.spots, made.offsets_in_threes, made.layout, sizes, parts
+    sharing = blocks if parts == 1 else parts, work
+    return GatherCall(made, fast_positions.serves(grad_shape, weight_shape, groups), parts, where, sharing)

@@ -16,19 +16,16 @@ from numba import njit
 
 from minicnn.kernels import fast_positions, jitted
 from minicnn.kernels.board import handed_out
-from minicnn.kernels.calls import Call, backward_call, blocks_in, forward_call
+from minicnn.kernels.calls import Call, backward_call, forward_call, gather_call
 from minicnn.kernels.fast_pointwise import multiply, serves
 from minicnn.kernels.jitted import FLAGS
 from minicnn.kernels.memory import empty, zeros
 from minicnn.kernels.planes import ready
-from minicnn.kernels.plans import forward_plan
 from minicnn.kernels.threads import FETCH, share
 from minicnn.kernels.tiles import FILTERS, PLAIN, POOLED, RELU, gather, walk
-from minicnn.kernels.vector import lanes_of, read
+from minicnn.kernels.vector import read
 
 NO_WINNERS = np.empty(0, np.uint8)
-PARTS = 8  # of the images, whose weight gradients are summed up one by one and then added
-CACHE = 2**18  # bytes: half of what a core's second cache usually holds
 
 
 def as_it_lies(weight, groups: int):
@@ -181,25 +178,19 @@ def conv2d_grad_weight(grad_output, input, weight_shape, stride, padding, dilati
     >>> conv2d_grad_weight(grad, image, (1, 1, 1, 2), (1, 1), (0, 0), (1, 1), 1)
     array([[[[5., 8.]]]])
     """
-    filters, channels, *kernel = weight_shape
-    made = forward_plan(input.shape[2:], channels, tuple(kernel), stride, padding, dilation)
-    if made is None:
-        return jitted.conv2d_grad_weight(grad_output, input, weight_shape, stride, padding, dilation, groups)
-    if fast_positions.serves(grad_output.shape, weight_shape, groups):
-        grad_weight = fast_positions.grad_weight(grad_output, input, made)
+    geometry = stride, padding, dilation, groups
+    call = gather_call(grad_output.shape, input.shape, tuple(weight_shape), input.dtype, *geometry)
+    if call is None:
+        return jitted.conv2d_grad_weight(grad_output, input, weight_shape, *geometry)
+    if call.by_position:
+        grad_weight = fast_positions.grad_weight(grad_output, input, call.plan)
     else:
-        blocks, lanes = blocks_in(filters, groups), lanes_of(input.dtype)
-        room = blocks * FILTERS * len(made.offsets_in_threes) * lanes * input.itemsize
-        parts = PARTS if len(input) >= 2 * PARTS and room <= CACHE else 1
-        grad_weight = np.empty((parts, filters * len(made.offsets)), grad_output.dtype)
-        arrays = ready(grad_output).ravel(), ready(input).ravel(), grad_weight.reshape(-1), made.spots
-        sizes = (*input.shape[:2], *grad_output.shape[1:], groups, lanes)
-        work = grad_output.size // filters * blocks * FILTERS * len(made.offsets) + FETCH * input.size
-        rest = made.offsets_in_threes, made.layout, sizes, parts
-        share(gather, (*arrays, *rest), blocks if parts == 1 else parts, work)
-        grad_weight = grad_weight[0] if parts == 1 else grad_weight.sum(axis=0)
+        grad_weight = np.empty((call.parts, math.prod(weight_shape)), grad_output.dtype)
+        arrays = ready(grad_output).reshape(-1), ready(input).reshape(-1), grad_weight.reshape(-1)
+        share(gather, (*arrays, *call.where), *call.sharing)
+        grad_weight = grad_weight[0] if call.parts == 1 else grad_weight.sum(axis=0)
     if not _all_finite(grad_weight):
-        return jitted.conv2d_grad_weight(grad_output, input, weight_shape, stride, padding, dilation, groups)
+        return jitted.conv2d_grad_weight(grad_output, input, weight_shape, *geometry)
     return grad_weight.reshape(weight_shape)
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from numba import njit
 
 from minicnn.kernels.board import handed_out
+from minicnn.kernels.fast_conv import as_it_lies
 from minicnn.kernels.memory import empty, zeros
 from minicnn.kernels.planes import ready
 from minicnn.kernels.plans import even_table
@@ -112,12 +113,9 @@ def product(filters, lines):
         return np.ascontiguousarray(product(filters, wider)[:, :features])
     target = (empty if count else zeros)((len(filters) * features,), lines.dtype)
     if count and target.size:
-        rows = filters
-        if len(filters) < FILTERS:
-            rows = np.concatenate([filters, np.zeros((FILTERS - len(filters), count), filters.dtype)])
-        turned = not rows.flags.c_contiguous
-        apart, along = (1, len(rows)) if turned else (count, 1)
-        weights = ready(rows.T if turned else rows).reshape(-1), (len(rows), apart)
+        turned = len(filters) >= FILTERS and not filters.flags.c_contiguous
+        along = len(filters) if turned else 1
+        weights = (ready(filters.T).reshape(-1), (along, 1)) if turned else as_it_lies(filters, groups=1)
         table = even_table(count, features if len(filters) <= FILTERS else tile, along)
         fixed = *weights, table, ready(lines).reshape(-1), count, target, features, lanes
         tiles = -(-features // tile)
