@@ -104,8 +104,10 @@ class Sequential(Module):
 
     def _latest_stages(self) -> list:
         """Return what the last forward ran, as far as the layers have not been used otherwise since then."""
+        if "stages" not in self.saved:
+            return list(self)
         stages = []
-        for stage in self.saved.get("stages", list(self)):
+        for stage in self.saved["stages"]:
             stages += stage.layers if isinstance(stage, Fused) and not stage.is_current() else [stage]
         return stages
 

@@ -45,7 +45,8 @@ class Fused:
 
     def parameters(self) -> list[Parameter]:
         """Return the convolution's."""
-        return list(self.layers[0].parameters())
+        conv = self.layers[0]
+        return [conv.weight] if conv.bias is None else [conv.weight, conv.bias]
 
     def __call__(self, input: np.ndarray) -> np.ndarray:
         conv, *others = self.layers
