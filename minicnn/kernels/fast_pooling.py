@@ -22,7 +22,7 @@ from minicnn.kernels.board import handed_out
 from minicnn.kernels.geometry import pool_output_size
 from minicnn.kernels.memory import empty
 from minicnn.kernels.planes import ready
-from minicnn.kernels.rows import finish_pooled
+from minicnn.kernels.rows import copy_rows, finish_pooled
 from minicnn.kernels.threads import FETCH, share
 from minicnn.kernels.vector import broadcast, evens, lanes_of, load, read, store, winner, write
 
@@ -43,20 +43,6 @@ def _max_pool2d_backward(grad_output, indices, grad_input, cells, pixels, board,
             if 0 <= index < pixels:
                 place = p * pixels + index
                 write(grad_input, place, read(grad_input, place) + read(grad_output, cell))
-
-
-@njit(cache=True, nogil=True)
-def _copy_rows(input, begin, plane, place, rows, columns, W, width, lanes):
-    """Copy rows of `columns` numbers, W apart, to rows `width` apart; a row's last vector ends with the row."""
-    for y in range(rows):
-        at, to = begin + y * W, place + y * width
-        if columns < lanes:
-            for x in range(columns):
-                write(plane, to + x, read(input, at + x))
-        else:
-            for x in range(0, columns - lanes, lanes):
-                store(plane, to + x, load(input, at + x))
-            store(plane, to + columns - lanes, load(input, at + columns - lanes))
 
 
 @njit(cache=True, nogil=True)
@@ -92,7 +78,7 @@ def _max_pool2d(input, output, indices, offsets, places, starts, corners, shape,
         if piles > 1:
             _deal_rows(input, p * H * W, plane, top * width, rows, columns, W, width, left, piles)
         else:
-            _copy_rows(input, p * H * W, plane, top * width + left, rows, columns, W, width, lanes)
+            copy_rows(input, p * H * W, plane, top * width + left, rows, columns, W, width, lanes)
         for y in range(H_out):
             for x in range(0, W_out, lanes):
                 corner = y * down * width + x * right

@@ -55,8 +55,8 @@ def _grad_weight(grads, input, grad_weight, spots, offsets, layout, sizes, table
             count = min(together, images - first)
             for c in range(begin // taps, (begin + tile - 1) // taps + 1):
                 for n in range(count):
-                    number = (first + n) * channels + c
-                    lay_out(input, number * source_size, cells, 0, spots, down, along, width, lanes)
+                    at = ((first + n) * channels + c) * source_size
+                    lay_out(input, at, cells, 0, spots, down, along, width, lanes)
                     for j in range(max(begin, c * taps), min(begin + tile, (c + 1) * taps)):
                         at, to = read(offsets, j) - c * plane, n * plane_size * tile + j - begin
                         for _ in range(rows):

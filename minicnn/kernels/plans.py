@@ -122,19 +122,19 @@ def plan(size, stride, padding, walks, channels, tile=0, apart=None) -> Plan:
         work += len(own) * math.prod(walk.cells)
     in_threes = np.array(offsets + offsets[-1:] * (-len(offsets) % 3))
     layout = math.prod(size), plane, width, stride[0] * size[1], stride[1], drop
-    spots = [spot(size, stride, padding, phase, (height, width)) for phase in phases]
-    for number, (_, _, first, cell) in enumerate(spots):
-        spots[number] = *spots[number][:2], first, cell + number * height * width
+    extent = height, width
+    spots = [spot(size, stride, padding, phase, extent, number) for number, phase in enumerate(phases)]
     whole = np.array(offsets), in_threes, np.array(table), np.array(walked)
     return Plan(layout, together, np.array(spots).ravel(), [walk.taps for walk in walks], *whole, work)
 
 
-def spot(size, stride, padding, phase, extent) -> tuple[int, int, int, int]:
+def spot(size, stride, padding, phase, extent, number) -> tuple[int, int, int, int]:
     """Return for a phase how many rows and columns lie in the source, and its first number and cell there.
 
-    Cell (r, q) of a phase (a, b) is the source's row ``r·stride + a - padding``, and column likewise.
+    Cell (r, q) of a phase (a, b) is the source's row ``r·stride + a - padding``, and column likewise. It is
+    phase `number` of the plane, and each takes `extent` cells.
 
-    >>> spot((3, 4), (2, 2), (1, 1), (1, 0), (2, 3))            # row 0, columns 1 and 3, in cells (0, 1), (0, 2)
+    >>> spot((3, 4), (2, 2), (1, 1), (1, 0), (2, 3), 0)         # row 0, columns 1 and 3, in cells (0, 1), (0, 2)
     (2, 2, 1, 1)
     """
     first, count = [], []
@@ -143,7 +143,8 @@ def spot(size, stride, padding, phase, extent) -> tuple[int, int, int, int]:
         first.append(max(0, -(shift // stride[axis])))
         count.append(max(0, min(extent[axis], (size[axis] - 1 - shift) // stride[axis] + 1) - first[axis]))
     row, column = (first[axis] * stride[axis] + phase[axis] - padding[axis] for axis in (0, 1))
-    return *count, row * size[1] + column, first[0] * extent[1] + first[1]
+    cell = (number * extent[0] + first[0]) * extent[1] + first[1]
+    return *count, row * size[1] + column, cell
 
 
 @lru_cache(maxsize=256)

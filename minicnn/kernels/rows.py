@@ -29,8 +29,8 @@ from minicnn.kernels.vector import (
 
 
 @njit(cache=True, nogil=True)
-def copy_rows(source, begin, target, place, rows, columns, width, lanes):
-    """Copy `rows` rows of `columns` numbers, end to end in `source`, to rows `width` apart in `target`."""
+def copy_rows(source, begin, target, place, rows, columns, down, width, lanes):
+    """Copy `rows` rows of `columns` numbers, which are `down` apart, to rows that are `width` apart."""
     for _ in range(rows):
         x = 0
         while columns >= lanes and x < columns:
@@ -40,7 +40,7 @@ def copy_rows(source, begin, target, place, rows, columns, width, lanes):
         while x < columns:
             write(target, place + x, read(source, begin + x))
             x += 1
-        begin, place = begin + columns, place + width
+        begin, place = begin + down, place + width
 
 
 @njit(cache=True, nogil=True)

@@ -241,7 +241,7 @@ def gather(grad_output, input, grad_weight, spots, offsets, layout, sizes, parts
                             lay_out(input, at, cells, c * plane, spots, down, along, width, lanes)
                     for u in range(min(4, filters - begin)):
                         place = (n * all_filters + group * filters + begin + u) * rows * columns
-                        copy_rows(grad_output, place, grads, u * length, rows, columns, width, lanes)
+                        copy_rows(grad_output, place, grads, u * length, rows, columns, columns, width, lanes)
                     for i in range(max(filters - begin, 0) * length, len(grads)):
                         write(grads, i, nothing)
                     at = (block - front) * vectors * lanes
