@@ -148,18 +148,17 @@ class Module:
 
     def __setattr__(self, key: str, value) -> None:
         global _edits
-        if key != "saved":
-            _edits += 1
-        is_part = isinstance(value, (Module, Parameter))
-        if is_part and "saved" not in vars(self):
+        if key == "saved":
+            object.__setattr__(self, key, value)
+            return
+        _edits += 1
+        if isinstance(value, (Module, Parameter)) and "saved" not in vars(self):
             raise RuntimeError(
                 f"{type(self).__name__}: a module needs its base before its parts. Got {key!r} first. "
                 "Call super().__init__() at the top of __init__."
             )
         object.__setattr__(self, key, value)
-        if is_part and isinstance(
-            value, Module
-        ):  # children learn their place at once, so that messages can tell it
+        if isinstance(value, Module):  # children learn their place at once, so that messages can tell it
             for path, module in self.named_modules():
                 module.name = f"{self.name}.{path}" if self.name and path else self.name or path
 
