@@ -15,7 +15,7 @@ from minicnn.kernels.team import NOBODY, Team
 
 # Handing over takes a microsecond; but then what one thread has written the other fetches from its cache.
 WORTH_A_THREAD = 1_000_000  # multiply-adds, some 25 µs: less is done by the caller alone
-WORTH_SHARING = 600_000  # is shared if the others look at the board anyway
+AWAKE = 0.6  # of it is enough while the others look at the board anyway
 WORTH_WAKING = 8  # times as much, some 0.2 ms, is done alone before a sleeping thread is woken for it
 FETCH = 2  # multiply-adds that a convolution does while one number is fetched or put away
 
@@ -108,15 +108,15 @@ def share(kernel: Callable, arguments: tuple, size: int, work: int, ranges: int 
     """
     if size == 0:
         return
-    pieces = 1
-    if work >= (WORTH_SHARING if _team is not None and _team.is_awake() else WORTH_A_THREAD) and _threads > 1:
+    pieces, team = 1, _team
+    part = AWAKE if team is not None and team.is_awake() else 1
+    if _threads > 1 and work >= part * WORTH_A_THREAD:
         pieces = min(_threads * (ranges if work >= 4 * WORTH_A_THREAD else 1), size)
     if pieces <= 1 or not _in_use.acquire(blocking=False):  # a busy team belongs to another thread
         kernel(*arguments, NOBODY, 0, size)
         return
     try:
-        enough = WORTH_WAKING * WORTH_A_THREAD
-        _current_team().share(kernel, arguments, size, pieces, work, enough)
+        _current_team().share(kernel, arguments, size, pieces, work, WORTH_WAKING * WORTH_A_THREAD)
     finally:
         _in_use.release()
 

@@ -157,12 +157,13 @@ def infer(model: Module, input: np.ndarray) -> np.ndarray:
     now, found = edits(), _known.get(model)
     if found is None or found[0] != now:
         found = _known[model] = now, {}
-    known, like = found[1], (type(input), getattr(input, "shape", None), getattr(input, "dtype", None))
+    known, like = found[1], (input.shape, input.dtype) if type(input) is np.ndarray else None
     steps = known.get(like)
     if steps is not None and steps.hold():
         return steps(input)
     steps, output = prepare(stages_of(model), input)
     if len(known) >= SHAPES:
         known.clear()
-    known[like] = steps
+    if like is not None:
+        known[like] = steps
     return output

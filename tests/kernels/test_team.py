@@ -197,3 +197,32 @@ def test_two_python_threads_never_share_a_board(monkeypatch, threads_restored):
     for caller in callers:
         caller.join()
     assert all((array == 2000).all() for array in arrays)
+
+
+@pytest.mark.parametrize(("awake", "shared"), [(True, [0.6, 0.99, 1.0]), (False, [1.0])])
+def test_less_work_is_shared_with_those_who_are_awake(awake, shared, monkeypatch, threads_restored):
+    seen = []
+
+    class Planted:
+        def is_awake(self):
+            return awake
+
+        def share(self, kernel, arguments, size, pieces, work, enough):
+            seen.append(work / threads.WORTH_A_THREAD)
+
+        def dismiss(self):
+            pass
+
+    threads.set_num_threads(2)
+    monkeypatch.setattr(threads, "_team", Planted())
+    for part in (0.2, 0.59, 0.6, 0.99, 1.0):
+        threads.share(lambda *given: None, (), size=8, work=int(part * threads.WORTH_A_THREAD))
+    assert seen == shared
+
+
+def test_a_team_is_awake_until_one_sleeps(team):
+    wait_until(lambda: any(helper.asleep for helper in team.helpers))
+    assert not team.is_awake()
+    for helper in team.helpers:
+        helper.asleep = False
+    assert team.is_awake()

@@ -220,3 +220,13 @@ def test_a_decorated_function_and_a_block_within_a_block():
     with mode, mode:
         assert not nn.is_grad_enabled()
     assert nn.is_grad_enabled()
+
+
+def test_what_only_looks_like_an_array_is_refused_after_an_array_too():
+    class Odd:
+        shape, dtype = [1, 2], np.dtype(np.float32)  # a list is no key
+
+    model = nn.Sequential(nn.ReLU())
+    predict(model, draw(1, 2))
+    with raises(TypeError, 'ReLU "0": input must be a NumPy array. Got Odd. Convert it with np.asarray.'):
+        predict(model, Odd())
