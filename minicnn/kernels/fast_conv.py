@@ -92,11 +92,11 @@ def finite_sums(call: Call, arrays: tuple, weight) -> bool:
 
 
 @lru_cache(maxsize=256)
-def prepared(input_shape, weight_shape, dtype, stride, padding, dilation, groups, end):
+def prepared(input_shape, weight_shape, dtype, stride, padding, dilation, groups, end, keep=True):
     """Return what computes the sums of such a layer, and what becomes of them; None where tiles do not serve.
 
-    It takes input, weight and bias, and returns the output and pooling's winners; or None, for a weight that is
-    not finite.
+    It takes input, weight and bias, and returns the output and pooling's winners (none, unless `keep`); or
+    None, for a weight that is not finite.
 
     >>> run = prepared((1, 1, 1, 3), (1, 1, 1, 2), np.dtype("d"), (1, 1), (0, 0), (1, 1), 1, PLAIN)
     >>> run(np.array([[[[1.0, 2, 3]]]]), np.array([[[[10.0, 1]]]]), None)[0]
@@ -115,16 +115,16 @@ def prepared(input_shape, weight_shape, dtype, stride, padding, dilation, groups
         if is_product:
             return multiply(input, stride, weights, 1, bias, end == RELU, len(weight)), NO_WINNERS
         output = empty(shape, dtype)
-        winners = empty(shape, np.uint8) if pooled else NO_WINNERS
+        winners = empty(shape, np.uint8) if pooled and keep else NO_WINNERS
         arrays = ready(input).reshape(-1), *weights, bias, end, output.reshape(-1), winners.reshape(-1)
         return (output, winners) if finite_sums(call, arrays, weight) else None
 
     return run
 
 
-def forward(input, weight, bias, stride, padding, dilation, groups, end):
+def forward(input, weight, bias, stride, padding, dilation, groups, end, keep=True):
     """Return what becomes of the sums, and pooling's winners; None where tiles do not serve."""
-    run = prepared(input.shape, weight.shape, input.dtype, stride, padding, dilation, groups, end)
+    run = prepared(input.shape, weight.shape, input.dtype, stride, padding, dilation, groups, end, keep)
     return None if run is None else run(input, weight, bias)
 
 

@@ -84,8 +84,8 @@ def conv2d_relu(*convolution):
     return relu(jitted.conv2d(*convolution)) if found is None else found[0]
 
 
-def conv2d_relu_max_pool2d(*convolution):
-    """Return ``max_pool2d(relu(conv2d(...)))`` in windows of 2x2, and which cell won each.
+def conv2d_relu_max_pool2d(*convolution, keep=True):
+    """Return ``max_pool2d(relu(conv2d(...)))`` in windows of 2x2, and, to `keep`, which cell won each.
 
     >>> import numpy as np
     >>> image, kernel = np.array([[[[1.0, 2], [4, 3]]]]), np.array([[[[10.0]]]])
@@ -93,7 +93,7 @@ def conv2d_relu_max_pool2d(*convolution):
     >>> output.item(), winners.item()
     (40.0, 2)
     """
-    found = fast_conv.forward(*convolution, POOLED)
+    found = fast_conv.forward(*convolution, POOLED, keep)
     if found is not None:
         return found
     sums = jitted.conv2d(*convolution)

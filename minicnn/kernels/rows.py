@@ -94,6 +94,8 @@ def lay_out(source, begin, target, place, spots, down, along, width, lanes):
 def finish_pooled(sums, begin, width, bias, f, rectify, line, target, winners, place, rows, columns, lanes):
     """Write the largest of every 2x2 cells of ``relu(sums + bias[f])`` to `target`, and which won to `winners`.
 
+    If `winners` is empty, nobody wants to know.
+
     The winner is 0 to 3 in reading order, as in `loops.max_pool2d`, or 4 where the largest is 0: there ReLU
     stops the gradient, whoever won. Unless `rectify`, there is neither bias nor ReLU, and no 4. A whole row
     of windows is computed in vectors; the last may reach beyond the row, so they go to `line` first, which has
@@ -126,6 +128,7 @@ def finish_pooled(sums, begin, width, bias, f, rectify, line, target, winners, p
         to = place + y * count
         for x in range(count):
             write(target, to + x, read(line, x))
+        for x in range(count if len(winners) > 0 else 0):
             write(winners, to + x, np.uint8(read(line, half + x)))
 
 

@@ -56,7 +56,7 @@ class Fused:
         if input.ndim != 4 or (pooled and min(size) < 2):  # then the pooling layer has something to say
             return self._one_by_one(input)
         if pooled:
-            output, kept = kernels.conv2d_relu_max_pool2d(*convolution)
+            output, kept = kernels.conv2d_relu_max_pool2d(*convolution, keep=is_grad_enabled())
         else:
             output = kept = kernels.conv2d_relu(*convolution)
         if is_grad_enabled():

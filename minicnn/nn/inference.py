@@ -136,7 +136,7 @@ def convolution_step(conv: Conv2d, others: list[Module], example: np.ndarray) ->
     if others:
         functions += [
             kernels.conv2d_relu,
-            lambda *convolution: kernels.conv2d_relu_max_pool2d(*convolution)[0],
+            lambda *convolution: kernels.conv2d_relu_max_pool2d(*convolution, keep=False)[0],
         ]
     function = functions[len(others)]
     return lambda array: function(array, weight.data, None if bias is None else bias.data, *geometry)

@@ -53,6 +53,14 @@ def test_a_window_of_zeros_gets_no_gradient(dtype):
     assert not fast_relu.relu_max_pool2d_backward(np.ones_like(output), winners, image.shape).any()
 
 
+@pytest.mark.parametrize("case", WIDE, ids=str)
+def test_winners_that_nobody_wants_are_not_kept(case):
+    convolution = (draws(case.input), draws(case.weight, seed=1), None, *case.geometry)
+    output, winners = fast_relu.conv2d_relu_max_pool2d(*convolution, keep=False)
+    assert winners.size == 0
+    np.testing.assert_array_equal(output, fast_relu.conv2d_relu_max_pool2d(*convolution)[0])
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("make", [whole, few, draws, special])
 @pytest.mark.parametrize("case", GRID[::5] + EDGES + WIDE, ids=str)
