@@ -11,7 +11,8 @@ lanes nothing is left to add:
     position 1   x1 x2 x3  x8 x9 ..                                gy[o, 1] ...
 
 To `tiles.walk_tiles` the positions are taps: it spreads four gradients over a vector each, and reads a row of
-the panel. To pick the cells out of the planes takes a while, but the panel serves all filters.
+the panel. To pick the cells out of the planes takes a while, but the panel serves all filters. Taps side by side
+(a run, of a vector at most) are picked with one vector; what it has too much, the next run writes over.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from minicnn.kernels.plans import even_table
 from minicnn.kernels.rows import lay_out
 from minicnn.kernels.threads import share
 from minicnn.kernels.tiles import FILTERS, VECTORS, walk_tiles
-from minicnn.kernels.vector import lanes_of, read, write
+from minicnn.kernels.vector import lanes_of, load, read, store, write
 
 TOGETHER = 512  # positions that are summed up at once: their panel fits into the second cache
 
@@ -46,23 +47,32 @@ def _grad_weight(grads, input, grad_weight, spots, offsets, layout, sizes, table
     weights, together = len(grad_weight) // filters, len(table) // (2 * rows * columns)
     taps, tile, zero = weights // channels, VECTORS * lanes, np.int64(0)
     blocks, plane_size = (filters + FILTERS - 1) // FILTERS, rows * columns
-    cells = np.zeros(plane + width, input.dtype)  # the last tap may reach beyond the plane, into a zero
-    panel = np.empty(together * plane_size * tile, input.dtype)
+    met = tile // taps + 2  # channels, at most; and a vector may reach beyond the last
+    cells = np.zeros(met * plane + width + lanes, input.dtype)
+    panel = np.empty(together * plane_size * tile + lanes, input.dtype)
     sums = np.empty(blocks * FILTERS * tile, input.dtype)
+    sources, targets = np.empty(tile, np.int64), np.empty(tile, np.int64)
     for number in range(start, stop):
         begin = min(number * tile, weights - tile)
+        front, behind = begin // taps, (begin + tile - 1) // taps + 1
+        runs = 0
+        for j in range(tile):
+            new = j == 0 or read(offsets, begin + j) != read(offsets, begin + j - 1) + 1
+            if new or j == targets[runs - 1] + lanes:
+                sources[runs], targets[runs] = read(offsets, begin + j) - front * plane, j
+                runs += 1
         for first in range(0, images, together):
             count = min(together, images - first)
-            for c in range(begin // taps, (begin + tile - 1) // taps + 1):
-                for n in range(count):
-                    at = ((first + n) * channels + c) * source_size
-                    lay_out(input, at, cells, 0, spots, down, along, width, lanes)
-                    for j in range(max(begin, c * taps), min(begin + tile, (c + 1) * taps)):
-                        at, to = read(offsets, j) - c * plane, n * plane_size * tile + j - begin
-                        for _ in range(rows):
-                            for x in range(columns):
-                                write(panel, to + x * tile, read(cells, at + x))
-                            at, to = at + width, to + columns * tile
+            to = 0
+            for n in range(first, first + count):
+                for c in range(front, behind):
+                    at = (n * channels + c) * source_size
+                    lay_out(input, at, cells, (c - front) * plane, spots, down, along, width, lanes)
+                for row in range(rows):
+                    for cell in range(row * width, row * width + columns):
+                        for run in range(runs):
+                            store(panel, to + targets[run], load(cells, cell + sources[run]))
+                        to += tile
             positions, origin = count * plane_size, first * plane_size * filters
             form, pairs = (filters, positions), table if count == together else rest
             walk_tiles(panel, pairs, zero, grads, origin, form, zero, blocks, lanes, sums, tile)
