@@ -11,7 +11,7 @@ from minicnn.kernels.board import handed_out
 from minicnn.kernels.threads import share
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _copy(source, target, board, start, stop):
     if handed_out(board, start, stop):
         return

@@ -51,6 +51,10 @@ else:
     from minicnn.kernels import fast_relu as relus
     from minicnn.kernels import fast_softmax as softmaxes
     from minicnn.kernels.fast_adam import adam
+    from minicnn.kernels.stale import forget_if_stale
+    from minicnn.kernels.tiles import walk
+
+    forget_if_stale(walk)
 
 conv2d = rung.conv2d
 conv2d_grad_input = rung.conv2d_grad_input
