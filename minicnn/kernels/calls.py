@@ -89,7 +89,6 @@ def tile_of(input_shape, dtype) -> int:
     return VECTORS * lanes_of(dtype) if input_shape[0] > 1 else 0
 
 
-@lru_cache(maxsize=256)
 def forward_call(input_shape, weight_shape, dtype, stride, padding, dilation, groups, pooled) -> Call | None:
     """Return the Call of a forward pass; None if its planes would swell.
 

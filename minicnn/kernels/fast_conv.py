@@ -107,11 +107,10 @@ def prepared(input_shape, weight_shape, dtype, stride, padding, dilation, groups
         return None
     no_bias, pooled, shape = np.zeros(weight_shape[0], dtype), end == POOLED, call.target_shape
     is_product = not pooled and serves(input_shape, weight_shape, stride, padding, groups)
-    form = weight_shape[0] // groups, math.prod(weight_shape[1:])
 
     def run(input, weight, bias):
         bias = no_bias if bias is None else ready(bias)
-        weights = as_it_lies(weight, groups) if form[0] < FILTERS else (ready(weight).reshape(-1), form)
+        weights = as_it_lies(weight, groups)
         if is_product:
             return multiply(input, stride, weights, 1, bias, end == RELU, len(weight)), NO_WINNERS
         output = empty(shape, dtype)

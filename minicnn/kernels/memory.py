@@ -67,7 +67,8 @@ class Pool:
         if self.busy.acquire(blocking=False):
             try:
                 alike = self.waiting.pop(memory.size, [])
-                self.waiting[memory.size] = [*alike, memory]
+                alike.append(memory)
+                self.waiting[memory.size] = alike
                 self.size += memory.size
                 while self.size > KEPT:
                     self._take(next(iter(self.waiting)))

@@ -85,7 +85,7 @@ def plan(size, stride, padding, walks, channels, tile=0, apart=None) -> Plan:
     """Return the Plan of some walks over a source of `size`, in tiles of so many cells if images may share them.
 
     The weights of two channels are `apart`, or else they lie walk after walk: first those of the first walk, of
-    all channels.
+    all channels, each channel's in reading order.
 
     >>> corner = Walk([0, 1, 2], [(0, 0), (0, 1), (1, 0)], cells=(2, 2), first=(0, 0))
     >>> made = plan((2, 2), (1, 1), (1, 1), [corner], channels=1, apart=9)

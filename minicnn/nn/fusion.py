@@ -128,7 +128,24 @@ def runs(layers: Iterable[Module]) -> list[list[Module]]:
     return found
 
 
-_known: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()  # each model's runs, and when they were found
+_known: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()  # of each model, and at which edit
+
+
+def known_of(model: Module) -> dict:
+    """Return what has been worked out of a model, by name; it is empty again after any edit of any module.
+
+    >>> model = Module()
+    >>> known_of(model)["something"] = 1
+    >>> known_of(model)
+    {'something': 1}
+    >>> model.training = False
+    >>> known_of(model)
+    {}
+    """
+    found = _known.get(model)
+    if found is None or found[0] != edits():  # a layer may be another one now, or have a hook
+        found = _known[model] = edits(), {}
+    return found[1]
 
 
 def stages_of(model: Module) -> list:
@@ -138,10 +155,10 @@ def stages_of(model: Module) -> list:
     >>> stages_of(Sequential(Conv2d(1, 1, 3), ReLU(), ReLU()))              # doctest: +ELLIPSIS
     [<minicnn.nn.fusion.Fused object at ...>, ReLU()]
     """
-    found = _known.get(model)
-    if found is None or found[0] != edits():  # a layer may be another one now, or have a hook
-        found = _known[model] = edits(), runs(model.children().values())
-    return [Fused(list(run)) if len(run) > 1 else run[0] for run in found[1]]
+    known = known_of(model)
+    if "runs" not in known:
+        known["runs"] = runs(model.children().values())
+    return [Fused(list(run)) if len(run) > 1 else run[0] for run in known["runs"]]
 
 
 def is_two_by_two(pool: MaxPool2d) -> bool:

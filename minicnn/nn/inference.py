@@ -13,7 +13,6 @@ module changes (a hook is one, too) or a parameter has another shape or dtype.
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable
 
 import numpy as np
@@ -21,9 +20,9 @@ import numpy as np
 from minicnn import kernels
 from minicnn.nn.activations import ReLU
 from minicnn.nn.conv import Conv2d
-from minicnn.nn.fusion import Fused, stages_of, watched
+from minicnn.nn.fusion import Fused, known_of, stages_of, watched
 from minicnn.nn.linear import Flatten, Linear
-from minicnn.nn.module import Module, edits
+from minicnn.nn.module import Module
 
 SHAPES = 16  # for so many a model's steps are kept
 
@@ -142,9 +141,6 @@ def convolution_step(conv: Conv2d, others: list[Module], example: np.ndarray) ->
     return lambda array: function(array, weight.data, None if bias is None else bias.data, *geometry)
 
 
-_known: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()  # each model's Steps, and when they were made
-
-
 def infer(model: Module, input: np.ndarray) -> np.ndarray:
     """Return the output of a Sequential, in a thread where gradients are switched off.
 
@@ -154,10 +150,8 @@ def infer(model: Module, input: np.ndarray) -> np.ndarray:
     ...     infer(model, np.float32([[[1, -2]]])), infer(model, np.float32([[[-3, 4]]]))
     (array([[1., 0.]], dtype=float32), array([[0., 4.]], dtype=float32))
     """
-    now, found = edits(), _known.get(model)
-    if found is None or found[0] != now:
-        found = _known[model] = now, {}
-    known, like = found[1], (input.shape, input.dtype) if type(input) is np.ndarray else None
+    known = known_of(model).setdefault("steps", {})
+    like = (input.shape, input.dtype) if type(input) is np.ndarray else None
     steps = known.get(like)
     if steps is not None and steps.hold():
         return steps(input)

@@ -8,19 +8,14 @@ import numpy as np
 import pytest
 
 from minicnn import kernels, nn
+from minicnn.benchmark.nets import NETS
 from minicnn.inspection import trace
-from minicnn.models import deeper_cnn, mnist_cnn, shallow_cnn, simple_cnn
+from minicnn.models import mnist_cnn
 from minicnn.nn.fusion import Fused, stages_of
 from tests.helpers import draws, raises
 
 pytestmark = pytest.mark.skipif(not kernels.FUSES, reason="nothing is fused without the compiler")
 
-NETS = {
-    "mnist": (mnist_cnn, (1, 28, 28)),
-    "simple": (simple_cnn, (3, 28, 28)),
-    "shallow": (shallow_cnn, (3, 32, 32)),
-    "deeper": (deeper_cnn, (3, 32, 32)),
-}
 ODD = nn.Sequential(
     nn.Conv2d(2, 3, (3, 2), stride=(1, 2), padding=1, padding_mode="reflect", rng=0),
     nn.ReLU(),
@@ -67,7 +62,7 @@ def test_by_hand():
 @pytest.mark.parametrize("batch", [0, 1, 5])
 @pytest.mark.parametrize("name", NETS)
 def test_the_nets_give_the_same_bits(name, batch):
-    build, shape = NETS[name]
+    build, shape = NETS[name].build, NETS[name].image_shape
     model, images = build(rng=0), draws((batch, *shape), np.float32)
     grad = draws(model(images).shape, np.float32, seed=1)
     assert any(isinstance(stage, Fused) for stage in model.saved["stages"])
@@ -223,7 +218,7 @@ def test_errors_name_the_layers():
 
 @pytest.mark.parametrize("name", NETS)
 def test_parameters_alone_get_the_same_gradients(name):
-    build, shape = NETS[name]
+    build, shape = NETS[name].build, NETS[name].image_shape
     model, images = build(rng=0), draws((3, *shape), np.float32)
     grad = draws(model(images).shape, np.float32, seed=1)
     expected = together(model, images, grad)[2:]

@@ -8,22 +8,17 @@ import numpy as np
 import pytest
 
 from minicnn import kernels, nn
-from minicnn.models import deeper_cnn, mnist_cnn, shallow_cnn, simple_cnn
+from minicnn.benchmark.nets import NETS
+from minicnn.models import deeper_cnn
 from minicnn.nn import inference
-from tests.helpers import raises
+from minicnn.nn.fusion import known_of
+from tests.helpers import draws, raises
 
 pytestmark = pytest.mark.skipif(not kernels.FUSES, reason="nothing is prepared without the compiler")
 
-NETS = {
-    "mnist": (mnist_cnn, (1, 28, 28)),
-    "simple": (simple_cnn, (3, 28, 28)),
-    "shallow": (shallow_cnn, (3, 32, 32)),
-    "deeper": (deeper_cnn, (3, 32, 32)),
-}
-
 
 def draw(*shape, seed=0):
-    return np.random.default_rng(seed).standard_normal(shape, np.float32)
+    return draws(shape, np.float32, seed)
 
 
 def predict(model, images):
@@ -49,7 +44,7 @@ def prepared(monkeypatch):
 
 @pytest.mark.parametrize("net", NETS)
 def test_the_same_bits_as_layer_by_layer_and_as_with_gradients(net, prepared):
-    make, shape = NETS[net]
+    make, shape = NETS[net].build, NETS[net].image_shape
     model = make(rng=0)
     for seed, count in enumerate((1, 1, 5, 1, 5)):
         images = draw(count, *shape, seed=seed)
@@ -185,7 +180,7 @@ def test_no_more_shapes_are_kept_than_may():
     model = nn.Sequential(nn.ReLU(), nn.Flatten())
     for length in range(1, 3 * inference.SHAPES):
         assert predict(model, draw(2, length)).shape == (2, length)
-    assert len(inference._known[model][1]) <= inference.SHAPES
+    assert len(known_of(model)["steps"]) <= inference.SHAPES
 
 
 def test_gradients_are_as_they_were_before():
