@@ -23,6 +23,7 @@ from minicnn.kernels.planes import ready
 from minicnn.kernels.threads import share
 from minicnn.kernels.vector import (
     add,
+    compact,
     exp,
     first,
     lanes_of,
@@ -44,6 +45,7 @@ EXPONENTIAL = 16  # multiply-adds that e^x is worth
 @njit(cache=True, nogil=True, error_model="numpy")
 def _cross_entropy(logits, targets, losses, probabilities, keep, columns, lanes, board, start, stop):
     """Fill losses, and probabilities if `keep`, for the rows start .. stop - 1; all four are flat."""
+    compact()
     if handed_out(board, start, stop):
         return
     wide = (columns + lanes - 1) // lanes * lanes

@@ -15,6 +15,7 @@ from minicnn.kernels.board import handed_out
 from minicnn.kernels.vector import (
     add,
     broadcast,
+    compact,
     evens,
     load,
     odds,
@@ -71,6 +72,7 @@ def lay_out(source, begin, target, place, spots, down, along, width, lanes):
     `spots` holds for each phase how many rows and columns it has, and where its first cell is read and
     written. In the source its rows are `down` apart, and its columns `along`. What is not written stays zero.
     """
+    compact()
     for spot in range(0, len(spots), 4):
         columns, at, to = spots[spot + 1], begin + spots[spot + 2], place + spots[spot + 3]
         for _ in range(spots[spot]):
@@ -142,6 +144,7 @@ def add_lanes(sums, lanes):
     a01 a23 b01 b23 | c01 c23 d01 d23       two
     a0123 b0123 c0123 d0123                 one: the four totals
     """
+    compact()
     vectors, width = len(sums) // lanes, lanes
     while width > 1:
         vectors, width = vectors // 2, width // 2

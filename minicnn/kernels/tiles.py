@@ -32,7 +32,7 @@ from numba import njit
 
 from minicnn.kernels.board import handed_out
 from minicnn.kernels.rows import add_lanes, copy_rows, finish, finish_pooled, lay_out
-from minicnn.kernels.vector import broadcast, load, multiply_add, read, spread, store, write
+from minicnn.kernels.vector import broadcast, compact, load, multiply_add, read, spread, store, write
 
 FILTERS, VECTORS = 4, 3  # the tile
 CACHED = 2**15  # sums that are kept in the cache until they are finished
@@ -108,6 +108,7 @@ def walk(
     the target's planes. Blocks count over all groups. What becomes of the sums is told by `end`: PLAIN, RELU or
     POOLED. `firsts` gets the first sum of each walk and filter: if it is finite, so are all weights in it.
     """
+    compact()
     if handed_out(board, start, stop):
         return
     (
@@ -207,6 +208,7 @@ def gather(grad_output, input, grad_weight, spots, offsets, layout, sizes, parts
     multiple of three. `sizes` are the images, channels, filters, rows and columns of the gradient, the groups
     and the lanes; for `layout` and `spots` see `plans.Plan`.
     """
+    compact()
     if handed_out(board, start, stop):
         return
     images, all_channels, all_filters, rows, columns, groups, lanes = sizes
