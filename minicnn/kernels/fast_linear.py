@@ -7,6 +7,10 @@
 With the tiles come their promises: the same bits for any number of threads, and for a row alone or in a
 batch. A matrix product of NumPy promises neither, and its threads and ours would wait for each other.
 
+The rows of a large layer lie a power of two apart, and a cache keeps what lies so in the same few places. So
+what several blocks read is copied into a panel first, and the sums of a single row need no tile: they grow
+in the target, which is read and written from one end to the other.
+
 What does not fill a tile is done twice rather than by other code: the last tile of a row is laid so that
 it ends where the row ends.
 """
@@ -23,35 +27,57 @@ from minicnn.kernels.planes import ready
 from minicnn.kernels.plans import even_table
 from minicnn.kernels.rows import add_lanes
 from minicnn.kernels.threads import FETCH, share
-from minicnn.kernels.tiles import FILTERS, VECTORS, gather_tiles, walk_tiles
-from minicnn.kernels.vector import lanes_of, load, read, store, write
+from minicnn.kernels.tiles import CACHED, FILTERS, VECTORS, gather_tiles, walk_tiles
+from minicnn.kernels.vector import (
+    broadcast,
+    compact,
+    lanes_of,
+    load,
+    multiply_add,
+    read,
+    spread,
+    store,
+    write,
+)
+
+PANEL = 6144  # numbers of a panel of lines: more would not leave room in the first cache
+WIDEST = 4  # tiles of a panel: they are whole lines of the cache
+PANELS = 32  # are to be shared, or the threads would not get equal parts
+RUN = 128  # vectors of a line that are added up before the next run
 
 
 @njit(cache=True, nogil=True)
-def _linear(input, weight, bias, output, features, lanes, board, start, stop):
-    """Fill the blocks start .. stop - 1 of four columns of output (N, O) from flat rows of input and weight."""
+def _linear(input, weight, bias, output, features, by_rows, lanes, board, start, stop):
+    """Fill the blocks start .. stop - 1 of four columns of output (N, O), or so many times three of its rows.
+
+    `input` and `weight` are flat.
+    """
     if handed_out(board, start, stop):
         return
     rows, outputs = output.shape
+    first, behind, left, right = 0, rows, 4 * start, min(4 * stop, outputs)
+    if by_rows:
+        first, behind, left, right = 3 * start, min(3 * stop, rows), 0, outputs
     whole = features // lanes * lanes
     step = 4 if outputs >= 4 else 1
     apart = features if outputs >= 4 else 0  # a single row of weights stands in for four
-    places, zero, nothing = np.empty((rows + 2) // 3 * 3, np.int64), np.int64(0), input.dtype.type(0)
+    places = np.empty((behind - first + 2) // 3 * 3, np.int64)
+    zero, nothing = np.int64(0), input.dtype.type(0)
     for n in range(len(places)):
-        places[n] = min(n, rows - 1) * features  # in threes: the last one again
+        places[n] = min(first + n, rows - 1) * features  # in threes: the last one again
     sums = np.empty((4 * len(places) + lanes - 1) // lanes * lanes * lanes, input.dtype)
-    for column in range(4 * start, min(4 * stop, outputs), step):
+    for column in range(left, right, step):
         o = max(min(column, outputs - step), 0)
         for i in range(len(sums)):
             write(sums, i, nothing)
         gather_tiles(input, weight, o * features, apart, whole, places, sums, zero, lanes)
         add_lanes(sums, lanes)
-        for n in range(rows):
+        for n in range(behind - first):
             for u in range(step):
                 number = read(sums, n // 3 * 12 + 3 * u + n % 3)
                 for i in range(whole, features):
-                    number += read(input, n * features + i) * read(weight, (o + u) * features + i)
-                output[n, o + u] = number + read(bias, o + u)
+                    number += read(input, (first + n) * features + i) * read(weight, (o + u) * features + i)
+                output[first + n, o + u] = number + read(bias, o + u)
 
 
 def linear(input, weight, bias):
@@ -64,39 +90,67 @@ def linear(input, weight, bias):
     outputs = len(weight)
     output = empty((rows, outputs), input.dtype)
     bias = np.zeros(outputs, input.dtype) if bias is None else ready(bias)
-    fixed = ready(input).reshape(-1), ready(weight).reshape(-1), bias, output, features, lanes_of(input.dtype)
-    blocks = -(-outputs // 4)  # whole blocks of four, whoever computes them
-    share(_linear, fixed, blocks, (rows + FETCH) * weight.size)
+    blocks, threes = -(-outputs // 4), -(-rows // 3)
+    by_rows = threes > blocks
+    flat = ready(input).reshape(-1), ready(weight).reshape(-1)
+    fixed = *flat, bias, output, features, by_rows, lanes_of(input.dtype)
+    share(_linear, fixed, threes if by_rows else blocks, (rows + FETCH) * weight.size)
     return output
 
 
 @njit(cache=True, nogil=True)
-def _product(filters, form, table, lines, count, target, features, lanes, board, start, stop):
-    """Fill the tiles start .. stop - 1 of columns of target (A, I), for `count` flat lines of I numbers.
+def _product(filters, form, table, lines, count, target, features, width, lanes, board, start, stop):
+    """Fill the panels start .. stop - 1 of `width` columns of target (A, I), for `count` flat lines of I numbers.
 
-    Where the filters and the lines of a tile lie, `form` and `table` tell `walk_tiles`. If several blocks read
-    the lines, the columns of a tile are copied side by side first: where the lines are a power of two apart,
+    Where the filters and the lines of a panel lie, `form` and `table` tell `walk_tiles`. If several blocks read
+    the lines, the columns of a panel are copied side by side first: where the lines are a power of two apart,
     they would push each other out of the cache.
     """
+    compact()
     if handed_out(board, start, stop):
         return
-    rows, tile = len(target) // features, VECTORS * lanes
-    zero = np.int64(0)  # for a plain 0 Numba would compile the tile once more
-    blocks, once = (rows + FILTERS - 1) // FILTERS, rows <= FILTERS
-    panel = np.empty(count * tile, lines.dtype)
-    sums = np.empty(blocks * FILTERS * tile, target.dtype)  # the last block may have fewer than four rows
+    rows, zero = len(target) // features, np.int64(0)  # for a plain 0 Numba would compile the tile once more
+    blocks = (rows + FILTERS - 1) // FILTERS
+    panel = np.empty(count * width, lines.dtype)
+    sums = np.empty(blocks * FILTERS * width, target.dtype)  # the last block may have fewer than four rows
     for number in range(start, stop):
-        begin = min(number * tile, features - tile)
-        if once:
-            walk_tiles(lines[begin:], table, zero, filters, zero, form, zero, blocks, lanes, sums, tile)
-        else:
-            for line in range(count):
-                for x in range(0, tile, lanes):
-                    store(panel, line * tile + x, load(lines, line * features + begin + x))
-            walk_tiles(panel, table, zero, filters, zero, form, zero, blocks, lanes, sums, tile)
+        begin = min(number * width, features - width)
+        cells = lines[begin:] if blocks == 1 else panel
+        for line in range(count if blocks > 1 else 0):
+            for x in range(0, width, lanes):
+                store(panel, line * width + x, load(lines, line * features + begin + x))
+        walk_tiles(cells, table, zero, filters, zero, form, zero, blocks, lanes, sums, width)
         for row in range(rows):
-            for x in range(0, tile, lanes):
-                store(target, row * features + begin + x, load(sums, row * tile + x))
+            for x in range(0, width, lanes):
+                store(target, row * features + begin + x, load(sums, row * width + x))
+
+
+@njit(cache=True, nogil=True)
+def _thin_product(filters, lines, count, target, features, lanes, board, start, stop):
+    """Do what `_product` does for a single filter or line: fill the vectors start .. stop - 1.
+
+    A tile would compute filters that do not exist, or put away every product twice. Here lines and target are read
+    and written from one end to the other, a run at a time that stays in the first cache.
+    """
+    compact()
+    if handed_out(board, start, stop):
+        return
+    rows, behind = len(target) // features, features if stop == features // lanes else stop * lanes
+    for begin in range(start * lanes, behind, RUN * lanes):
+        end = min(begin + RUN * lanes, behind)
+        whole = begin + (end - begin) // lanes * lanes
+        for row in range(rows):
+            for line in range(count):
+                w, at, to = broadcast(filters, row * count + line), line * features, row * features
+                for x in range(begin, whole, lanes):
+                    total = spread(lines, 0) if line == 0 else load(target, to + x)
+                    store(target, to + x, multiply_add(load(lines, at + x), w, total))
+            if whole < end:  # one more vector, that ends where the row ends
+                total = spread(lines, 0)
+                for line in range(count):
+                    w = broadcast(filters, row * count + line)
+                    total = multiply_add(load(lines, line * features + end - lanes), w, total)
+                store(target, row * features + end - lanes, total)
 
 
 def product(filters, lines):
@@ -105,23 +159,26 @@ def product(filters, lines):
     >>> product(np.array([[1.0, 10.0]]), np.array([[2.0, 3.0], [4.0, 5.0]]))
     array([[42., 53.]])
     """
-    (count, features), lanes = lines.shape, lanes_of(lines.dtype)
+    rows, (count, features), lanes = len(filters), lines.shape, lanes_of(lines.dtype)
     tile = VECTORS * lanes
     if 0 < features < tile:  # a row is shorter than a tile
         wider = np.zeros((count, tile), lines.dtype)
         wider[:, :features] = lines
         return np.ascontiguousarray(product(filters, wider)[:, :features])
-    target = (empty if count else zeros)((len(filters) * features,), lines.dtype)
-    if count and target.size:
-        turned = len(filters) >= FILTERS and not filters.flags.c_contiguous
-        along = len(filters) if turned else 1
-        weights = (ready(filters.T).reshape(-1), (along, 1)) if turned else as_it_lies(filters, groups=1)
-        table = even_table(count, features if len(filters) <= FILTERS else tile, along)
-        fixed = *weights, table, ready(lines).reshape(-1), count, target, features, lanes
-        tiles = -(-features // tile)
-        work = filters.size * features + 2 * FETCH * (lines.size + target.size)
-        share(_product, fixed, tiles, work)
-    return target.reshape(len(filters), features)
+    target = (empty if count else zeros)((rows * features,), lines.dtype)
+    flat, work = ready(lines).reshape(-1), filters.size * features + 2 * FETCH * (lines.size + target.size)
+    if rows <= 1 or count <= 1:
+        fixed = ready(filters).reshape(-1), flat, count, target, features, lanes
+        share(_thin_product, fixed, features // lanes, work)
+    else:
+        turned = rows >= FILTERS and not filters.flags.c_contiguous
+        weights = (ready(filters.T).reshape(-1), (rows, 1)) if turned else as_it_lies(filters, groups=1)
+        room = min(PANEL // count, CACHED // rows) // tile
+        width = tile * max(1, min(WIDEST, room, features // tile // PANELS))
+        table = even_table(count, width if rows > FILTERS else features, rows if turned else 1)
+        fixed = *weights, table, flat, count, target, features, width, lanes
+        share(_product, fixed, -(-features // width), work)
+    return target.reshape(rows, features)
 
 
 def linear_grad_input(grad_output, weight):

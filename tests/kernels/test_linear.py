@@ -5,12 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from minicnn.kernels import loops
+from minicnn import set_num_threads
+from minicnn.kernels import fast, loops
 from tests.helpers import assert_same_sum
 from tests.kernels.rungs import NAMES, QUICK, RUNGS, normal, special, whole
 
 DTYPES = [np.float32, np.float64]
-SHAPES = [(1, 1, 1), (2, 3, 4), (5, 7, 3), (64, 33, 10), (0, 3, 2), (3, 1, 9)]  # rows, features, outputs
+SHAPES = [  # rows, features, outputs
+    *((1, 1, 1), (2, 3, 4), (5, 7, 3), (64, 33, 10), (0, 3, 2), (3, 1, 9)),
+    *((1, 50, 6), (3, 26, 1), (2, 1, 5), (6, 3101, 7)),
+]
 
 
 def results(rung, input, weight, bias, grad_output) -> list[np.ndarray]:
@@ -76,3 +80,22 @@ def test_any_layout_gives_the_same(name):
     for change in (np.asfortranarray, lambda array: np.flip(np.flip(array).copy())):
         for actual, wanted in zip(results(RUNGS[name], *map(change, made)), expected, strict=True):
             np.testing.assert_array_equal(actual, wanted)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("features", [24, 25, 31, 100, 1031, 3101])
+@pytest.mark.usefixtures("all_work_is_shared")
+def test_a_row_has_the_same_bits_alone_in_a_batch_and_with_any_number_of_threads(features, dtype):
+    input, weight, bias, grad_output = made = arrays((9, features, 5), normal, dtype)
+    set_num_threads(1)
+    expected = results(fast, *made)
+    for count in (1, 2, 3, 8):
+        set_num_threads(count)
+        for actual, wanted in zip(results(fast, *made), expected, strict=True):
+            np.testing.assert_array_equal(actual, wanted)
+        for n in range(9):
+            alone = input[n : n + 1], weight, bias, grad_output[n : n + 1]
+            with_bias, without, grad_input, grad_weight = results(fast, *alone)
+            np.testing.assert_array_equal([with_bias[0], without[0]], [expected[0][n], expected[1][n]])
+            np.testing.assert_array_equal(grad_input[0], expected[2][n])
+            np.testing.assert_array_equal(grad_weight, np.outer(grad_output[n], input[n]))
