@@ -36,6 +36,7 @@ The layers call these names here, so the rung is chosen in this one place.
 """
 
 from numba import config
+from numba.core import event
 
 if config.DISABLE_JIT:  # vectors need the compiler; loops can be stepped through
     from minicnn.kernels import averaging as averages
@@ -50,11 +51,13 @@ else:
     from minicnn.kernels import fast_norm as norms
     from minicnn.kernels import fast_relu as relus
     from minicnn.kernels import fast_softmax as softmaxes
+    from minicnn.kernels.compiling import CollectorRests
     from minicnn.kernels.fast_adam import adam
     from minicnn.kernels.stale import forget_if_stale
     from minicnn.kernels.tiles import walk
 
     forget_if_stale(walk)
+    event.register("numba:compile", CollectorRests())
 
 conv2d = rung.conv2d
 conv2d_grad_input = rung.conv2d_grad_input

@@ -1,0 +1,83 @@
+"""What is done about the time that a kernel takes to be compiled."""
+
+from __future__ import annotations
+
+import gc
+
+import pytest
+from numba import njit, types
+from numba.extending import intrinsic
+
+from minicnn.kernels.vector import compact
+
+seen = []
+
+
+@intrinsic
+def note(typing):
+    """Note, whenever the compiler comes by, whether the collector is at work; compiled it does nothing."""
+
+    def generate(context, builder, signature, arguments):
+        seen.append(gc.isenabled())
+        return context.get_dummy_value()
+
+    return types.void(), generate
+
+
+def compiled_as_if_in(module: str, fails: bool = False) -> bool:
+    """Compile a kernel that says it stands in `module`; return whether the collector was at work meanwhile."""
+    seen.clear()
+
+    @njit
+    def callee():
+        note()
+
+    def kernel(number):
+        callee()
+        note()
+        return number + ("one" if fails else 1)
+
+    kernel.__module__ = callee.py_func.__module__ = module
+    njit(kernel)(1)
+    assert len(set(seen)) == 1
+    return seen[0]
+
+
+def test_the_collector_rests_while_a_kernel_of_ours_is_compiled():
+    assert not compiled_as_if_in("minicnn.kernels.tiles")
+    assert gc.isenabled()
+
+
+def test_it_does_not_for_somebody_elses():
+    assert compiled_as_if_in("minicnn_and_more")
+    assert gc.isenabled()
+
+
+def test_whoever_has_stopped_it_finds_it_stopped():
+    gc.disable()
+    try:
+        assert not compiled_as_if_in("minicnn.kernels.tiles")
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
+
+
+def test_it_goes_on_if_a_kernel_cannot_be_compiled():
+    with pytest.raises(Exception, match="Failed in nopython mode"):
+        compiled_as_if_in("minicnn.kernels.tiles", fails=True)
+    assert gc.isenabled()
+
+
+def test_a_compact_function_is_marked_and_what_it_calls_is_not():
+    @njit
+    def inner(number):
+        return number * 3
+
+    @njit
+    def outer(number):
+        compact()
+        return inner(number) + 1
+
+    assert outer(2) == 7
+    assert "optsize" in outer.inspect_llvm((types.int64,))
+    assert "optsize" not in inner.inspect_llvm((types.int64,))
