@@ -52,6 +52,7 @@ def _linear(input, weight, bias, output, features, by_rows, lanes, board, start,
 
     `input` and `weight` are flat.
     """
+    compact()
     if handed_out(board, start, stop):
         return
     rows, outputs = output.shape

@@ -32,7 +32,17 @@ from numba import njit
 
 from minicnn.kernels.board import handed_out
 from minicnn.kernels.rows import add_lanes, copy_rows, finish, finish_pooled, lay_out
-from minicnn.kernels.vector import broadcast, compact, load, multiply_add, read, spread, store, write
+from minicnn.kernels.vector import (
+    broadcast,
+    compact,
+    load,
+    multiply_add,
+    read,
+    separate,
+    spread,
+    store,
+    write,
+)
 
 FILTERS, VECTORS = 4, 3  # the tile
 CACHED = 2**15  # sums that are kept in the cache until they are finished
@@ -50,6 +60,7 @@ def walk_tiles(cells, table, tap, weights, origin, form, first, last, lanes, wid
     A tile's cells are read for all filters before the next tile's: they stay in the first cache, and the
     weights, a sixth as many, come from the second.
     """
+    separate()
     filters, apart = form
     top = min(4 * first, filters - 4)
     for start in range(0, length, VECTORS * lanes):
@@ -173,6 +184,7 @@ def gather_tiles(cells, grads, begin, apart, length, offsets, sums, at, lanes):
     The rows begin at `begin` and are `apart`; of all rows whole vectors are read, up to `length` numbers.
     Every three offsets have 12 vectors of `sums`, from number `at` on.
     """
+    separate()
     for tile in range(0, len(offsets), VECTORS):
         place0, place1, place2 = read(offsets, tile), read(offsets, tile + 1), read(offsets, tile + 2)
         a0, a1, a2 = load(sums, at), load(sums, at + lanes), load(sums, at + 2 * lanes)

@@ -117,6 +117,17 @@ def compact(typing):
 
 
 @intrinsic
+def separate(typing):
+    """Let LLVM call the function that this stands in, and not copy it into a caller that is compact."""
+
+    def generate(context, builder, signature, arguments):
+        builder.function.attributes.add("noinline")
+        return context.get_dummy_value()
+
+    return types.void(), generate
+
+
+@intrinsic
 def load(typing, array, index):
     vector = VectorType(array.dtype)
 

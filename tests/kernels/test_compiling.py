@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import gc
+import re
 
 import pytest
 from numba import njit, types
 from numba.extending import intrinsic
 
-from minicnn.kernels.vector import compact
+from minicnn.kernels.vector import compact, separate
 
 seen = []
 
@@ -68,9 +69,10 @@ def test_it_goes_on_if_a_kernel_cannot_be_compiled():
     assert gc.isenabled()
 
 
-def test_a_compact_function_is_marked_and_what_it_calls_is_not():
+def test_a_compact_function_is_marked_and_what_it_calls_stays_as_it_is():
     @njit
     def inner(number):
+        separate()
         return number * 3
 
     @njit
@@ -81,3 +83,4 @@ def test_a_compact_function_is_marked_and_what_it_calls_is_not():
     assert outer(2) == 7
     assert "optsize" in outer.inspect_llvm((types.int64,))
     assert "optsize" not in inner.inspect_llvm((types.int64,))
+    assert re.search(r"call i32 @_Z\w*inner", outer.inspect_llvm((types.int64,)))
