@@ -1,56 +1,68 @@
-"""While a kernel of ours is compiled, Python's garbage collector rests.
+"""The time that kernels take to be compiled, and what keeps it short.
 
-A compiler makes millions of small objects that are needed until it is done. The collector goes through them
-again and again, and finds nothing to collect: that would be a twentieth of a first training step.
+    compact()       let LLVM keep the function that this stands in small: its vectors are written out, look for
+                    no others. A large one is compiled in two thirds of the time; an innermost loop would be a
+                    tenth slower.
+    separate()      let LLVM call the function that this stands in, and not copy it into a caller that is compact
+
+A compiler also makes millions of small objects that are needed until it is done. Python's garbage collector
+goes through them again and again, and finds nothing to collect: that would be a twentieth of a first training
+step. So it rests while a kernel of ours is compiled.
 """
 
 from __future__ import annotations
 
 import gc
 
-from numba.core import event
+from numba import types
+from numba.core.event import Event, Listener
+from numba.extending import intrinsic
 
 
-class CollectorRests(event.Listener):
+def _marked(attribute: str):
+    """Return the intrinsic that gives the function that it stands in one of LLVM's attributes."""
+
+    def intrinsic_of(typing):
+        def generate(context, builder, signature, arguments):
+            builder.function.attributes.add(attribute)
+            return context.get_dummy_value()
+
+        return types.void(), generate
+
+    return intrinsic(intrinsic_of)
+
+
+compact, separate = _marked("optsize"), _marked("noinline")
+
+
+class CollectorRests(Listener):
     """Numba tells when it begins to compile and when it is done: the collector stops, and goes on.
 
     What a kernel calls is compiled within it. Numba compiles for one thread at a time.
 
+    >>> from numba.core.event import EventStatus
     >>> from minicnn.kernels.board import lead
     >>> listener, about = CollectorRests(), {"dispatcher": lead}
-    >>> listener.on_start(event.Event("numba:compile", event.EventStatus.START, about))
+    >>> listener.on_start(Event("numba:compile", EventStatus.START, about))
     >>> gc.isenabled()
     False
-    >>> listener.on_end(event.Event("numba:compile", event.EventStatus.END, about))
+    >>> listener.on_end(Event("numba:compile", EventStatus.END, about))
     >>> gc.isenabled()
     True
     """
 
     def __init__(self) -> None:
-        self.depth = 0
-        self.was_collecting = False
+        self.kernel = None  # for which the collector was stopped
 
-    def on_start(self, event: event.Event) -> None:
-        """Stop the collector, if the first of our kernels is begun."""
-        if is_ours(event):
-            if self.depth == 0:
-                self.was_collecting = gc.isenabled()
-                gc.disable()
-            self.depth += 1
+    def on_start(self, event: Event) -> None:
+        """Stop the collector for a kernel of this package, if it is at work."""
+        kernel = event.data["dispatcher"]
+        if gc.isenabled() and kernel.py_func.__module__.startswith("minicnn."):
+            self.kernel = kernel
+            gc.disable()
 
-    def on_end(self, event: event.Event) -> None:
-        """Let it go on, if it did before, once that kernel is done."""
-        if is_ours(event):
-            self.depth -= 1
-            if self.depth == 0 and self.was_collecting:
-                gc.enable()
-
-
-def is_ours(event: event.Event) -> bool:
-    """Return whether a kernel of this package is compiled, and not one of somebody else.
-
-    >>> from minicnn.kernels.board import lead
-    >>> is_ours(event.Event("numba:compile", event.EventStatus.START, {"dispatcher": lead}))
-    True
-    """
-    return event.data["dispatcher"].py_func.__module__.startswith("minicnn.")
+    def on_end(self, event: Event) -> None:
+        """Let it go on once that kernel is done."""
+        if event.data["dispatcher"] is self.kernel:
+            self.kernel = None
+            gc.enable()

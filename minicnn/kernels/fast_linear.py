@@ -21,24 +21,15 @@ import numpy as np
 from numba import njit
 
 from minicnn.kernels.board import handed_out
+from minicnn.kernels.compiling import compact
 from minicnn.kernels.fast_conv import as_it_lies
 from minicnn.kernels.memory import empty, zeros
 from minicnn.kernels.planes import ready
 from minicnn.kernels.plans import even_table
-from minicnn.kernels.rows import add_lanes
+from minicnn.kernels.rows import add_lanes, copy_rows
 from minicnn.kernels.threads import FETCH, share
 from minicnn.kernels.tiles import CACHED, FILTERS, VECTORS, gather_tiles, walk_tiles
-from minicnn.kernels.vector import (
-    broadcast,
-    compact,
-    lanes_of,
-    load,
-    multiply_add,
-    read,
-    spread,
-    store,
-    write,
-)
+from minicnn.kernels.vector import broadcast, lanes_of, load, multiply_add, read, spread, store, write
 
 PANEL = 6144  # numbers of a panel of lines: more would not leave room in the first cache
 WIDEST = 4  # tiles of a panel: they are whole lines of the cache
@@ -117,13 +108,10 @@ def _product(filters, form, table, lines, count, target, features, width, lanes,
     for number in range(start, stop):
         begin = min(number * width, features - width)
         cells = lines[begin:] if blocks == 1 else panel
-        for line in range(count if blocks > 1 else 0):
-            for x in range(0, width, lanes):
-                store(panel, line * width + x, load(lines, line * features + begin + x))
+        if blocks > 1:
+            copy_rows(lines, begin, panel, zero, count, width, features, width, lanes)
         walk_tiles(cells, table, zero, filters, zero, form, zero, blocks, lanes, sums, width)
-        for row in range(rows):
-            for x in range(0, width, lanes):
-                store(target, row * features + begin + x, load(sums, row * width + x))
+        copy_rows(sums, zero, target, begin, rows, width, width, features, lanes)
 
 
 @njit(cache=True, nogil=True)

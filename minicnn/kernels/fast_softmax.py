@@ -18,12 +18,12 @@ import numpy as np
 from numba import njit
 
 from minicnn.kernels.board import handed_out
+from minicnn.kernels.compiling import compact
 from minicnn.kernels.memory import empty
 from minicnn.kernels.planes import ready
 from minicnn.kernels.threads import share
 from minicnn.kernels.vector import (
     add,
-    compact,
     exp,
     first,
     lanes_of,

@@ -12,10 +12,10 @@ import numpy as np
 from numba import njit
 
 from minicnn.kernels.board import handed_out
+from minicnn.kernels.compiling import compact
 from minicnn.kernels.vector import (
     add,
     broadcast,
-    compact,
     evens,
     load,
     odds,

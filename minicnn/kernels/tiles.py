@@ -31,18 +31,9 @@ import numpy as np
 from numba import njit
 
 from minicnn.kernels.board import handed_out
+from minicnn.kernels.compiling import compact, separate
 from minicnn.kernels.rows import add_lanes, copy_rows, finish, finish_pooled, lay_out
-from minicnn.kernels.vector import (
-    broadcast,
-    compact,
-    load,
-    multiply_add,
-    read,
-    separate,
-    spread,
-    store,
-    write,
-)
+from minicnn.kernels.vector import broadcast, load, multiply_add, read, spread, store, write
 
 FILTERS, VECTORS = 4, 3  # the tile
 CACHED = 2**15  # sums that are kept in the cache until they are finished

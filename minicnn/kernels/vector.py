@@ -103,31 +103,6 @@ def element_address(context, builder, signature, arguments):
 
 
 @intrinsic
-def compact(typing):
-    """Let LLVM keep the function that this stands in small: its vectors are written out, look for no others.
-
-    That saves a third of the time to compile a large one. Not for the innermost loops: small code is a tenth slower.
-    """
-
-    def generate(context, builder, signature, arguments):
-        builder.function.attributes.add("optsize")
-        return context.get_dummy_value()
-
-    return types.void(), generate
-
-
-@intrinsic
-def separate(typing):
-    """Let LLVM call the function that this stands in, and not copy it into a caller that is compact."""
-
-    def generate(context, builder, signature, arguments):
-        builder.function.attributes.add("noinline")
-        return context.get_dummy_value()
-
-    return types.void(), generate
-
-
-@intrinsic
 def load(typing, array, index):
     vector = VectorType(array.dtype)
 

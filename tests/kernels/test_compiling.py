@@ -9,7 +9,7 @@ import pytest
 from numba import njit, types
 from numba.extending import intrinsic
 
-from minicnn.kernels.vector import compact, separate
+from minicnn.kernels.compiling import compact, separate
 
 seen = []
 
