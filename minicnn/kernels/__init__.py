@@ -13,7 +13,7 @@ Arguments named `stride`, `padding`, `dilation` and `kernel_size` are pairs (hei
     conv2d(input, weight, bias, stride, padding, dilation, groups)                       -> output
     conv2d_grad_input(grad_output, weight, input_shape, stride, padding, dilation, groups)   -> grad_input
     conv2d_grad_weight(grad_output, input, weight_shape, stride, padding, dilation, groups)  -> grad_weight
-    conv2d_grad_bias(grad_output)                                                        -> grad_bias
+    conv2d_grad_bias(grad_output)                 of (N, C_out, ...), a linear layer's too -> grad_bias
     max_pool2d(input, kernel_size, stride, padding, dilation, ceil_mode)                 -> output, indices
     max_pool2d_backward(grad_output, indices, input_shape)                               -> grad_input
     linear(input, weight, bias)                                                          -> output

@@ -6,6 +6,8 @@ import math
 
 import numpy as np
 
+from minicnn.kernels.loops import silent
+
 
 def relu(input):
     """Return the input with 0 for all that is 0 or less; NaN stays.
@@ -35,6 +37,7 @@ def adam_factors(lr, betas, eps, step):
     return 1 - beta1, beta2, 1 - beta2, 1 / math.sqrt(1 - beta2**step), eps, lr / (1 - beta1**step)
 
 
+@silent
 def adam(data, grad, mean, square, largest, lr, betas, eps, step):
     """Take step number `step`, from 1 on: change `data`, the running `mean` and `square` in place.
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numba import njit
 
 from minicnn.kernels import elementwise
 from minicnn.kernels.board import handed_out
+from minicnn.kernels.loops import silent
 from minicnn.kernels.threads import FETCH, share
 from minicnn.kernels.vector import read, write
 
@@ -34,11 +37,18 @@ def adam(data, grad, mean, square, largest, lr, betas, eps, step):
     >>> weight.round(6)
     array([0.9])
     """
-    arrays = (data, grad, mean, square)
-    if largest is not None or not all(a.flags.carray and a.dtype == data.dtype for a in arrays):
+    arrays, dtype = (data, grad, mean, square), data.dtype
+    alike = grad.dtype == dtype and mean.dtype == dtype and square.dtype == dtype
+    in_order = data.flags.carray and grad.flags.carray and mean.flags.carray and square.flags.carray
+    if largest is not None or not (alike and in_order):
         elementwise.adam(*arrays, largest, lr, betas, eps, step)
         return
-    factors = np.array(elementwise.adam_factors(lr, betas, eps, step), data.dtype)
-    flat = [array.reshape(-1) for array in arrays]
+    flat = data.ravel(), grad.ravel(), mean.ravel(), square.ravel()
     work = 8 * FETCH * data.size  # seven numbers to fetch or to put away, a root and a division
-    share(_adam, (*flat, factors), data.size, work)
+    share(_adam, (*flat, _factors(float(lr), *map(float, betas), eps, step, dtype)), data.size, work)
+
+
+@lru_cache(maxsize=8)  # all parameters of a step have the same
+@silent
+def _factors(lr, beta1, beta2, eps, step, dtype):
+    return np.array(elementwise.adam_factors(lr, (beta1, beta2), eps, step), dtype)

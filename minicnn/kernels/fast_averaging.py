@@ -73,7 +73,7 @@ def average(input, rows, columns, divisors):
     """
     planes, size = input.shape[0] * input.shape[1], input.shape[2:]
     output = empty((*input.shape[:2], len(rows), len(columns)), input.dtype)
-    fixed = ready(input).reshape(-1), output.reshape(-1), rows, columns, divisors, size
+    fixed = ready(input).ravel(), output.ravel(), rows, columns, divisors, size
     share(_average, fixed, planes, 4 * input.size)
     return output
 
@@ -87,6 +87,6 @@ def average_backward(grad_output, rows, columns, divisors, input_shape):
     """
     planes, size = input_shape[0] * input_shape[1], tuple(input_shape[2:])
     grad_input = empty(input_shape, grad_output.dtype)
-    fixed = ready(grad_output).reshape(-1), grad_input.reshape(-1), rows, columns, divisors, size
+    fixed = ready(grad_output).ravel(), grad_input.ravel(), rows, columns, divisors, size
     share(_average_backward, fixed, planes, 4 * grad_input.size)
     return grad_input

@@ -23,7 +23,7 @@ from minicnn.kernels.memory import empty, zeros
 from minicnn.kernels.planes import ready
 from minicnn.kernels.threads import FETCH, share
 from minicnn.kernels.tiles import FILTERS, PLAIN, POOLED, RELU, gather, walk
-from minicnn.kernels.vector import read
+from minicnn.kernels.vector import read, write
 
 NO_WINNERS = np.empty(0, np.uint8)
 
@@ -42,7 +42,7 @@ def as_it_lies(weight, groups: int):
     if filters < FILTERS:
         narrow, weight = weight, np.zeros((groups, FILTERS, apart), weight.dtype)
         weight[:, :filters] = narrow.reshape(groups, filters, apart)
-    return ready(weight).reshape(-1), (max(filters, FILTERS), apart)
+    return ready(weight).ravel(), (max(filters, FILTERS), apart)
 
 
 def turned(weight, groups: int, taps):
@@ -68,11 +68,17 @@ def turned(weight, groups: int, taps):
 
 
 @njit(cache=True, nogil=True)
-def _all_finite(numbers):
-    """Return whether no number is NaN or infinite; for a few hundred of them NumPy takes five times as long."""
-    finite = True
-    for i in range(len(numbers)):
-        finite &= read(numbers, i) - read(numbers, i) == 0
+def _add_parts(parts, sums):
+    """Add all parts but the first to `sums`, where the first is; return whether no sum is NaN or infinite.
+
+    For a few thousand numbers NumPy takes five times as long.
+    """
+    size, finite = len(sums), True
+    for begin in range(size, len(parts), size):
+        for i in range(size):
+            write(sums, i, read(sums, i) + read(parts, begin + i))
+    for i in range(size):
+        finite &= read(sums, i) - read(sums, i) == 0
     return finite
 
 
@@ -88,7 +94,7 @@ def finite_sums(call: Call, arrays: tuple, weight) -> bool:
     """
     firsts = np.zeros(call.firsts, weight.dtype)
     share(walk, (*arrays, firsts, *call.where), *call.sharing)
-    return bool(_all_finite(firsts) or np.isfinite(weight).all())
+    return bool(_add_parts(firsts, firsts) or np.isfinite(weight).all())
 
 
 @lru_cache(maxsize=256)
@@ -115,7 +121,7 @@ def prepared(input_shape, weight_shape, dtype, stride, padding, dilation, groups
             return multiply(input, stride, weights, 1, bias, end == RELU, len(weight)), NO_WINNERS
         output = empty(shape, dtype)
         winners = empty(shape, np.uint8) if pooled and keep else NO_WINNERS
-        arrays = ready(input).reshape(-1), *weights, bias, end, output.reshape(-1), winners.reshape(-1)
+        arrays = ready(input).ravel(), *weights, bias, end, output.ravel(), winners.ravel()
         return (output, winners) if finite_sums(call, arrays, weight) else None
 
     return run
@@ -153,7 +159,7 @@ def conv2d_grad_input(grad_output, weight, input_shape, stride, padding, dilatio
     if call.turns:
         weights = as_it_lies(turned(weight, groups, call.turns), groups)
     else:
-        weights = ready(weight).reshape(-1), (weight.shape[1], math.prod(weight.shape[2:]))
+        weights = ready(weight).ravel(), (weight.shape[1], math.prod(weight.shape[2:]))
     no_bias = np.zeros(input_shape[1], grad_output.dtype)
     if serves(input_shape, weight.shape, stride, padding, groups):
         apart = 1 if call.turns else weight.shape[1]
@@ -164,8 +170,8 @@ def conv2d_grad_input(grad_output, weight, input_shape, stride, padding, dilatio
         grad_input[:, :, :: stride[0], :: stride[1]] = grad_met
         return grad_input
     grad_input = (empty if call.covers else zeros)(input_shape, grad_output.dtype)
-    ends = no_bias, PLAIN, grad_input.reshape(-1), NO_WINNERS
-    if finite_sums(call, (ready(grad_output).reshape(-1), *weights, *ends), weight):
+    ends = no_bias, PLAIN, grad_input.ravel(), NO_WINNERS
+    if finite_sums(call, (ready(grad_output).ravel(), *weights, *ends), weight):
         return grad_input
     return jitted.conv2d_grad_input(grad_output, weight, input_shape, stride, padding, dilation, groups)
 
@@ -182,13 +188,17 @@ def conv2d_grad_weight(grad_output, input, weight_shape, stride, padding, dilati
     if call is None:
         return jitted.conv2d_grad_weight(grad_output, input, weight_shape, *geometry)
     if call.by_position:
-        grad_weight = fast_positions.grad_weight(grad_output, input, call.plan)
+        parts = grad_weight = fast_positions.grad_weight(grad_output, input, call.plan)
     else:
-        grad_weight = np.empty((call.parts, math.prod(weight_shape)), grad_output.dtype)
-        arrays = ready(grad_output).reshape(-1), ready(input).reshape(-1), grad_weight.reshape(-1)
-        share(gather, (*arrays, *call.where), *call.sharing)
-        grad_weight = grad_weight[0] if call.parts == 1 else grad_weight.sum(axis=0)
-    if not _all_finite(grad_weight):
+        size = math.prod(weight_shape)
+        parts = np.empty(call.parts * size, grad_output.dtype)
+        share(
+            gather,
+            (ready(grad_output).ravel(), ready(input).ravel(), parts, *call.where),
+            *call.sharing,
+        )
+        grad_weight = parts if call.parts == 1 else parts[:size].copy()
+    if not _add_parts(parts, grad_weight):
         return jitted.conv2d_grad_weight(grad_output, input, weight_shape, *geometry)
     return grad_weight.reshape(weight_shape)
 
@@ -199,15 +209,18 @@ def _grad_bias(grad_output, images, size, grad_bias, board, start, stop):
     if handed_out(board, start, stop):
         return
     filters = len(grad_bias)
+    totals = np.empty(stop - start)
     for f in range(start, stop):
-        total = 0.0
-        for n in range(images):
+        write(totals, f - start, 0.0)
+    for n in range(images):
+        for f in range(start, stop):
             first = (n * filters + f) * size
             plane = 0.0
             for x in range(first, first + size):
                 plane += read(grad_output, x)
-            total += plane
-        grad_bias[f] = total
+            write(totals, f - start, read(totals, f - start) + plane)
+    for f in range(start, stop):
+        grad_bias[f] = read(totals, f - start)
 
 
 def conv2d_grad_bias(grad_output):
@@ -215,9 +228,11 @@ def conv2d_grad_bias(grad_output):
 
     >>> conv2d_grad_bias(np.array([[[[1.0, 2]]], [[[3.0, 4]]]]))
     array([10.])
+    >>> conv2d_grad_bias(np.array([[1.0, 2], [3.0, 4]]))                # of a linear layer
+    array([4., 6.])
     """
     images, filters, *size = grad_output.shape
     grad_bias = np.empty(filters, grad_output.dtype)
-    arguments = ready(grad_output).reshape(-1), images, math.prod(size), grad_bias
+    arguments = ready(grad_output).ravel(), images, math.prod(size), grad_bias
     share(_grad_bias, arguments, filters, FETCH * grad_output.size)
     return grad_bias

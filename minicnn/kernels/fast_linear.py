@@ -84,7 +84,7 @@ def linear(input, weight, bias):
     bias = np.zeros(outputs, input.dtype) if bias is None else ready(bias)
     blocks, threes = -(-outputs // 4), -(-rows // 3)
     by_rows = threes > blocks
-    flat = ready(input).reshape(-1), ready(weight).reshape(-1)
+    flat = ready(input).ravel(), ready(weight).ravel()
     fixed = *flat, bias, output, features, by_rows, lanes_of(input.dtype)
     share(_linear, fixed, threes if by_rows else blocks, (rows + FETCH) * weight.size)
     return output
@@ -155,13 +155,13 @@ def product(filters, lines):
         wider[:, :features] = lines
         return np.ascontiguousarray(product(filters, wider)[:, :features])
     target = (empty if count else zeros)((rows * features,), lines.dtype)
-    flat, work = ready(lines).reshape(-1), filters.size * features + 2 * FETCH * (lines.size + target.size)
+    flat, work = ready(lines).ravel(), filters.size * features + 2 * FETCH * (lines.size + target.size)
     if rows <= 1 or count <= 1:
-        fixed = ready(filters).reshape(-1), flat, count, target, features, lanes
+        fixed = ready(filters).ravel(), flat, count, target, features, lanes
         share(_thin_product, fixed, features // lanes, work)
     else:
         turned = rows >= FILTERS and not filters.flags.c_contiguous
-        weights = (ready(filters.T).reshape(-1), (rows, 1)) if turned else as_it_lies(filters, groups=1)
+        weights = (ready(filters.T).ravel(), (rows, 1)) if turned else as_it_lies(filters, groups=1)
         room = min(PANEL // count, CACHED // rows) // tile
         width = tile * max(1, min(WIDEST, room, features // tile // PANELS))
         table = even_table(count, width if rows > FILTERS else features, rows if turned else 1)

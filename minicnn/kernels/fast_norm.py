@@ -120,8 +120,8 @@ def _laid_out(array):
     """
     N, C, S = *array.shape[:2], math.prod(array.shape[2:])
     if S == 1:
-        return ready(array.reshape(N, C).T).reshape(-1), (1, C, N)
-    return ready(array).reshape(-1), (N, C, S)
+        return ready(array.reshape(N, C).T).ravel(), (1, C, N)
+    return ready(array).ravel(), (N, C, S)
 
 
 def _put_back(flat, size, shape):

@@ -80,7 +80,7 @@ def met(size, stride):
     >>> met((2, 5), (2, 2))
     array([0, 2, 4])
     """
-    return np.arange(size[0] * size[1]).reshape(size)[:: stride[0], :: stride[1]].reshape(-1).copy()
+    return np.arange(size[0] * size[1]).reshape(size)[:: stride[0], :: stride[1]].ravel().copy()
 
 
 def multiply(planes, stride, weights, apart: int, bias, rectify: bool, filters: int):
@@ -96,9 +96,9 @@ def multiply(planes, stride, weights, apart: int, bias, rectify: bool, filters: 
     places, lanes = met(tuple(size), stride), lanes_of(planes.dtype)
     target = empty((images, filters, *(-(-size[a] // stride[a]) for a in (0, 1))), planes.dtype)
     table = even_table(channels, VECTORS * lanes, apart)
-    sources = ready(planes).reshape(-1), size[0] * size[1], places, *weights, table
+    sources = ready(planes).ravel(), size[0] * size[1], places, *weights, table
     tiles = images * -(-len(places) // (VECTORS * lanes))
     work = images * len(places) * channels * filters
-    ends = bias, rectify, target.reshape(-1), (channels, filters)
+    ends = bias, rectify, target.ravel(), (channels, filters)
     share(_multiply, (*sources, *ends, lanes), tiles, work, ranges=4)
     return target

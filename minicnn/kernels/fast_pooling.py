@@ -142,7 +142,7 @@ def pool_two_by_two(input, rectify: bool):
     size = input.shape[2:]
     output = empty((*input.shape[:2], size[0] // 2, size[1] // 2), input.dtype)
     winners = empty(output.shape, np.uint8)
-    flat = (array.reshape(-1) for array in (ready(input), output, winners))
+    flat = (array.ravel() for array in (ready(input), output, winners))
     how = tuple(size), rectify, lanes_of(input.dtype)
     planes = input.shape[0] * input.shape[1]
     share(_two_by_two, (*flat, *how), planes, 2 * FETCH * input.size)
@@ -164,7 +164,7 @@ def max_pool2d(input, kernel_size, stride, padding, dilation, ceil_mode):
     indices = empty(output.shape, np.int64)
     work = 2 * FETCH * output.size * kernel_size[0] * kernel_size[1]
     lanes, planes = lanes_of(input.dtype), input.shape[0] * input.shape[1]
-    flat = tuple(array.reshape(-1) for array in (ready(input), output, indices))
+    flat = tuple(array.ravel() for array in (ready(input), output, indices))
     if geometry == ((2, 2), (2, 2), (0, 0), (1, 1), False):
         corners = two_by_two_corners(*size, input.shape[3])
         share(_two_by_two_indices, (*flat, corners, input.shape[2:], lanes), planes, work)
@@ -231,7 +231,7 @@ def max_pool2d_backward(grad_output, indices, input_shape):
     """
     N, C, H, W = input_shape
     grad_input = empty(input_shape, grad_output.dtype)
-    flat = (array.reshape(-1) for array in (ready(grad_output), ready(indices), grad_input))
+    flat = (array.ravel() for array in (ready(grad_output), ready(indices), grad_input))
     cells = grad_output.shape[2] * grad_output.shape[3]
     share(_max_pool2d_backward, (*flat, cells, H * W), N * C, 8 * FETCH * grad_output.size)
     return grad_input

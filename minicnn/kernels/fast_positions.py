@@ -108,10 +108,10 @@ def grad_weight(grad_output, input, made):
     images, filters, rows, columns = grad_output.shape
     together = min(max(1, TOGETHER // (rows * columns)), images)
     parts = [grad_output[n : n + together] for n in range(0, images, together)]  # each (images, C_out, H, W)
-    grads = np.concatenate([part.swapaxes(0, 1).reshape(-1) for part in parts])
+    grads = np.concatenate([part.swapaxes(0, 1).ravel() for part in parts])
     weights, lanes = len(made.offsets), lanes_of(input.dtype)
     target = np.empty(filters * weights, input.dtype)
-    arrays = grads, ready(input).reshape(-1), target, made.spots, made.offsets
+    arrays = grads, ready(input).ravel(), target, made.spots, made.offsets
     counts = together, images % together or together
     tables = (even_table(count * rows * columns, VECTORS * lanes, 1) for count in counts)
     sizes = images, input.shape[1], filters, rows, columns, 1, lanes

@@ -54,8 +54,8 @@ def relu(input):
     array([3., 0.])
     """
     output = empty(input.shape, input.dtype)
-    flat = ready(input).reshape(-1)
-    share(_relu, (flat, output.reshape(-1)), flat.size, 2 * FETCH * flat.size)
+    flat = ready(input).ravel()
+    share(_relu, (flat, output.ravel()), flat.size, 2 * FETCH * flat.size)
     return output
 
 
@@ -67,7 +67,7 @@ def relu_backward(grad_output, output):
     array([10.,  0.])
     """
     grad_input = empty(output.shape, output.dtype)
-    flat = ready(grad_output).reshape(-1), ready(output).reshape(-1), grad_input.reshape(-1)
+    flat = ready(grad_output).ravel(), ready(output).ravel(), grad_input.ravel()
     share(_relu_backward, flat, output.size, 3 * FETCH * output.size)
     return grad_input
 
@@ -108,7 +108,7 @@ def relu_max_pool2d_backward(grad_output, winners, input_shape):
     [[[[0.0, 0.0], [7.0, 0.0]]]]
     """
     grad_input = empty(input_shape, grad_output.dtype)
-    flat = ready(grad_output).reshape(-1), winners.reshape(-1), grad_input.reshape(-1)
+    flat = ready(grad_output).ravel(), winners.ravel(), grad_input.ravel()
     planes = input_shape[0] * input_shape[1]
     share(spread_pooled, (*flat, tuple(input_shape[2:])), planes, grad_input.size)
     return grad_input

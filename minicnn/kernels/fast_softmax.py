@@ -107,7 +107,7 @@ def cross_entropy(logits, targets, probabilities):
     rows, columns = logits.shape
     losses = np.empty(rows, logits.dtype)
     keep = probabilities is not None
-    flat = ready(logits).reshape(-1), ready(targets), losses, probabilities.reshape(-1) if keep else losses
+    flat = ready(logits).ravel(), ready(targets), losses, probabilities.ravel() if keep else losses
     fixed = *flat, keep, columns, lanes_of(logits.dtype)
     share(_cross_entropy, fixed, rows, EXPONENTIAL * logits.size)
     return losses
@@ -121,7 +121,7 @@ def cross_entropy_backward(probabilities, targets, factors):
     """
     grad = empty(probabilities.shape, probabilities.dtype)
     rows, columns = grad.shape
-    fixed = probabilities.reshape(-1), ready(targets), ready(factors), grad.reshape(-1), columns
+    fixed = probabilities.ravel(), ready(targets), ready(factors), grad.ravel(), columns
     share(_cross_entropy_backward, fixed, rows, grad.size)
     return grad
 

@@ -127,7 +127,8 @@ def conv2d_grad_bias(grad_output):
     >>> conv2d_grad_bias(np.array([[[[1.0, 2]]], [[[3.0, 4]]]]))
     array([10.])
     """
-    return grad_output.sum(axis=(0, 2, 3), dtype=np.float64).astype(grad_output.dtype)  # (C_out,)
+    others = 0, *range(2, grad_output.ndim)
+    return grad_output.sum(axis=others, dtype=np.float64).astype(grad_output.dtype)  # (C_out,)
 
 
 @silent

@@ -107,14 +107,14 @@ def conv2d_grad_weight(grad_output, input, weight_shape, stride, padding, dilati
 
 @silent
 def conv2d_grad_bias(grad_output):
-    """Return ``grad_bias[o] = Σ grad_output`` over all images and positions.
+    """Return ``grad_bias[o] = Σ grad_output`` over all images and positions; a linear layer has no positions.
 
-    >>> conv2d_grad_bias(np.array([[[[1.0, 2]]], [[[3.0, 4]]]]))
-    array([10.])
+    >>> conv2d_grad_bias(np.array([[[[1.0, 2]]], [[[3.0, 4]]]])), conv2d_grad_bias(np.array([[1.0, 2], [3.0, 4]]))
+    (array([10.]), array([4., 6.]))
     """
     grad_bias = np.zeros(grad_output.shape[1])
-    for n, o, y, x in np.ndindex(grad_output.shape):
-        grad_bias[o] += float(grad_output[n, o, y, x])
+    for n, o, *place in np.ndindex(grad_output.shape):
+        grad_bias[o] += float(grad_output[n, o, *place])
     return grad_bias.astype(grad_output.dtype)
 
 

@@ -21,34 +21,38 @@ WORTH_KEEPING = 2**15  # numbers: for 128 KiB and more the C library asks the sy
 KEPT = 2**28  # bytes that may wait for their next use; what was used longest ago goes first
 
 
-class Memory:
-    """So many bytes, and where they are: NumPy takes longer to tell than to make an array there.
+class Memory(np.ndarray):
+    """Bytes that have an owner for as long as they are lent, and wait in the pool else."""
 
-    >>> memory = Memory(2**17)
-    >>> memory.size, memory.address == memory.owner.ctypes.data
-    (131072, True)
+
+class Lease(np.ndarray):
+    """A view of lent memory, in which all arrays that lie there have their base; when the last is gone, it goes back.
+
+    >>> memory = np.zeros(2**17, np.uint8).view(Memory)
+    >>> array = memory.view(Lease).view(np.float32, np.ndarray)
+    >>> type(array), type(array[1:].base.base)
+    (<class 'numpy.ndarray'>, <class 'minicnn.kernels.memory.Lease'>)
     """
 
-    __slots__ = ("address", "owner", "size")
-
-    def __init__(self, size: int) -> None:
-        self.owner, self.size = np.empty(size, np.uint8), size
-        self.address = self.owner.ctypes.data
+    def __del__(self) -> None:
+        if type(self.base) is Memory:  # else NumPy has made this one, out of a lease
+            _pool.take_back(self.base)
 
 
 class Pool:
-    """Memory that waits to be used again, by its size.
+    """Memory that waits to be used again, by its size in bytes.
 
     Nobody ever waits for the pool: who finds it busy takes new memory, or lets the old go.
 
-    >>> pool, memory = Pool(), Memory(2**17)
+    >>> pool = Pool()
+    >>> memory = pool.lend(2**17)
     >>> pool.take_back(memory)
     >>> pool.lend(2**17) is memory, pool.lend(2**17) is memory
     (True, False)
     """
 
     def __init__(self) -> None:
-        self.waiting: dict[int, list[Memory]] = {}  # the size used last comes last
+        self.waiting: dict[int, list[Memory]] = {}  # the size that has waited longest comes first
         self.size = 0
         self.busy = threading.Lock()
 
@@ -60,15 +64,13 @@ class Pool:
                     return self._take(size)
             finally:
                 self.busy.release()
-        return Memory(size)
+        return np.empty(size, np.uint8).view(Memory)
 
     def take_back(self, memory: Memory) -> None:
         """Keep the memory until it is lent again, or until there is too much of it."""
         if self.busy.acquire(blocking=False):
             try:
-                alike = self.waiting.pop(memory.size, [])
-                alike.append(memory)
-                self.waiting[memory.size] = alike
+                self.waiting.setdefault(memory.size, []).append(memory)
                 self.size += memory.size
                 while self.size > KEPT:
                     self._take(next(iter(self.waiting)))
@@ -76,26 +78,12 @@ class Pool:
                 self.busy.release()
 
     def _take(self, size: int) -> Memory:
-        alike = self.waiting.pop(size)
+        alike = self.waiting[size]
         memory = alike.pop()
-        if alike:
-            self.waiting[size] = alike
+        if not alike:
+            del self.waiting[size]
         self.size -= size
         return memory
-
-
-class Lease:
-    """What an array that lies in lent memory keeps alive; when nobody needs it, the memory goes back."""
-
-    __slots__ = ("__array_interface__", "memory")
-
-    def __init__(self, memory: Memory, shape: tuple[int, ...], dtype: np.dtype) -> None:
-        self.memory = memory
-        place = memory.address, False  # not for reading only
-        self.__array_interface__ = {"data": place, "shape": shape, "typestr": dtype.str, "version": 3}
-
-    def __del__(self) -> None:
-        _pool.take_back(self.memory)
 
 
 _pool = Pool()
@@ -115,8 +103,8 @@ def empty(shape, dtype) -> np.ndarray:
     numbers = math.prod(shape)
     if numbers < WORTH_KEEPING:
         return np.empty(shape, dtype)
-    dtype = np.dtype(dtype)
-    return np.asarray(Lease(_pool.lend(numbers * dtype.itemsize), tuple(shape), dtype))
+    memory = _pool.lend(numbers * np.dtype(dtype).itemsize)
+    return memory.view(Lease).view(dtype, np.ndarray).reshape(shape)
 
 
 def zeros(shape, dtype) -> np.ndarray:

@@ -18,12 +18,13 @@ SHAPES = [  # rows, features, outputs
 
 
 def results(rung, input, weight, bias, grad_output) -> list[np.ndarray]:
-    """Return what the three functions of a rung, and the first without a bias, make of the same arrays."""
+    """Return what the functions of a rung, and the first without a bias, make of the same arrays."""
     return [
         rung.linear(input, weight, bias),
         rung.linear(input, weight, None),
         rung.linear_grad_input(grad_output, weight),
         rung.linear_grad_weight(grad_output, input),
+        rung.conv2d_grad_bias(grad_output),
     ]
 
 
@@ -47,6 +48,7 @@ def test_by_hand(name, dtype):
     assert found[1].tolist() == [[53, 64, 87], [106, 128, 174]]
     assert found[2].tolist() == [[3 + 14, 5 + 16], [40, 60]]
     assert found[3].tolist() == [[1, 10], [20, 200], [2, 20]]
+    assert found[4].tolist() == [1, 10, 2]
     assert all(array.dtype == dtype for array in found)
 
 
@@ -95,7 +97,7 @@ def test_a_row_has_the_same_bits_alone_in_a_batch_and_with_any_number_of_threads
             np.testing.assert_array_equal(actual, wanted)
         for n in range(9):
             alone = input[n : n + 1], weight, bias, grad_output[n : n + 1]
-            with_bias, without, grad_input, grad_weight = results(fast, *alone)
+            with_bias, without, grad_input, grad_weight, _ = results(fast, *alone)
             np.testing.assert_array_equal([with_bias[0], without[0]], [expected[0][n], expected[1][n]])
             np.testing.assert_array_equal(grad_input[0], expected[2][n])
             np.testing.assert_array_equal(grad_weight, np.outer(grad_output[n], input[n]))

@@ -50,6 +50,7 @@ def test_what_nobody_has_is_used_again(pool):
         lambda array: memoryview(array),
         lambda array: array.view(np.int32).ravel().reshape(-1, 2),
         lambda array: np.asarray(array.view(np.matrix)),
+        lambda array: array.base.base[1:],
     ],
 )
 def test_nothing_is_used_again_while_somebody_looks_at_a_part(pool, look):
@@ -62,6 +63,16 @@ def test_nothing_is_used_again_while_somebody_looks_at_a_part(pool, look):
     assert (np.asarray(part) != 8).all()
     del part
     assert pool.size == BYTES  # the first one's, and not the other's
+
+
+def test_a_part_of_the_lease_gives_nothing_back_when_it_goes(pool):
+    array = empty(LARGE, np.float32)
+    part = array.base.base[1:]
+    assert type(part) is type(array.base.base) is not np.ndarray
+    del part
+    assert pool.size == 0
+    del array
+    assert pool.size == BYTES
 
 
 def test_torch_holds_it_too(pool):
