@@ -82,6 +82,20 @@ with .astype(np.float32), or the model with model.astype(np.float64).
         )
 
 
+def check_shape(who: str, what: str, array: np.ndarray, shape: tuple[int, ...]) -> None:
+    """Raise ValueError unless an array that belongs to a layer has the shape that the layer was built for.
+
+    >>> check_shape("Linear", "bias", np.zeros(2), (3,))
+    Traceback (most recent call last):
+    ValueError: Linear: bias must have shape (3,), as the layer was built. Got (2,). Build a layer of the other size.
+    """
+    if array.shape != shape:
+        raise ValueError(
+            f"{who}: {what} must have shape {shape}, as the layer was built. Got {array.shape}. "
+            "Build a layer of the other size."
+        )
+
+
 def as_int(who: str, what: str, value, minimum: int | None = None) -> int:
     """Return `value` as an int, of at least `minimum` if one is given.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import operator
+
 import numpy as np
 
 from minicnn import checks
@@ -13,7 +15,7 @@ class Parameter:
     Attributes
     ----------
     data : ndarray of any shape, float32 or float64
-        The value. Optimizers change it in place.
+        The value. Optimizers change it in place; what is set in its place must have the same shape.
     grad : ndarray of the same shape and dtype, or None
         The sum of all gradients since the last `zero_grad`.
 
@@ -25,11 +27,22 @@ class Parameter:
     array([11., 22.], dtype=float32)
     """
 
-    __slots__ = ("data", "grad")
+    __slots__ = ("_data", "grad")
 
     def __init__(self, data: np.ndarray) -> None:
-        self.data = checks.as_float_array("Parameter", "data", data)
+        self._data = checks.as_float_array("Parameter", "data", data)
         self.grad: np.ndarray | None = None
+
+    def _set_data(self, data: np.ndarray) -> None:
+        checks.as_float_array("Parameter", "data", data)
+        if data.shape != self._data.shape:  # the kernels of a layer go by the layer's own numbers
+            raise ValueError(
+                f"Parameter: data must keep its shape {self._data.shape}. Got {data.shape}. "
+                "Build a layer of the other size."
+            )
+        self._data = data
+
+    data = property(operator.attrgetter("_data"), _set_data)
 
     def accumulate(self, grad: np.ndarray) -> None:
         """Add `grad` to what is there; the first one is kept as it is, without a copy."""

@@ -123,7 +123,7 @@ class Conv2d(Module):
     def backward(self, grad_output: np.ndarray) -> np.ndarray:
         """Return the gradient of the input; add to `weight.grad` and `bias.grad`."""
         self._backward_parameters(grad_output)
-        images, (pads, padding) = self.saved["input"], self._pads()
+        images, (pads, padding) = self.saved["input"], self.pads()
         grads = grad_output if grad_output.ndim == 4 else grad_output[None]  # (N, C_out, H_out, W_out)
         geometry = (self.stride, padding, self.dilation, self.groups)
         grad_input = kernels.conv2d_grad_input(grads, self.weight.data, images.shape, *geometry)
@@ -135,7 +135,7 @@ class Conv2d(Module):
     def _backward_parameters(self, grad_output: np.ndarray) -> None:
         images = self.recall(grad_output)["input"]
         grads = grad_output if grad_output.ndim == 4 else grad_output[None]  # (N, C_out, H_out, W_out)
-        geometry = (self.stride, self._pads()[1], self.dilation, self.groups)
+        geometry = (self.stride, self.pads()[1], self.dilation, self.groups)
         self.weight.accumulate(kernels.conv2d_grad_weight(grads, images, self.weight.data.shape, *geometry))
         if self.bias is not None:
             self.bias.accumulate(kernels.conv2d_grad_bias(grads))
@@ -150,7 +150,7 @@ class Conv2d(Module):
         """
         self._check_input(input)
         images = input if input.ndim == 4 else input[None]  # (N, C_in, H, W)
-        pads, padding = self._pads()
+        pads, padding = self.pads()
         if pads is not None:
             check_pads(self.who, pads, self.padding_mode, images.shape[2:])
             images = pad2d(images, pads, self.padding_mode)
@@ -158,8 +158,12 @@ class Conv2d(Module):
         bias = None if self.bias is None else self.bias.data
         return images, self.weight.data, bias, self.stride, padding, self.dilation, self.groups
 
-    def _pads(self) -> tuple[tuple | None, tuple[int, int]]:
-        """Return what `pad2d` has to add (None for nothing), and what the kernels take as zero padding."""
+    def pads(self) -> tuple[tuple | None, tuple[int, int]]:
+        """Return what `pad2d` has to add (None for nothing), and what the kernels take as zero padding.
+
+        >>> Conv2d(1, 1, 3, padding=1).pads()
+        (None, (1, 1))
+        """
         return split_padding(self.padding, self.padding_mode, self.kernel_size, self.dilation)
 
     def _check_arguments(self) -> None:
@@ -201,6 +205,10 @@ class Conv2d(Module):
                 f"Got {channels} in shape {input.shape}. Build the layer with in_channels={channels}."
             )
         checks.check_same_dtype(self.who, "input", input, self.weight.data.dtype)
+        shape = (self.out_channels, self.in_channels // self.groups, *self.kernel_size)
+        checks.check_shape(self.who, "weight", self.weight.data, shape)
+        if self.bias is not None:
+            checks.check_shape(self.who, "bias", self.bias.data, (self.out_channels,))
 
     def _check_fits(self, size: tuple[int, int], padding: tuple[int, int]) -> None:
         """Raise ValueError if the output would be empty; `size` is that of the image as it is padded."""

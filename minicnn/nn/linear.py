@@ -74,6 +74,9 @@ class Linear(Module):
                 f"{input.shape}. Build the layer with in_features={input.shape[-1] if input.ndim else 1}."
             )
         checks.check_same_dtype(self.who, "input", input, self.weight.data.dtype)
+        checks.check_shape(self.who, "weight", self.weight.data, (self.out_features, self.in_features))
+        if self.bias is not None:
+            checks.check_shape(self.who, "bias", self.bias.data, (self.out_features,))
         rows = input.reshape(-1, self.in_features)  # (N, in_features)
         bias = None if self.bias is None else self.bias.data
         output = kernels.linear(rows, self.weight.data, bias)
@@ -81,20 +84,18 @@ class Linear(Module):
         self.save(output, input=input)
         return output
 
-    @checks.without_warnings
     def backward(self, grad_output: np.ndarray) -> np.ndarray:
         """Return `(..., in_features)`; add to `weight.grad` and `bias.grad`."""
         self._backward_parameters(grad_output)
         rows = grad_output.reshape(-1, self.out_features)  # (N, out_features)
         return kernels.linear_grad_input(rows, self.weight.data).reshape(self.saved["input"].shape)
 
-    @checks.without_warnings
     def _backward_parameters(self, grad_output: np.ndarray) -> None:
         input = self.recall(grad_output)["input"]
         rows = grad_output.reshape(-1, self.out_features)  # (N, out_features)
         self.weight.accumulate(kernels.linear_grad_weight(rows, input.reshape(-1, self.in_features)))
         if self.bias is not None:
-            self.bias.accumulate(rows.sum(axis=0))
+            self.bias.accumulate(kernels.conv2d_grad_bias(rows))
 
     def arguments(self) -> str:
         return f"{self.in_features}, {self.out_features}, bias={self.bias is not None}"
@@ -137,7 +138,8 @@ class Flatten(Module):
 
     def backward(self, grad_output: np.ndarray) -> np.ndarray:
         """Return the gradient in the input's shape."""
-        return grad_output.reshape(self.recall(grad_output)["input_shape"])
+        shape = self.recall(grad_output)["input_shape"]
+        return grad_output.reshape(shape)
 
     def arguments(self) -> str:
         return f"start_dim={self.start_dim}, end_dim={self.end_dim}"

@@ -50,7 +50,8 @@ class Reshape(Module):
 
     def backward(self, grad_output: np.ndarray) -> np.ndarray:
         """Return the gradient in the input's shape."""
-        return grad_output.reshape(self.recall(grad_output)["input_shape"])
+        shape = self.recall(grad_output)["input_shape"]
+        return grad_output.reshape(shape)
 
     def _sizes(self, input: np.ndarray) -> tuple[int, ...]:
         """Return the shape with lengths in place of 0 and -1."""
@@ -108,7 +109,8 @@ class Squeeze(Module):
 
     def backward(self, grad_output: np.ndarray) -> np.ndarray:
         """Return the gradient in the input's shape."""
-        return grad_output.reshape(self.recall(grad_output)["input_shape"])
+        shape = self.recall(grad_output)["input_shape"]
+        return grad_output.reshape(shape)
 
     def arguments(self) -> str:
         return f"dim={self.dim}"

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from minicnn import kernels
+from minicnn import checks, kernels
 from minicnn.optim.optimizer import Optimizer
 from minicnn.parameter import Parameter
 
@@ -55,6 +55,11 @@ class Adam(Optimizer):
         defaults = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "amsgrad": amsgrad}
         super().__init__(params, defaults)
 
+    def step(self) -> None:
+        """Change every parameter that has a gradient."""
+        self._update_all()  # the kernel does not warn of anything, so nobody needs to be told not to
+
+    @checks.without_warnings
     def decayed(self, parameter: Parameter, grad: np.ndarray, group: dict) -> np.ndarray:
         """Return the gradient with weight decay added.
 
@@ -62,7 +67,7 @@ class Adam(Optimizer):
         >>> adam.decayed(adam.param_groups[0]["params"][0], np.array([1.0]), adam.param_groups[0])
         array([2.])
         """
-        return grad + group["weight_decay"] * parameter.data if group["weight_decay"] else grad
+        return grad + group["weight_decay"] * parameter.data
 
     def update(self, parameter: Parameter, grad: np.ndarray, state: dict, group: dict) -> None:
         """Take one step."""
@@ -73,7 +78,8 @@ class Adam(Optimizer):
             if group["amsgrad"]:
                 state["max_exp_avg_sq"] = np.zeros_like(parameter.data)
         state["step"] += 1
-        grad = self.decayed(parameter, grad, group)
+        if group["weight_decay"]:
+            grad = self.decayed(parameter, grad, group)
         largest = state["max_exp_avg_sq"] if group["amsgrad"] else None
         how = group["lr"], group["betas"], group["eps"], state["step"]
         kernels.adam(parameter.data, grad, state["exp_avg"], state["exp_avg_sq"], largest, *how)
@@ -116,6 +122,7 @@ class AdamW(Adam):
     ) -> None:
         super().__init__(params, lr, betas, eps, weight_decay, amsgrad)
 
+    @checks.without_warnings
     def decayed(self, parameter: Parameter, grad: np.ndarray, group: dict) -> np.ndarray:
         """Shrink the weights, and return the gradient as it is.
 

@@ -123,12 +123,28 @@ class Optimizer:
     @checks.without_warnings
     def step(self) -> None:
         """Change every parameter that has a gradient."""
-        number = 0
+        self._update_all()
+
+    def _update_all(self) -> None:
+        number, state = 0, self.state
         for group in self.param_groups:
             for parameter in group["params"]:
-                if parameter.grad is not None:
-                    self.update(parameter, parameter.grad, self.state.setdefault(number, {}), group)
+                grad = parameter.grad
+                if grad is not None:
+                    if type(grad) is not np.ndarray or grad.shape != parameter.data.shape:
+                        self._check_grad(number, grad, parameter.data.shape)
+                    if number not in state:
+                        state[number] = {}
+                    self.update(parameter, grad, state[number], group)
                 number += 1
+
+    def _check_grad(self, number: int, grad, shape: tuple[int, ...]) -> None:
+        checks.as_float_array(self.who, f"grad of parameter {number}", grad)
+        if grad.shape != shape:
+            raise ValueError(
+                f"{self.who}: grad of parameter {number} must have the parameter's shape {shape}. Got {grad.shape}. "
+                "Set a gradient of its shape, or call zero_grad() and backward."
+            )
 
     def zero_grad(self) -> None:
         """Forget the gradients of all parameters."""

@@ -1,5 +1,7 @@
 """Module and Parameter: layers of one's own, parameters and their gradients, messages for wrong use."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -114,6 +116,48 @@ def test_parameter():
         "Parameter: data must be float32 or float64. Got int64. Convert it with .astype(np.float32).",
     ):
         Parameter(np.ones(2, int))
+    with raises(
+        ValueError,
+        "Parameter: data must keep its shape (2, 3). Got (3, 2). Build a layer of the other size.",
+    ):
+        parameter.data = parameter.data.T
+    assert parameter.data is data
+    parameter.data = data + 1
+    assert parameter.data is not data
+
+
+BUILT_FOR = [
+    (nn.Linear(2, 3), (1, 2), "weight", "Linear", (3, 2)),
+    (nn.Linear(2, 3), (1, 2), "bias", "Linear", (3,)),
+    (nn.Conv2d(2, 4, (3, 1), groups=2), (1, 2, 4, 4), "weight", "Conv2d", (4, 1, 3, 1)),
+    (nn.Conv2d(2, 4, 1), (1, 2, 4, 4), "bias", "Conv2d", (4,)),
+    (nn.BatchNorm2d(2), (1, 2, 4, 4), "weight", "BatchNorm2d", (2,)),
+    (nn.BatchNorm1d(2), (4, 2), "bias", "BatchNorm1d", (2,)),
+]
+
+
+@pytest.mark.parametrize(("layer", "input_shape", "name", "who", "shape"), BUILT_FOR)
+def test_a_parameter_of_another_shape_is_refused_before_any_kernel_reads_it(
+    layer, input_shape, name, who, shape
+):
+    layer, images = copy.deepcopy(layer), np.ones(input_shape, np.float32)
+    setattr(layer, name, Parameter(np.ones((1, 1), np.float32)))
+    message = f"{name} must have shape {shape}, as the layer was built. Got (1, 1). Build a layer of the other size."
+    with raises(ValueError, f"{who}: {message}"):
+        layer(images)
+    with raises(ValueError, f'{who} "0": {message}'):
+        nn.Sequential(layer)(images)
+
+
+def test_statistics_of_another_shape_are_refused():
+    layer = nn.BatchNorm1d(2).eval()
+    layer.running_var = np.ones(1, np.float32)
+    with raises(
+        ValueError,
+        "BatchNorm1d: running_var must have shape (2,), as the layer was built. Got (1,). "
+        "Build a layer of the other size.",
+    ):
+        layer(np.ones((4, 2), np.float32))
 
 
 def test_two_rounds_accumulate_as_in_torch():
@@ -201,3 +245,14 @@ def test_a_replaced_child_learns_its_name():
     model = nn.Sequential(nn.Sequential(nn.ReLU(), nn.ReLU()))
     setattr(model[0], "1", nn.Sequential(nn.Tanh()))
     assert model[0][1][0].who == 'Tanh "0.1.0"'
+
+
+@pytest.mark.parametrize("layer", [nn.Flatten(), nn.Reshape(1, 6), nn.Squeeze()], ids=repr)
+def test_what_is_no_array_is_refused_on_the_way_back_too(layer):
+    layer = copy.deepcopy(layer)
+    output = layer(np.ones((1, 2, 3), np.float32))
+    with raises(
+        TypeError,
+        f"{type(layer).__name__}: grad_output must be a NumPy array. Got list. Convert it with np.asarray.",
+    ):
+        layer.backward(output.tolist())

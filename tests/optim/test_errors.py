@@ -126,6 +126,24 @@ def test_a_parameter_without_gradient_stays():
     assert moving.grad is None
 
 
+def test_a_gradient_of_another_shape_is_refused_before_the_kernel_reads_it():
+    weight = nn.Parameter(np.ones((2, 500), np.float32))
+    optimizer = optim.Adam([parameter(), weight])
+    weight.grad = np.ones(3, np.float32)
+    with raises(
+        ValueError,
+        "Adam: grad of parameter 1 must have the parameter's shape (2, 500). Got (3,). "
+        "Set a gradient of its shape, or call zero_grad() and backward.",
+    ):
+        optimizer.step()
+    weight.grad = [1.0]
+    with raises(
+        TypeError,
+        "Adam: grad of parameter 1 must be a NumPy array. Got list. Convert it with np.asarray.",
+    ):
+        optimizer.step()
+
+
 def test_clip_refuses_what_is_not_finite_if_asked():
     with raises(
         RuntimeError,

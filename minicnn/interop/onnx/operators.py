@@ -39,7 +39,7 @@ def padded(writer, name: str, pads, mode: str, array, value: float = 0.0) -> str
 
 def conv2d(writer, layer, name, array, output) -> str:
     batched(writer, layer, array)
-    pads, padding = layer._pads()
+    pads, padding = layer.pads()
     if pads is not None:
         name = padded(writer, name, pads, layer.padding_mode, array)
     inputs = [
