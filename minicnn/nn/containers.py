@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from minicnn import checks, kernels
-from minicnn.nn.fusion import Fused, stages_of
+from minicnn import checks
+from minicnn.nn.fusion import stages_of
 from minicnn.nn.grad_mode import is_grad_enabled
-from minicnn.nn.inference import infer
-from minicnn.nn.module import Module, check_module
+from minicnn.nn.module import Module, check_module, edits
+from minicnn.nn.stages import Stage
 
 
 class Sequential(Module):
@@ -78,13 +78,11 @@ class Sequential(Module):
 
     def forward(self, input: np.ndarray) -> np.ndarray:
         """Return the last module's output."""
-        if kernels.FUSES and not is_grad_enabled():
-            return infer(self, input)
-        stages = stages_of(self)
+        edit, stages, keep = edits(), stages_of(self), is_grad_enabled()
         for stage in stages:
-            input = stage(input)
-        if is_grad_enabled():
-            self.saved = {"stages": stages}
+            input = stage(input, keep)
+        if keep:
+            self.saved = {"stages": stages, "edit": edit}
         return input
 
     def backward(self, grad_output: np.ndarray) -> np.ndarray:
@@ -94,22 +92,20 @@ class Sequential(Module):
         return grad_output
 
     def _backward_parameters(self, grad_output: np.ndarray) -> None:
-        stages = self._latest_stages()
-        learns = (number for number, stage in enumerate(stages) if any(True for _ in stage.parameters()))
-        first = next(learns, 0)
+        stages, first = self._latest_stages(), 0
+        while first < len(stages) - 1 and not stages[first].learns:
+            first += 1
         for stage in reversed(stages[first + 1 :]):
             grad_output = stage.backward(grad_output)
-        for stage in stages[first : first + 1]:
-            stage.backward_parameters(grad_output)
+        if stages:
+            stages[first].backward_parameters(grad_output)
 
-    def _latest_stages(self) -> list:
-        """Return what the last forward ran, as far as the layers have not been used otherwise since then."""
+    def _latest_stages(self) -> list[Stage]:
+        """Return what the last forward ran."""
         if "stages" not in self.saved:
-            return list(self)
-        stages = []
-        for stage in self.saved["stages"]:
-            stages += stage.layers if isinstance(stage, Fused) and not stage.is_current() else [stage]
-        return stages
+            return stages_of(self)
+        stages = self.saved["stages"]
+        return stages if self.saved["edit"] == edits() else [stage.unless_watched() for stage in stages]
 
     def __iter__(self) -> Iterator[Module]:
         return iter(self.children().values())

@@ -17,20 +17,21 @@ from minicnn import kernels
 from minicnn.kernels.geometry import conv_output_sizes
 from minicnn.nn.activations import ReLU
 from minicnn.nn.conv import Conv2d
-from minicnn.nn.grad_mode import enable_grad, is_grad_enabled
+from minicnn.nn.grad_mode import enable_grad
+from minicnn.nn.linear import Flatten, Linear
 from minicnn.nn.module import Module, edits
 from minicnn.nn.pooling import MaxPool2d
-from minicnn.parameter import Parameter
+from minicnn.nn.stages import FlattenStage, LinearStage, Stage, kind_of, watched
 
 
-class Fused:
-    """One run of a convolution and what follows it, as `Sequential` calls it in place of its layers.
+class ConvStage(Stage):
+    """A convolution, alone, with ReLU behind it, or with ReLU and 2x2 pooling.
 
     Examples
     --------
     >>> layers = [Conv2d(1, 1, 1, bias=False), ReLU(), MaxPool2d(2)]
     >>> layers[0].weight.data[...] = 10
-    >>> stage = Fused(layers)
+    >>> stage = ConvStage(layers)
     >>> stage(np.float32([[[[1, 2], [4, 3]]]]))             # the largest of 10, 20, 40, 30
     array([[[[40.]]]], dtype=float32)
     >>> stage.backward(np.float32([[[[7]]]]))               # 7·10, to the 4
@@ -38,75 +39,133 @@ class Fused:
              [70.,  0.]]]], dtype=float32)
     """
 
-    def __init__(self, layers: list[Module]) -> None:
-        self.layers = layers
-        self.input: np.ndarray | None = None
-        self.kept: np.ndarray | None = None  # ReLU's output, or the winners of the pooling windows
+    def __call__(self, input: np.ndarray, keep: bool = True) -> np.ndarray:
+        conv, kind = self.layers[0], kind_of(input)
+        weight, bias = conv.weight.data, conv.bias
+        known = self.known.get(kind)
+        if known is None or weight.dtype != input.dtype:
+            known = self._look_at(input)
+            if known is None:
+                return super().__call__(input)
+            self.remember(kind, known)
+        size, geometry = known
+        return self._compute(keep, size, input, weight, None if bias is None else bias.data, *geometry)
 
-    def parameters(self) -> list[Parameter]:
-        """Return the convolution's."""
+    def _look_at(self, input: np.ndarray) -> tuple | None:
+        """Return the size of a plane of sums and the geometry, once the input is seen to fit.
+
+        None if the layers have to see to it, one by one.
+        """
         conv = self.layers[0]
-        return [conv.weight] if conv.bias is None else [conv.weight, conv.bias]
+        if kind_of(input) is None or input.ndim != 4 or conv.pads()[0] is not None:
+            return None
+        _, weight, _, *geometry = conv.convolution_of(input)
+        size = conv_output_sizes(input.shape[2:], weight.shape[2:], *geometry[:3])
+        if len(self.layers) == 3 and min(size) < 2:  # then the pooling layer has something to say
+            return None
+        return size, tuple(geometry)
 
-    def __call__(self, input: np.ndarray) -> np.ndarray:
-        conv, *others = self.layers
-        convolution = images, weight, _, stride, padding, dilation, _ = conv.convolution_of(input)
-        size = conv_output_sizes(images.shape[2:], weight.shape[2:], stride, padding, dilation)
-        pooled = len(others) == 2
-        if input.ndim != 4 or (pooled and min(size) < 2):  # then the pooling layer has something to say
-            return self._one_by_one(input)
-        if pooled:
-            output, kept = kernels.conv2d_relu_max_pool2d(*convolution, keep=is_grad_enabled())
-        else:
+    def _compute(self, keep: bool, size: tuple[int, int], *convolution) -> np.ndarray:
+        """Return the output, for the arguments of `kernels.conv2d`; `size` is that of a plane of sums."""
+        together = len(self.layers)
+        if together == 1:
+            output, kept = kernels.conv2d(*convolution), None
+        elif together == 2:
             output = kept = kernels.conv2d_relu(*convolution)
-        if is_grad_enabled():
-            self.input, self.kept = input, kept
+        else:
+            output, kept = kernels.conv2d_relu_max_pool2d(*convolution, keep=keep)
+        if keep:
+            conv, *others = self.layers
+            run = Run(self.layers, convolution, (*output.shape[:2], *size), output, kept)
+            conv.saved = {
+                "output_shape": run.sums_shape,
+                "dtype": run.dtype,
+                "input": convolution[0],
+                "run": run,
+            }
             for layer in others:
-                layer.save(output, fused=self)
-            sums = {"output_shape": (*output.shape[:2], *size), "dtype": output.dtype}
-            conv.saved = {**sums, "input": images, "run": self}
+                layer.saved = {"output_shape": run.shape, "dtype": run.dtype, "fused": run}
         return output
 
     def backward(self, grad_output: np.ndarray) -> np.ndarray:
         """Return the gradient of the convolution's input; add to its parameters' gradients."""
-        return self.layers[0].backward(self._grad_sums(grad_output))
+        run = self._last_run(grad_output)
+        if run is None:
+            return super().backward(grad_output)
+        images, weight, _, *geometry = run.convolution
+        return kernels.conv2d_grad_input(self._learn(run, grad_output), weight, images.shape, *geometry)
 
     def backward_parameters(self, grad_output: np.ndarray) -> None:
         """Add to the gradients of the convolution's parameters."""
-        self.layers[0].backward_parameters(self._grad_sums(grad_output))
+        run = self._last_run(grad_output)
+        if run is None:
+            super().backward_parameters(grad_output)
+        else:
+            self._learn(run, grad_output)
 
-    def is_current(self) -> bool:
-        """Return whether this was the layers' last run, and nobody has begun to watch them since."""
+    def _last_run(self, grad_output: np.ndarray) -> Run | None:
+        """Return it if `grad_output` fits, and no layer has been used otherwise since then."""
         conv, *others = self.layers
-        own = conv.saved.get("run") is self and all(layer.saved.get("fused") is self for layer in others)
-        return own and not any(map(watched, self.layers))
+        run = conv.saved.get("run")
+        for layer in others:
+            if layer.saved.get("fused") is not run:
+                return None
+        if run is None or type(grad_output) is not np.ndarray:
+            return None
+        return run if grad_output.shape == run.shape and grad_output.dtype == run.dtype else None
+
+    def _learn(self, run: Run, grad_output: np.ndarray) -> np.ndarray:
+        """Add to the gradients of the parameters; return the gradient of the convolution's output."""
+        conv, *others = self.layers
+        images, weight, _, *geometry = run.convolution
+        grad_sums = grad_output
+        if len(others) == 1:
+            grad_sums = kernels.relu_backward(grad_output, run.kept)
+        elif others:
+            grad_sums = kernels.relu_max_pool2d_backward(grad_output, run.kept, run.sums_shape)
+        conv.weight.accumulate(kernels.conv2d_grad_weight(grad_sums, images, weight.shape, *geometry))
+        if conv.bias is not None:
+            conv.bias.accumulate(kernels.conv2d_grad_bias(grad_sums))
+        return grad_sums
+
+
+class Run:
+    """One forward of a ConvStage: what it keeps for the way back.
+
+    >>> layers = [Conv2d(1, 1, 1), ReLU()]
+    >>> output = ConvStage(layers)(np.float32([[[[1, -1]]]]))
+    >>> layers[1].saved["fused"].unfold()
+    >>> sorted(layers[1].saved)
+    ['dtype', 'output', 'output_shape']
+    """
+
+    __slots__ = ("convolution", "dtype", "kept", "layers", "shape", "sums_shape")
+
+    def __init__(self, layers, convolution, sums_shape, output, kept) -> None:
+        self.layers, self.convolution, self.sums_shape = layers, convolution, sums_shape
+        self.shape, self.dtype = output.shape, output.dtype
+        self.kept = kept  # ReLU's output, or the winners of the pooling windows
 
     def unfold(self) -> None:
         """Give every layer what it would have saved, had it run by itself."""
-        conv, *others = self.layers
-        array = kernels.conv2d(*conv.convolution_of(self.input))
+        array = kernels.conv2d(*self.convolution)
         with enable_grad():
-            for layer in others:
+            for layer in self.layers[1:]:
+                before = layer.saved
                 array = type(layer).forward(layer, array)
-
-    def _one_by_one(self, input: np.ndarray) -> np.ndarray:
-        for layer in self.layers:
-            input = layer(input)
-        return input
-
-    def _grad_sums(self, grad_output: np.ndarray) -> np.ndarray:
-        """Return the gradient of the convolution's output."""
-        conv, *_, last = self.layers
-        last.check_grad_output(grad_output)
-        if isinstance(last, MaxPool2d):
-            return kernels.relu_max_pool2d_backward(grad_output, self.kept, conv.saved["output_shape"])
-        return kernels.relu_backward(grad_output, self.kept)
+                if before.get("fused") is not self:  # it has been used otherwise since then
+                    layer.saved = before
 
 
-def watched(module: Module) -> bool:
-    """Return whether something has put itself before the module's own methods."""
-    own = vars(module)
-    return "forward" in own or "backward" in own
+def is_two_by_two(pool: MaxPool2d) -> bool:
+    """Return whether the pooling takes every 2x2 cells once, and its output alone.
+
+    >>> is_two_by_two(MaxPool2d(2)), is_two_by_two(MaxPool2d(2, stride=1))
+    (True, False)
+    """
+    geometry = pool.kernel_size, pool.stride, pool.padding, pool.dilation
+    wanted = (2, 2), (2, 2), (0, 0), (1, 1)
+    return geometry == wanted and not pool.ceil_mode and not pool.return_indices
 
 
 def runs(layers: Iterable[Module]) -> list[list[Module]]:
@@ -128,45 +187,23 @@ def runs(layers: Iterable[Module]) -> list[list[Module]]:
     return found
 
 
-_known: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()  # of each model, and at which edit
+STAGES = {Conv2d: ConvStage, Linear: LinearStage, Flatten: FlattenStage}
+_stages: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()  # of each model, and at which edit
 
 
-def known_of(model: Module) -> dict:
-    """Return what has been worked out of a model, by name; it is empty again after any edit of any module.
-
-    >>> model = Module()
-    >>> known_of(model)["something"] = 1
-    >>> known_of(model)
-    {'something': 1}
-    >>> model.training = False
-    >>> known_of(model)
-    {}
-    """
-    found = _known.get(model)
-    if found is None or found[0] != edits():  # a layer may be another one now, or have a hook
-        found = _known[model] = edits(), {}
-    return found[1]
-
-
-def stages_of(model: Module) -> list:
-    """Return the children of a model, with a `Fused` in place of those that are computed together.
+def stages_of(model: Module) -> list[Stage]:
+    """Return the stages of a model's children, the same ones until any module is edited.
 
     >>> from minicnn.nn import Sequential
-    >>> stages_of(Sequential(Conv2d(1, 1, 3), ReLU(), ReLU()))              # doctest: +ELLIPSIS
-    [<minicnn.nn.fusion.Fused object at ...>, ReLU()]
+    >>> model = Sequential(Conv2d(1, 1, 3), ReLU(), ReLU())
+    >>> [type(stage).__name__ for stage in stages_of(model)], stages_of(model) is stages_of(model)
+    (['ConvStage', 'Stage'], True)
     """
-    known = known_of(model)
-    if "runs" not in known:
-        known["runs"] = runs(model.children().values())
-    return [Fused(list(run)) if len(run) > 1 else run[0] for run in known["runs"]]
-
-
-def is_two_by_two(pool: MaxPool2d) -> bool:
-    """Return whether the pooling takes every 2x2 cells once, and its output alone.
-
-    >>> is_two_by_two(MaxPool2d(2)), is_two_by_two(MaxPool2d(2, stride=1))
-    (True, False)
-    """
-    geometry = pool.kernel_size, pool.stride, pool.padding, pool.dilation
-    wanted = (2, 2), (2, 2), (0, 0), (1, 1)
-    return geometry == wanted and not pool.ceil_mode and not pool.return_indices
+    found = _stages.get(model)
+    if found is None or found[0] != edits():  # a layer may be another one now, or have a hook
+        stages = []
+        for layers in runs(model.children().values()):
+            quick = kernels.FUSES and not watched(layers[0])
+            stages.append((STAGES.get(type(layers[0]), Stage) if quick else Stage)(layers))
+        found = _stages[model] = edits(), stages
+    return found[1]

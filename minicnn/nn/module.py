@@ -107,7 +107,7 @@ class Module:
     def save(self, output: np.ndarray, /, **needed) -> None:
         """Keep what backward needs, under its name, unless `no_grad` is on."""
         if is_grad_enabled():
-            self.saved = {"output_shape": output.shape, "dtype": output.dtype, **needed}
+            vars(self)["saved"] = {"output_shape": output.shape, "dtype": output.dtype, **needed}
 
     def recall(self, grad_output: np.ndarray) -> dict:
         """Return what forward saved, once `grad_output` is seen to fit the output."""

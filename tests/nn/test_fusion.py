@@ -11,7 +11,8 @@ from minicnn import kernels, nn
 from minicnn.benchmark.nets import NETS
 from minicnn.inspection import trace
 from minicnn.models import mnist_cnn
-from minicnn.nn.fusion import Fused, stages_of
+from minicnn.nn.fusion import ConvStage, stages_of
+from minicnn.nn.stages import Stage
 from tests.helpers import draws, raises
 
 pytestmark = pytest.mark.skipif(not kernels.FUSES, reason="nothing is fused without the compiler")
@@ -44,6 +45,11 @@ def together(model, images, grad):
     return [output, model.backward(grad), *(parameter.grad for parameter in model.parameters())]
 
 
+def kinds(model):
+    """Return what the stages of the last forward are made of."""
+    return [" ".join(type(layer).__name__ for layer in stage.layers) for stage in model.saved["stages"]]
+
+
 def assert_same_bits(found, expected):
     for ours, theirs in zip(found, expected, strict=True):
         np.testing.assert_array_equal(ours, theirs)
@@ -65,38 +71,44 @@ def test_the_nets_give_the_same_bits(name, batch):
     build, shape = NETS[name].build, NETS[name].image_shape
     model, images = build(rng=0), draws((batch, *shape), np.float32)
     grad = draws(model(images).shape, np.float32, seed=1)
-    assert any(isinstance(stage, Fused) for stage in model.saved["stages"])
+    assert any(len(stage.layers) > 1 for stage in model.saved["stages"])
     assert_same_bits(together(model, images, grad), one_by_one(model, images, grad))
 
 
 def test_any_convolution_gives_the_same_bits():
     images = draws((3, 2, 13, 25), np.float32)
     grad = draws(ODD(images).shape, np.float32, seed=1)
-    assert [type(stage).__name__ for stage in ODD.saved["stages"]] == ["Fused", "Fused", "MaxPool2d"]
+    assert kinds(ODD) == ["Conv2d ReLU MaxPool2d", "Conv2d ReLU", "MaxPool2d"]
     assert_same_bits(together(ODD, images, grad), one_by_one(ODD, images, grad))
     assert_same_bits([ODD(images[0])], [ODD(images)[0]])  # a single image runs layer by layer
 
 
 def test_what_is_fused():
-    def kinds(*layers):
-        return [type(stage).__name__ for stage in stages_of(nn.Sequential(*layers))]
+    def parts(*layers):
+        stages = stages_of(nn.Sequential(*layers))
+        return [" ".join(type(layer).__name__ for layer in stage.layers) for stage in stages]
 
     conv, relu, pool = nn.Conv2d(1, 1, 3), nn.ReLU(), nn.MaxPool2d(2)
-    assert kinds(conv, relu, pool) == ["Fused"]
-    assert kinds(conv, relu, nn.Flatten()) == ["Fused", "Flatten"]
-    assert kinds(conv, pool, relu) == ["Conv2d", "MaxPool2d", "ReLU"]
+    assert parts(conv, relu, pool) == ["Conv2d ReLU MaxPool2d"]
+    assert parts(conv, relu, nn.Flatten()) == ["Conv2d ReLU", "Flatten"]
+    assert parts(conv, pool, relu) == ["Conv2d", "MaxPool2d", "ReLU"]
     for other in (nn.MaxPool2d(3), nn.MaxPool2d(2, padding=1), nn.MaxPool2d(2, ceil_mode=True)):
-        assert kinds(conv, relu, other) == ["Fused", "MaxPool2d"]
+        assert parts(conv, relu, other) == ["Conv2d ReLU", "MaxPool2d"]
 
     class Mine(nn.Conv2d):
         """Somebody's own convolution may do anything."""
 
-    assert kinds(Mine(1, 1, 3), relu, pool) == ["Mine", "ReLU", "MaxPool2d"]
+    assert parts(Mine(1, 1, 3), relu, pool) == ["Mine", "ReLU", "MaxPool2d"]
+    assert [type(stage) for stage in stages_of(nn.Sequential(Mine(1, 1, 3), conv))] == [Stage, ConvStage]
     with relu.register_forward_hook(lambda *arrays: None):
-        assert kinds(conv, relu, pool) == ["Conv2d", "ReLU", "MaxPool2d"]
+        assert parts(conv, relu, pool) == ["Conv2d", "ReLU", "MaxPool2d"]
     with pool.register_forward_hook(lambda *arrays: None):
-        assert kinds(conv, relu, pool) == ["Fused", "MaxPool2d"]
-    assert kinds(conv, relu, pool, nn.MaxPool2d(2), nn.ReLU()) == ["Fused", "MaxPool2d", "ReLU"]
+        assert parts(conv, relu, pool) == ["Conv2d ReLU", "MaxPool2d"]
+    assert parts(conv, relu, pool, nn.MaxPool2d(2), nn.ReLU()) == [
+        "Conv2d ReLU MaxPool2d",
+        "MaxPool2d",
+        "ReLU",
+    ]
 
 
 def test_layers_replaced_and_edited_after_a_forward_are_seen():
@@ -106,12 +118,7 @@ def test_layers_replaced_and_edited_after_a_forward_are_seen():
     model.add_module("5", nn.Identity())
     model.add_module("7", nn.Linear(32 * 27 * 27, 10, rng=1))
     grad = draws(model(images).shape, np.float32, seed=1)
-    assert [type(stage).__name__ for stage in model.saved["stages"]][:4] == [
-        "Fused",
-        "MaxPool2d",
-        "Fused",
-        "Identity",
-    ]
+    assert kinds(model)[:4] == ["Conv2d ReLU", "MaxPool2d", "Conv2d ReLU", "Identity"]
     assert_same_bits(together(model, images, grad), one_by_one(model, images, grad))
 
 
@@ -174,23 +181,23 @@ def test_what_is_fused_follows_every_change():
     """The stages are kept from one forward to the next, until any layer has been changed."""
     model = nn.Sequential(nn.Conv2d(1, 1, 3, rng=0), nn.ReLU(), nn.MaxPool2d(2))
 
-    def kinds():
+    def parts():
         model(np.ones((1, 1, 8, 8), np.float32))
-        return [type(stage).__name__ for stage in model.saved["stages"]]
+        return kinds(model)
 
-    assert kinds() == kinds() == ["Fused"]
+    assert parts() == parts() == ["Conv2d ReLU MaxPool2d"]
     handle = model[1].register_forward_hook(lambda *_: None)
-    assert kinds() == ["Conv2d", "ReLU", "MaxPool2d"]
+    assert parts() == ["Conv2d", "ReLU", "MaxPool2d"]
     handle.remove()
-    assert kinds() == ["Fused"]
+    assert parts() == ["Conv2d ReLU MaxPool2d"]
     model[2].stride = (1, 1)
-    assert kinds() == ["Fused", "MaxPool2d"]
+    assert parts() == ["Conv2d ReLU", "MaxPool2d"]
     model.add_module("1", nn.Tanh())
-    assert kinds() == ["Conv2d", "Tanh", "MaxPool2d"]
+    assert parts() == ["Conv2d", "Tanh", "MaxPool2d"]
     delattr(model, "1")
-    assert kinds() == ["Conv2d", "MaxPool2d"]
+    assert parts() == ["Conv2d", "MaxPool2d"]
     model.add_module("3", nn.ReLU())
-    assert kinds() == ["Conv2d", "MaxPool2d", "ReLU"]
+    assert parts() == ["Conv2d", "MaxPool2d", "ReLU"]
 
 
 def test_a_window_that_does_not_fit_is_the_pooling_layers_to_refuse():
