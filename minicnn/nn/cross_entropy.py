@@ -195,9 +195,9 @@ class CrossEntropyLoss(_ClassLoss):
 
     def forward(self, logits: np.ndarray, targets: np.ndarray):
         """Return the reduced losses."""
-        self.check_scores(logits, "logits")
         indexes = self._plain_indexes(logits, targets)
         if indexes is None:
+            self.check_scores(logits, "logits")
             return self._forward_any(logits, targets)
         probabilities = np.empty(logits.shape, logits.dtype) if is_grad_enabled() else None
         losses, rows = kernels.cross_entropy(logits, indexes, probabilities), float(len(logits))
@@ -225,14 +225,18 @@ class CrossEntropyLoss(_ClassLoss):
         self.save(log_probabilities=log_probabilities, **known)
         return self.reduce(np.asarray(losses.astype(logits.dtype, copy=False)), weight_sum)
 
-    @checks.without_warnings
     def backward(self, grad_output=None) -> np.ndarray:
         """Return the gradient of the logits: ``(p · Σ_j truth_j - truth)`` times the reduction's factor."""
         probabilities = self.saved.get("probabilities")
-        if probabilities is not None:
-            targets, rows = self.saved["targets"], self.saved["weight_sum"]
-            factor = self.factor(grad_output, targets.shape, probabilities.dtype, rows)
-            return kernels.cross_entropy_backward(probabilities, targets, factor.reshape(-1))
+        if probabilities is None:
+            return self._backward_any(grad_output)
+        targets, rows = self.saved["targets"], self.saved["weight_sum"]
+        factor = self.factor(grad_output, targets.shape, probabilities.dtype, rows)
+        return kernels.cross_entropy_backward(probabilities, targets, factor.reshape(-1))
+
+    @checks.without_warnings
+    def _backward_any(self, grad_output) -> np.ndarray:
+        """Do so for all that has no kernel."""
         logits = self.saved.get("logits", np.zeros(1, np.float32))
         axis = class_axis(logits)
         shape = logits.shape[:axis] + logits.shape[axis + 1 :]
@@ -247,7 +251,9 @@ class CrossEntropyLoss(_ClassLoss):
 
     def _plain_indexes(self, logits: np.ndarray, targets) -> np.ndarray | None:
         """Return the targets as int64 if there is a kernel for them: classes of (N, C), and all count alike."""
-        if self.weight is not None or self.label_smoothing or logits.ndim != 2:
+        if self.weight is not None or self.label_smoothing:
+            return None
+        if type(logits) is not np.ndarray or logits.dtype not in checks.FLOATS or logits.ndim != 2:
             return None
         if not isinstance(targets, np.ndarray) or targets.dtype.kind not in "iu" or targets.ndim != 1:
             return None

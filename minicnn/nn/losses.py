@@ -73,7 +73,8 @@ class Loss:
         total = float(np.add.reduce(losses, None, np.float64))
         if self.reduction == "sum":
             return total
-        return float(np.float64(total) / np.float64(losses.size if weight_sum is None else weight_sum))
+        count = losses.size if weight_sum is None else weight_sum
+        return total / count if count else float(np.float64(total) / np.float64(0))
 
     def factor(self, grad_output, shape: tuple, dtype, weight_sum: float | None = None):
         """Return by what each single loss's gradient is multiplied: the reduction's own gradient."""
@@ -94,11 +95,16 @@ class Loss:
                     "Pass one number for each loss."
                 )
             return grad_output.astype(dtype, copy=False)
-        scale = 1.0 if grad_output is None else float(grad_output)
+        count = 1.0
         if self.reduction == "mean":
             count = float(math.prod(shape)) if weight_sum is None else weight_sum
-            scale = np.float64(scale) / np.float64(count)
-        return dtype.type(scale)
+        if grad_output is None and count >= 1:  # the usual case, in which nothing can overflow
+            return dtype.type(1 / count)
+        return self._scale(1.0 if grad_output is None else float(grad_output), count, dtype)
+
+    @checks.without_warnings
+    def _scale(self, grad_output: float, count: float, dtype):
+        return dtype.type(np.float64(grad_output) / np.float64(count))
 
     def check_pair(self, predictions, targets) -> None:
         """Raise unless both are float arrays of the same shape and dtype: nothing is broadcast.

@@ -247,7 +247,7 @@ def test_a_replaced_child_learns_its_name():
     assert model[0][1][0].who == 'Tanh "0.1.0"'
 
 
-@pytest.mark.parametrize("layer", [nn.Flatten(), nn.Reshape(1, 6), nn.Squeeze()], ids=repr)
+@pytest.mark.parametrize("layer", [nn.Flatten(), nn.Reshape((1, 6)), nn.Squeeze()], ids=repr)
 def test_what_is_no_array_is_refused_on_the_way_back_too(layer):
     layer = copy.deepcopy(layer)
     output = layer(np.ones((1, 2, 3), np.float32))
