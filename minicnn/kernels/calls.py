@@ -30,8 +30,6 @@ class Call(NamedTuple):
         The arguments of `walk` behind the arrays.
     sharing : tuple
         How `share` cuts the work: by images, or by blocks of four filters if images are few.
-    firsts : int
-        Walks times filters.
     covers : bool
         Whether every number of the target is written.
     turns : list of list of int or None
@@ -41,7 +39,6 @@ class Call(NamedTuple):
     target_shape: tuple[int, ...]
     where: tuple
     sharing: tuple
-    firsts: int
     covers: bool
     turns: list[list[int]] | None
 
@@ -77,7 +74,7 @@ def call_of(made, source_shape, target_shape, dtype, groups: int, step=(1, 1), t
     where = made.spots, made.table, np.array(walks), made.layout, sizes, by_image
     covers = made.computed == math.prod(target_shape[2:])
     sharing = (images, work, 4) if by_image else (blocks, work)
-    return Call(target_shape, where, sharing, len(made.walks) * filters, covers, made.taps if turns else None)
+    return Call(target_shape, where, sharing, covers, made.taps if turns else None)
 
 
 def tile_of(input_shape, dtype) -> int:

@@ -92,9 +92,9 @@ def finite_sums(call: Call, arrays: tuple, weight) -> bool:
     >>> finite_sums(call, arrays, weight), target
     (True, array([12., 23.]))
     """
-    firsts = np.zeros(call.firsts, weight.dtype)
-    share(walk, (*arrays, firsts, *call.where), *call.sharing)
-    return bool(_add_parts(firsts, firsts) or np.isfinite(weight).all())
+    odd = np.zeros(1, weight.dtype)
+    share(walk, (*arrays, odd, *call.where), *call.sharing)
+    return bool(odd[0] == 0 or np.isfinite(weight).all())
 
 
 @lru_cache(maxsize=256)
@@ -127,12 +127,6 @@ def prepared(input_shape, weight_shape, dtype, stride, padding, dilation, groups
     return run
 
 
-def forward(input, weight, bias, stride, padding, dilation, groups, end, keep=True):
-    """Return what becomes of the sums, and pooling's winners; None where tiles do not serve."""
-    run = prepared(input.shape, weight.shape, input.dtype, stride, padding, dilation, groups, end, keep)
-    return None if run is None else run(input, weight, bias)
-
-
 def conv2d(input, weight, bias, stride, padding, dilation, groups):
     """Return what `loops.conv2d` returns.
 
@@ -140,9 +134,10 @@ def conv2d(input, weight, bias, stride, padding, dilation, groups):
     >>> conv2d(image, kernel, None, (1, 1), (0, 0), (1, 1), 1)
     array([[[[12., 23.]]]])
     """
-    arguments = (input, weight, bias, stride, padding, dilation, groups)
-    found = forward(*arguments, PLAIN)
-    return jitted.conv2d(*arguments) if found is None else found[0]
+    geometry = stride, padding, dilation, groups
+    run = prepared(input.shape, weight.shape, input.dtype, *geometry, PLAIN)
+    found = None if run is None else run(input, weight, bias)
+    return jitted.conv2d(input, weight, bias, *geometry) if found is None else found[0]
 
 
 def conv2d_grad_input(grad_output, weight, input_shape, stride, padding, dilation, groups):

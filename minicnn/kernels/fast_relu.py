@@ -13,6 +13,8 @@ The numbers are those of the three operations one after another, bit for bit.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from numba import njit
 
 from minicnn.kernels import fast_conv, jitted
@@ -22,7 +24,7 @@ from minicnn.kernels.memory import empty
 from minicnn.kernels.planes import ready
 from minicnn.kernels.rows import spread_pooled
 from minicnn.kernels.threads import FETCH, share
-from minicnn.kernels.tiles import POOLED, RELU
+from minicnn.kernels.tiles import PLAIN, POOLED, RELU
 from minicnn.kernels.vector import read, write
 
 
@@ -72,7 +74,33 @@ def relu_backward(grad_output, output):
     return grad_input
 
 
-def conv2d_relu(*convolution):
+@lru_cache(maxsize=256)
+def prepared_conv2d(layers: int, keep: bool, input_shape, weight_shape, dtype, *geometry):
+    """Return a function of input, weight and bias that does the first `layers` of conv2d, ReLU and 2x2 pooling.
+
+    It returns the output; and of pooling, to `keep`, which cell won each window.
+
+    >>> import numpy as np
+    >>> compute = prepared_conv2d(2, False, (1, 1, 1, 3), (1, 1, 1, 2), np.dtype("d"), (1, 1), (0, 0), (1, 1), 1)
+    >>> compute(np.array([[[[1.0, 2, -3]]]]), np.array([[[[10.0, 1]]]]), None)[0]  # 1·10 + 2·1, 2·10 - 3·1
+    array([[[[12., 17.]]]])
+    """
+    end = (PLAIN, RELU, POOLED)[layers - 1]
+    run = fast_conv.prepared(input_shape, weight_shape, dtype, *geometry, end, keep)
+
+    def compute(input, weight, bias):
+        found = None if run is None else run(input, weight, bias)
+        if found is not None:
+            return found
+        sums = jitted.conv2d(input, weight, bias, *geometry)
+        if end == POOLED:
+            return pool_two_by_two(sums, rectify=True)
+        return relu(sums) if end == RELU else sums, fast_conv.NO_WINNERS
+
+    return compute
+
+
+def conv2d_relu(input, weight, bias, *geometry):
     """Return ``relu(conv2d(...))``; the arguments are conv2d's.
 
     >>> import numpy as np
@@ -80,11 +108,11 @@ def conv2d_relu(*convolution):
     >>> conv2d_relu(image, kernel, None, (1, 1), (0, 0), (1, 1), 1)     # 1·10 + 2·1, 2·10 - 3·1
     array([[[[12., 17.]]]])
     """
-    found = fast_conv.forward(*convolution, RELU)
-    return relu(jitted.conv2d(*convolution)) if found is None else found[0]
+    compute = prepared_conv2d(2, False, input.shape, weight.shape, input.dtype, *geometry)
+    return compute(input, weight, bias)[0]
 
 
-def conv2d_relu_max_pool2d(*convolution, keep=True):
+def conv2d_relu_max_pool2d(input, weight, bias, *geometry, keep=True):
     """Return ``max_pool2d(relu(conv2d(...)))`` in windows of 2x2, and, to `keep`, which cell won each.
 
     >>> import numpy as np
@@ -93,11 +121,8 @@ def conv2d_relu_max_pool2d(*convolution, keep=True):
     >>> output.item(), winners.item()
     (40.0, 2)
     """
-    found = fast_conv.forward(*convolution, POOLED, keep)
-    if found is not None:
-        return found
-    sums = jitted.conv2d(*convolution)
-    return pool_two_by_two(sums, rectify=True)
+    compute = prepared_conv2d(3, keep, input.shape, weight.shape, input.dtype, *geometry)
+    return compute(input, weight, bias)
 
 
 def relu_max_pool2d_backward(grad_output, winners, input_shape):

@@ -89,7 +89,7 @@ def walk(
     end,
     target,
     winners,
-    firsts,
+    odd,
     spots,
     table,
     walks,
@@ -108,7 +108,7 @@ def walk(
     is that of a group, and `table` that of all walks, as `walk_tiles` takes them. For `layout` and `spots` see
     `plans.Plan`; `walks` are flat: of each where its table begins, its rows and columns, and where it begins in
     the target's planes. Blocks count over all groups. What becomes of the sums is told by `end`: PLAIN, RELU or
-    POOLED. `firsts` gets the first sum of each walk and filter: if it is finite, so are all weights in it.
+    POOLED. `odd` gets a first sum of a walk and filter that is not finite: if there is none, all weights are.
     """
     compact()
     if handed_out(board, start, stop):
@@ -155,8 +155,9 @@ def walk(
                     front = min(local[0] * 4, form[0] - 4)
                     for u in range(local[0] * 4 - front, min(local[1] * 4, filters) - front):
                         f = group * filters + front + u
-                        if n == 0:
-                            write(firsts, w // 4 * all_filters + f, read(wide, u * length))
+                        first_sum = read(wide, u * length)
+                        if n == 0 and first_sum - first_sum != 0:
+                            write(odd, 0, first_sum)
                         for m in range(here):
                             at, to = u * length + m * drop, ((n + m) * all_filters + f) * target_size
                             if end == POOLED:

@@ -48,52 +48,41 @@ class ConvStage(Stage):
             if known is None:
                 return super().__call__(input)
             self.remember(kind, known)
-        size, geometry = known
-        return self._compute(keep, size, input, weight, None if bias is None else bias.data, *geometry)
+        size, geometry, computes = known
+        arrays = input, weight, None if bias is None else bias.data
+        output, winners = computes[keep](*arrays)
+        if keep:
+            run = Run(self.layers, arrays, geometry, size, output, winners)
+            sums = {"output_shape": run.sums_shape, "dtype": run.dtype}
+            conv.saved = {**sums, "input": input, "run": run}
+            for layer in self.layers[1:]:
+                layer.saved = {"output_shape": run.shape, "dtype": run.dtype, "fused": run}
+        return output
 
     def _look_at(self, input: np.ndarray) -> tuple | None:
-        """Return the size of a plane of sums and the geometry, once the input is seen to fit.
+        """Return what is to be known of an input, once it is seen to fit: what depends on nothing but shapes.
 
+        That is the size of a plane of sums, the geometry, and what computes, without and with what backward needs.
         None if the layers have to see to it, one by one.
         """
-        conv = self.layers[0]
+        conv, together = self.layers[0], len(self.layers)
         if kind_of(input) is None or input.ndim != 4 or conv.pads()[0] is not None:
             return None
         _, weight, _, *geometry = conv.convolution_of(input)
         size = conv_output_sizes(input.shape[2:], weight.shape[2:], *geometry[:3])
-        if len(self.layers) == 3 and min(size) < 2:  # then the pooling layer has something to say
+        if together == 3 and min(size) < 2:  # then the pooling layer has something to say
             return None
-        return size, tuple(geometry)
-
-    def _compute(self, keep: bool, size: tuple[int, int], *convolution) -> np.ndarray:
-        """Return the output, for the arguments of `kernels.conv2d`; `size` is that of a plane of sums."""
-        together = len(self.layers)
-        if together == 1:
-            output, kept = kernels.conv2d(*convolution), None
-        elif together == 2:
-            output = kept = kernels.conv2d_relu(*convolution)
-        else:
-            output, kept = kernels.conv2d_relu_max_pool2d(*convolution, keep=keep)
-        if keep:
-            conv, *others = self.layers
-            run = Run(self.layers, convolution, (*output.shape[:2], *size), output, kept)
-            conv.saved = {
-                "output_shape": run.sums_shape,
-                "dtype": run.dtype,
-                "input": convolution[0],
-                "run": run,
-            }
-            for layer in others:
-                layer.saved = {"output_shape": run.shape, "dtype": run.dtype, "fused": run}
-        return output
+        shapes = input.shape, weight.shape, input.dtype
+        computes = [kernels.prepared_conv2d(together, keep, *shapes, *geometry) for keep in (False, True)]
+        return size, tuple(geometry), computes
 
     def backward(self, grad_output: np.ndarray) -> np.ndarray:
         """Return the gradient of the convolution's input; add to its parameters' gradients."""
         run = self._last_run(grad_output)
         if run is None:
             return super().backward(grad_output)
-        images, weight, _, *geometry = run.convolution
-        return kernels.conv2d_grad_input(self._learn(run, grad_output), weight, images.shape, *geometry)
+        (images, weight, _), grad_sums = run.arrays, self._learn(run, grad_output)
+        return kernels.conv2d_grad_input(grad_sums, weight, images.shape, *run.geometry)
 
     def backward_parameters(self, grad_output: np.ndarray) -> None:
         """Add to the gradients of the convolution's parameters."""
@@ -116,14 +105,13 @@ class ConvStage(Stage):
 
     def _learn(self, run: Run, grad_output: np.ndarray) -> np.ndarray:
         """Add to the gradients of the parameters; return the gradient of the convolution's output."""
-        conv, *others = self.layers
-        images, weight, _, *geometry = run.convolution
-        grad_sums = grad_output
-        if len(others) == 1:
+        conv, together, grad_sums = self.layers[0], len(self.layers), grad_output
+        images, weight, _ = run.arrays
+        if together == 2:
             grad_sums = kernels.relu_backward(grad_output, run.kept)
-        elif others:
+        elif together == 3:
             grad_sums = kernels.relu_max_pool2d_backward(grad_output, run.kept, run.sums_shape)
-        conv.weight.accumulate(kernels.conv2d_grad_weight(grad_sums, images, weight.shape, *geometry))
+        conv.weight.accumulate(kernels.conv2d_grad_weight(grad_sums, images, weight.shape, *run.geometry))
         if conv.bias is not None:
             conv.bias.accumulate(kernels.conv2d_grad_bias(grad_sums))
         return grad_sums
@@ -139,16 +127,17 @@ class Run:
     ['dtype', 'output', 'output_shape']
     """
 
-    __slots__ = ("convolution", "dtype", "kept", "layers", "shape", "sums_shape")
+    __slots__ = ("arrays", "dtype", "geometry", "kept", "layers", "shape", "sums_shape")
 
-    def __init__(self, layers, convolution, sums_shape, output, kept) -> None:
-        self.layers, self.convolution, self.sums_shape = layers, convolution, sums_shape
+    def __init__(self, layers, arrays, geometry, size, output, winners) -> None:
+        self.layers, self.arrays, self.geometry = layers, arrays, geometry
+        self.sums_shape = (*output.shape[:2], *size)
         self.shape, self.dtype = output.shape, output.dtype
-        self.kept = kept  # ReLU's output, or the winners of the pooling windows
+        self.kept = (None, output, winners)[len(layers) - 1]  # by ReLU, or by the pooling windows
 
     def unfold(self) -> None:
         """Give every layer what it would have saved, had it run by itself."""
-        array = kernels.conv2d(*self.convolution)
+        array = kernels.conv2d(*self.arrays, *self.geometry)
         with enable_grad():
             for layer in self.layers[1:]:
                 before = layer.saved
