@@ -80,8 +80,6 @@ cross_entropy_backward = softmaxes.cross_entropy_backward
 
 FUSES = not config.DISABLE_JIT  # whether there are the following, which do several of these at once
 if FUSES:
-    conv2d_relu = relus.conv2d_relu
-    conv2d_relu_max_pool2d = relus.conv2d_relu_max_pool2d
     prepared_conv2d = relus.prepared_conv2d
     relu_max_pool2d_backward = relus.relu_max_pool2d_backward
 

@@ -13,8 +13,6 @@ The numbers are those of the three operations one after another, bit for bit.
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 from numba import njit
 
 from minicnn.kernels import fast_conv, jitted
@@ -74,7 +72,6 @@ def relu_backward(grad_output, output):
     return grad_input
 
 
-@lru_cache(maxsize=256)
 def prepared_conv2d(layers: int, keep: bool, input_shape, weight_shape, dtype, *geometry):
     """Return a function of input, weight and bias that does the first `layers` of conv2d, ReLU and 2x2 pooling.
 
@@ -98,31 +95,6 @@ def prepared_conv2d(layers: int, keep: bool, input_shape, weight_shape, dtype, *
         return relu(sums) if end == RELU else sums, fast_conv.NO_WINNERS
 
     return compute
-
-
-def conv2d_relu(input, weight, bias, *geometry):
-    """Return ``relu(conv2d(...))``; the arguments are conv2d's.
-
-    >>> import numpy as np
-    >>> image, kernel = np.array([[[[1.0, 2, -3]]]]), np.array([[[[10.0, 1]]]])
-    >>> conv2d_relu(image, kernel, None, (1, 1), (0, 0), (1, 1), 1)     # 1·10 + 2·1, 2·10 - 3·1
-    array([[[[12., 17.]]]])
-    """
-    compute = prepared_conv2d(2, False, input.shape, weight.shape, input.dtype, *geometry)
-    return compute(input, weight, bias)[0]
-
-
-def conv2d_relu_max_pool2d(input, weight, bias, *geometry, keep=True):
-    """Return ``max_pool2d(relu(conv2d(...)))`` in windows of 2x2, and, to `keep`, which cell won each.
-
-    >>> import numpy as np
-    >>> image, kernel = np.array([[[[1.0, 2], [4, 3]]]]), np.array([[[[10.0]]]])
-    >>> output, winners = conv2d_relu_max_pool2d(image, kernel, None, (1, 1), (0, 0), (1, 1), 1)
-    >>> output.item(), winners.item()
-    (40.0, 2)
-    """
-    compute = prepared_conv2d(3, keep, input.shape, weight.shape, input.dtype, *geometry)
-    return compute(input, weight, bias)
 
 
 def relu_max_pool2d_backward(grad_output, winners, input_shape):

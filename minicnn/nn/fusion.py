@@ -21,7 +21,7 @@ from minicnn.nn.grad_mode import enable_grad
 from minicnn.nn.linear import Flatten, Linear
 from minicnn.nn.module import Module, edits
 from minicnn.nn.pooling import MaxPool2d
-from minicnn.nn.stages import FlattenStage, LinearStage, Stage, kind_of, watched
+from minicnn.nn.stages import FlattenStage, LinearStage, Stage, kind_of, saved_for, watched
 
 
 class ConvStage(Stage):
@@ -53,10 +53,10 @@ class ConvStage(Stage):
         output, winners = computes[keep](*arrays)
         if keep:
             run = Run(self.layers, arrays, geometry, size, output, winners)
-            sums = {"output_shape": run.sums_shape, "dtype": run.dtype}
-            conv.saved = {**sums, "input": input, "run": run}
+            shape, dtype = output.shape, output.dtype
+            conv.saved = {"output_shape": run.sums_shape, "dtype": dtype, "input": input, "run": run}
             for layer in self.layers[1:]:
-                layer.saved = {"output_shape": run.shape, "dtype": run.dtype, "fused": run}
+                layer.saved = {"output_shape": shape, "dtype": dtype, "fused": run}
         return output
 
     def _look_at(self, input: np.ndarray) -> tuple | None:
@@ -99,9 +99,7 @@ class ConvStage(Stage):
         for layer in others:
             if layer.saved.get("fused") is not run:
                 return None
-        if run is None or type(grad_output) is not np.ndarray:
-            return None
-        return run if grad_output.shape == run.shape and grad_output.dtype == run.dtype else None
+        return None if saved_for(self.layers[-1], grad_output) is None else run
 
     def _learn(self, run: Run, grad_output: np.ndarray) -> np.ndarray:
         """Add to the gradients of the parameters; return the gradient of the convolution's output."""
@@ -127,12 +125,11 @@ class Run:
     ['dtype', 'output', 'output_shape']
     """
 
-    __slots__ = ("arrays", "dtype", "geometry", "kept", "layers", "shape", "sums_shape")
+    __slots__ = ("arrays", "geometry", "kept", "layers", "sums_shape")
 
     def __init__(self, layers, arrays, geometry, size, output, winners) -> None:
         self.layers, self.arrays, self.geometry = layers, arrays, geometry
         self.sums_shape = (*output.shape[:2], *size)
-        self.shape, self.dtype = output.shape, output.dtype
         self.kept = (None, output, winners)[len(layers) - 1]  # by ReLU, or by the pooling windows
 
     def unfold(self) -> None:

@@ -73,8 +73,7 @@ class Loss:
         total = float(np.add.reduce(losses, None, np.float64))
         if self.reduction == "sum":
             return total
-        count = losses.size if weight_sum is None else weight_sum
-        return total / count if count else float(np.float64(total) / np.float64(0))
+        return float(np.float64(total) / (losses.size if weight_sum is None else weight_sum))
 
     def factor(self, grad_output, shape: tuple, dtype, weight_sum: float | None = None):
         """Return by what each single loss's gradient is multiplied: the reduction's own gradient."""

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import config
 
+from minicnn import kernels
 from minicnn.kernels.geometry import conv_output_size
 from tests.helpers import draws
 
@@ -84,3 +85,13 @@ def special(shape, dtype=np.float64, seed: int = 0) -> np.ndarray:
         if array.size:
             array.flat[rng.integers(array.size)] = value
     return array
+
+
+def conv2d_relu(x, w, b, *geometry):
+    """Return what a stage of both layers computes."""
+    return kernels.prepared_conv2d(2, False, x.shape, w.shape, x.dtype, *geometry)(x, w, b)[0]
+
+
+def conv2d_relu_max_pool2d(x, w, b, *geometry, keep=True):
+    """Return what a stage of all three layers computes: the output, and to `keep` the winners."""
+    return kernels.prepared_conv2d(3, keep, x.shape, w.shape, x.dtype, *geometry)(x, w, b)

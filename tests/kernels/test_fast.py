@@ -17,7 +17,7 @@ from minicnn.kernels import fast, jitted, threads
 from minicnn.models import deeper_cnn, mnist_cnn
 from minicnn.training import fit
 from tests.helpers import draws, raises
-from tests.kernels.rungs import Conv, whole
+from tests.kernels.rungs import Conv, conv2d_relu, conv2d_relu_max_pool2d, whole
 
 GEOMETRIES = [
     # channels, filters, kernel, stride, padding, dilation, groups
@@ -108,8 +108,8 @@ def test_small_images_that_share_tiles_are_as_if_alone(size, groups, kernel, pad
             np.testing.assert_array_equal(fast.conv2d(alone, w, None, *geometry)[0], output[n])
             found = fast.conv2d_grad_input(output[n : n + 1], w, alone.shape, *geometry)
             np.testing.assert_array_equal(found[0], back[n])
-            pooled, _ = kernels.conv2d_relu_max_pool2d(alone, w, None, *geometry)
-            together, _ = kernels.conv2d_relu_max_pool2d(x, w, None, *geometry)
+            pooled, _ = conv2d_relu_max_pool2d(alone, w, None, *geometry)
+            together, _ = conv2d_relu_max_pool2d(x, w, None, *geometry)
             np.testing.assert_array_equal(pooled[0], together[n])
 
 
@@ -148,7 +148,7 @@ def test_one_weight_that_is_not_finite_is_seen_wherever_it_stands(value, stride)
         w.ravel()[place] = value
         expected = jitted.conv2d(x, w, None, *geometry)
         np.testing.assert_allclose(fast.conv2d(x, w, None, *geometry), expected, rtol=1e-4, atol=1e-5)
-        found = kernels.conv2d_relu(x, w, None, *geometry)
+        found = conv2d_relu(x, w, None, *geometry)
         np.testing.assert_allclose(found, kernels.relu(expected), rtol=1e-4, atol=1e-5)
         grad = np.ones_like(expected)
         expected = jitted.conv2d_grad_input(grad, w, x.shape, *geometry)
@@ -289,7 +289,7 @@ for dtype in (np.float32, np.float64):
         )
     for ours, right in zip(fast.found, loops.found):
         assert np.array_equal(ours, right)
-    output, winners = fast_relu.conv2d_relu_max_pool2d(x, w, None, *geometry)
+    output, winners = fast_relu.prepared_conv2d(3, True, x.shape, w.shape, x.dtype, *geometry)(x, w, None)
     rectified = np.maximum(loops.found[0], 0)
     pooled, _ = loops.max_pool2d(rectified, (2, 2), (2, 2), (0, 0), (1, 1), False)
     assert np.array_equal(output, pooled)

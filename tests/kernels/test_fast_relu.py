@@ -8,7 +8,7 @@ from numba import config
 
 from minicnn.kernels import elementwise
 from tests.helpers import draws
-from tests.kernels.rungs import EDGES, GRID, Conv, special, whole
+from tests.kernels.rungs import EDGES, GRID, Conv, conv2d_relu, conv2d_relu_max_pool2d, special, whole
 
 if config.DISABLE_JIT:
     pytest.skip("vectors need the compiler", allow_module_level=True)
@@ -34,9 +34,9 @@ def few(shape, dtype=np.float64, seed: int = 0) -> np.ndarray:
 def test_by_hand(dtype):
     image = np.array([[[[1, 2, -1, 0], [4, 3, -5, -9], [5, 5, -1, 6]]]], dtype)
     kernel, bias = np.array([[[[10]]]], dtype), np.array([1], dtype)
-    found = fast_relu.conv2d_relu(image, kernel, bias, (1, 1), (0, 0), (1, 1), 1)
+    found = conv2d_relu(image, kernel, bias, (1, 1), (0, 0), (1, 1), 1)
     assert found.tolist() == [[[[11, 21, 0, 1], [41, 31, 0, 0], [51, 51, 0, 61]]]]  # 10·x + 1, or 0
-    output, winners = fast_relu.conv2d_relu_max_pool2d(image, kernel, bias, (1, 1), (0, 0), (1, 1), 1)
+    output, winners = conv2d_relu_max_pool2d(image, kernel, bias, (1, 1), (0, 0), (1, 1), 1)
     assert output.tolist() == [[[[41, 1]]]]  # of 11 21 41 31, and of 0 1 0 0; the third row is in no window
     assert winners.tolist() == [[[[2, 1]]]]
     grad = np.array([[[[7, 8]]]], dtype)
@@ -48,7 +48,7 @@ def test_by_hand(dtype):
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_a_window_of_zeros_gets_no_gradient(dtype):
     image, kernel = -np.ones((1, 1, 2, 2), dtype), np.ones((1, 1, 1, 1), dtype)
-    output, winners = fast_relu.conv2d_relu_max_pool2d(image, kernel, None, (1, 1), (0, 0), (1, 1), 1)
+    output, winners = conv2d_relu_max_pool2d(image, kernel, None, (1, 1), (0, 0), (1, 1), 1)
     assert (output.item(), winners.item()) == (0, 4)
     assert not fast_relu.relu_max_pool2d_backward(np.ones_like(output), winners, image.shape).any()
 
@@ -56,9 +56,9 @@ def test_a_window_of_zeros_gets_no_gradient(dtype):
 @pytest.mark.parametrize("case", WIDE, ids=str)
 def test_winners_that_nobody_wants_are_not_kept(case):
     convolution = (draws(case.input), draws(case.weight, seed=1), None, *case.geometry)
-    output, winners = fast_relu.conv2d_relu_max_pool2d(*convolution, keep=False)
+    output, winners = conv2d_relu_max_pool2d(*convolution, keep=False)
     assert winners.size == 0
-    np.testing.assert_array_equal(output, fast_relu.conv2d_relu_max_pool2d(*convolution)[0])
+    np.testing.assert_array_equal(output, conv2d_relu_max_pool2d(*convolution)[0])
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -70,11 +70,11 @@ def test_as_one_after_another(case, make, dtype):
     sums = fast.conv2d(x, w, b, *case.geometry)
     rectified = elementwise.relu(sums)
     np.testing.assert_array_equal(fast_relu.relu(sums), rectified)
-    np.testing.assert_array_equal(fast_relu.conv2d_relu(x, w, b, *case.geometry), rectified)
+    np.testing.assert_array_equal(conv2d_relu(x, w, b, *case.geometry), rectified)
     if min(case.output[2:]) < 2:
         return
     pooled, indices = fast.max_pool2d(rectified, *WINDOW)
-    output, winners = fast_relu.conv2d_relu_max_pool2d(x, w, b, *case.geometry)
+    output, winners = conv2d_relu_max_pool2d(x, w, b, *case.geometry)
     np.testing.assert_array_equal(output, pooled)
     grad = make(output.shape, dtype, seed=9)
     back = fast.max_pool2d_backward(grad, indices, sums.shape)
@@ -89,7 +89,7 @@ def test_against_the_loops(dtype):
     x, w, b, _ = case.arrays(few, dtype)
     rectified = np.maximum(loops.conv2d(x, w, b, *case.geometry), 0)
     pooled, indices = loops.max_pool2d(rectified, *WINDOW)
-    output, winners = fast_relu.conv2d_relu_max_pool2d(x, w, b, *case.geometry)
+    output, winners = conv2d_relu_max_pool2d(x, w, b, *case.geometry)
     np.testing.assert_array_equal(output, pooled)
     first = indices // 5 % 2 * 2 + indices % 5 % 2  # row and column within the window
     np.testing.assert_array_equal(winners, np.where(output > 0, first, 4))
@@ -110,7 +110,7 @@ def test_relu_of_odd_arrays(dtype):
 @pytest.mark.parametrize("case", [case for case in POOLED if case.groups == 1][:3] + WIDE, ids=str)
 def test_nothing_beside_the_arrays_is_written(case):
     x, w, b, _ = case.arrays(draws, np.float32)
-    output, winners = fast_relu.conv2d_relu_max_pool2d(x, w, b, *case.geometry)
+    output, winners = conv2d_relu_max_pool2d(x, w, b, *case.geometry)
     wall = 4096
     room = np.full(np.prod(case.output) + 2 * wall, np.nan, np.float32)
     inner = room[wall:-wall]

@@ -14,6 +14,7 @@ from minicnn.models import mnist_cnn
 from minicnn.nn.fusion import ConvStage, stages_of
 from minicnn.nn.stages import Stage
 from tests.helpers import draws, raises
+from tests.nn.passes import assert_same_bits, one_by_one, together
 
 pytestmark = pytest.mark.skipif(not kernels.FUSES, reason="nothing is fused without the compiler")
 
@@ -27,32 +28,9 @@ ODD = nn.Sequential(
 )
 
 
-def one_by_one(model, images, grad):
-    """Return output, input gradient and parameter gradients, with every layer called by itself."""
-    model.zero_grad()
-    output = images
-    for layer in model:
-        output = layer(output)
-    for layer in reversed(list(model)):
-        grad = layer.backward(grad)
-    return [output, grad, *(parameter.grad for parameter in model.parameters())]
-
-
-def together(model, images, grad):
-    """Return the same, with the model called as a whole."""
-    model.zero_grad()
-    output = model(images)
-    return [output, model.backward(grad), *(parameter.grad for parameter in model.parameters())]
-
-
 def kinds(model):
     """Return what the stages of the last forward are made of."""
     return [" ".join(type(layer).__name__ for layer in stage.layers) for stage in model.saved["stages"]]
-
-
-def assert_same_bits(found, expected):
-    for ours, theirs in zip(found, expected, strict=True):
-        np.testing.assert_array_equal(ours, theirs)
 
 
 def test_by_hand():

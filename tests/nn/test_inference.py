@@ -14,6 +14,7 @@ from minicnn.models import deeper_cnn
 from minicnn.nn.fusion import stages_of
 from minicnn.nn.stages import KINDS, Stage
 from tests.helpers import draws, raises
+from tests.nn import passes
 
 pytestmark = pytest.mark.skipif(not kernels.FUSES, reason="without the compiler nothing is remembered")
 
@@ -203,7 +204,7 @@ def test_no_more_kinds_are_kept_than_may():
 def test_gradients_are_as_they_were_before():
     model = nn.Sequential(nn.Conv2d(1, 2, 3, rng=0), nn.ReLU(), nn.Flatten(), nn.Linear(8, 3, rng=0))
     images, grad = draw(2, 1, 4, 4), draw(2, 3, seed=1)
-    expected = gradients(model, images, grad)
+    expected = passes.together(model, images, grad)
     model.zero_grad()
     output = model(images)
     saved = [module.saved for module in model.modules()]
@@ -211,7 +212,7 @@ def test_gradients_are_as_they_were_before():
         predict(model, draw(2, 1, 4, 4, seed=seed))
     assert all(module.saved is kept for module, kept in zip(model.modules(), saved, strict=True))
     found = [output, model.backward(grad), *(parameter.grad for parameter in model.parameters())]
-    assert_same_bits(found, expected)
+    passes.assert_same_bits(found, expected)
 
 
 def test_threads_with_inputs_of_many_shapes():
@@ -248,29 +249,6 @@ def test_what_only_looks_like_an_array_is_refused_after_an_array_too():
         predict(model, Odd())
 
 
-def gradients(model, images, grad, parameters_only=False):
-    """Return output, input gradient and parameter gradients of the model as a whole."""
-    model.zero_grad()
-    output = model(images)
-    grad_input = model.backward_parameters(grad) if parameters_only else model.backward(grad)
-    return [output, grad_input, *(parameter.grad for parameter in model.parameters())]
-
-
-def one_by_one_with_gradients(model, images, grad):
-    model.zero_grad()
-    output = images
-    for layer in model:
-        output = layer(output)
-    for layer in reversed(list(model)):
-        grad = layer.backward(grad)
-    return [output, grad, *(parameter.grad for parameter in model.parameters())]
-
-
-def assert_same_bits(found, expected):
-    for ours, theirs in zip(found, expected, strict=True):
-        np.testing.assert_array_equal(ours, theirs)
-
-
 LAYERS = [  # layers, and inputs that are to come one after another
     (lambda: [nn.Conv2d(2, 4, 3, padding=1, rng=0)], [(3, 2, 5, 6), (2, 5, 6), (1, 2, 5, 6)]),
     (lambda: [nn.Conv2d(2, 4, 3, padding=1, bias=False, rng=0), nn.ReLU()], [(3, 2, 5, 6), (2, 5, 6)]),
@@ -288,10 +266,10 @@ def test_on_the_way_back_the_same_bits_too(make, shapes):
     for seed, shape in enumerate([*shapes, *shapes, *reversed(shapes)]):
         images = draw(*shape, seed=seed)
         grad = draw(*predict(model, images).shape, seed=seed + 100)
-        expected = one_by_one_with_gradients(model, images, grad)
-        assert_same_bits(gradients(model, images, grad), expected)
-        found = gradients(model, images, grad, parameters_only=True)
-        assert_same_bits([found[0], *found[2:]], [expected[0], *expected[2:]])
+        expected = passes.one_by_one(model, images, grad)
+        passes.assert_same_bits(passes.together(model, images, grad), expected)
+        found = passes.together(model, images, grad, parameters_only=True)
+        passes.assert_same_bits([found[0], *found[2:]], [expected[0], *expected[2:]])
 
 
 @pytest.mark.parametrize(("make", "shapes"), LAYERS)
@@ -336,7 +314,7 @@ def test_what_an_earlier_forward_saved_can_be_put_back():
     """As `Graph` does for a module that is called twice."""
     model, grad = deeper_cnn(rng=0), draw(2, 10)
     first, second = draw(2, 3, 32, 32, seed=1), draw(2, 3, 32, 32, seed=2)
-    expected = one_by_one_with_gradients(model, first, grad)
+    expected = passes.one_by_one(model, first, grad)
     for _ in range(2):
         output = model(first)
         saved = [(module, module.saved) for module in model.modules()]
@@ -345,31 +323,31 @@ def test_what_an_earlier_forward_saved_can_be_put_back():
             module.saved = kept
         model.zero_grad()
         found = [output, model.backward(grad), *(parameter.grad for parameter in model.parameters())]
-        assert_same_bits(found, expected)
+        passes.assert_same_bits(found, expected)
 
 
 def test_a_copy_goes_back_by_itself():
     model, images, grad = deeper_cnn(rng=0), draw(2, 3, 32, 32), draw(2, 10)
-    expected = gradients(model, images, grad)
-    gradients(model, images, grad)
+    expected = passes.together(model, images, grad)
+    passes.together(model, images, grad)
     model.zero_grad()
     output = model(images)
     twin = copy.deepcopy(model)
     for layer in (model[0], model[-1]):
         layer.weight.data[...] = 0
     found = [output, twin.backward(grad), *(parameter.grad for parameter in twin.parameters())]
-    assert_same_bits(found, expected)
+    passes.assert_same_bits(found, expected)
     assert all(parameter.grad is None for parameter in model.parameters())
 
 
 def test_a_layer_that_is_edited_between_forward_and_backward():
     model, images, grad = deeper_cnn(rng=0), draw(2, 3, 32, 32), draw(2, 10)
-    expected = gradients(model, images, grad)
+    expected = passes.together(model, images, grad)
     model.zero_grad()
     output = model(images)
     nn.ReLU().train()  # any module at all
     found = [output, model.backward(grad), *(parameter.grad for parameter in model.parameters())]
-    assert_same_bits(found, expected)
+    passes.assert_same_bits(found, expected)
 
 
 def test_a_layer_that_was_used_alone_since_goes_back_from_there():
