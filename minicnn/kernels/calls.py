@@ -10,9 +10,9 @@ import numpy as np
 
 from minicnn.kernels import fast_positions
 from minicnn.kernels.plans import Plan, backward_plan, forward_plan
+from minicnn.kernels.registers import lanes_of
 from minicnn.kernels.threads import FETCH
 from minicnn.kernels.tiles import FILTERS, VECTORS
-from minicnn.kernels.vector import lanes_of
 
 PARTS = 8  # of the images, whose weight gradients are summed up one by one and then added
 CACHE = 2**18  # bytes: half of what a core's second cache usually holds

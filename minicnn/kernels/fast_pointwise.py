@@ -20,9 +20,10 @@ from minicnn.kernels.board import handed_out
 from minicnn.kernels.memory import empty
 from minicnn.kernels.planes import ready
 from minicnn.kernels.plans import even_table
+from minicnn.kernels.registers import lanes_of
 from minicnn.kernels.threads import share
 from minicnn.kernels.tiles import FILTERS, VECTORS, walk_tiles
-from minicnn.kernels.vector import add, broadcast, lanes_of, load, read, relu, store, write
+from minicnn.kernels.vector import add, broadcast, load, read, relu, store, write
 
 
 def serves(input_shape, weight_shape, stride, padding, groups) -> bool:

@@ -22,9 +22,10 @@ from minicnn.kernels.board import handed_out
 from minicnn.kernels.geometry import pool_output_size
 from minicnn.kernels.memory import empty
 from minicnn.kernels.planes import ready
+from minicnn.kernels.registers import lanes_of
 from minicnn.kernels.rows import copy_rows, finish_pooled
 from minicnn.kernels.threads import FETCH, share
-from minicnn.kernels.vector import broadcast, evens, lanes_of, load, read, store, winner, write
+from minicnn.kernels.vector import broadcast, evens, load, read, store, winner, write
 
 EXACT = 2**24  # whole numbers up to here are exact in float32, too
 

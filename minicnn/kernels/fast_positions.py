@@ -25,10 +25,11 @@ from numba import njit
 from minicnn.kernels.board import handed_out
 from minicnn.kernels.planes import ready
 from minicnn.kernels.plans import even_table
+from minicnn.kernels.registers import lanes_of
 from minicnn.kernels.rows import lay_out
 from minicnn.kernels.threads import share
 from minicnn.kernels.tiles import FILTERS, VECTORS, walk_tiles
-from minicnn.kernels.vector import lanes_of, load, read, store, write
+from minicnn.kernels.vector import load, read, store, write
 
 TOGETHER = 512  # positions that are summed up at once: their panel fits into the second cache
 

@@ -20,6 +20,7 @@ from minicnn.kernels.board import handed_out
 from minicnn.kernels.fast_pooling import pool_two_by_two
 from minicnn.kernels.memory import empty
 from minicnn.kernels.planes import ready
+from minicnn.kernels.registers import lanes_of
 from minicnn.kernels.rows import spread_pooled
 from minicnn.kernels.threads import FETCH, share
 from minicnn.kernels.tiles import PLAIN, POOLED, RELU
@@ -107,5 +108,6 @@ def relu_max_pool2d_backward(grad_output, winners, input_shape):
     grad_input = empty(input_shape, grad_output.dtype)
     flat = ready(grad_output).ravel(), winners.ravel(), grad_input.ravel()
     planes = input_shape[0] * input_shape[1]
-    share(spread_pooled, (*flat, tuple(input_shape[2:])), planes, grad_input.size)
+    how = tuple(input_shape[2:]), lanes_of(grad_output.dtype)
+    share(spread_pooled, (*flat, *how), planes, grad_input.size)
     return grad_input

@@ -21,12 +21,12 @@ from minicnn.kernels.board import handed_out
 from minicnn.kernels.compiling import compact
 from minicnn.kernels.memory import empty
 from minicnn.kernels.planes import ready
+from minicnn.kernels.registers import lanes_of
 from minicnn.kernels.threads import share
 from minicnn.kernels.vector import (
     add,
     exp,
     first,
-    lanes_of,
     larger,
     largest,
     load,

@@ -18,12 +18,16 @@ from minicnn.kernels.vector import (
     broadcast,
     evens,
     load,
+    load_bytes,
+    lower_pairs,
     odds,
     read,
     relu,
     spread,
     store,
     unless_zero,
+    upper_pairs,
+    where_equal,
     winner,
     write,
 )
@@ -154,26 +158,41 @@ def add_lanes(sums, lanes):
 
 
 @njit(cache=True, nogil=True)
-def spread_pooled(grad_output, winners, grad_input, size, board, start, stop):
+def spread_pooled(grad_output, winners, grad_input, size, lanes, board, start, stop):
     """Give each window's gradient to its winner, in the planes start .. stop - 1 of `size` (H, W).
 
-    Which cell wins cannot be foreseen, so nothing here depends on it but an address: `choices` holds the
-    gradient for the winners 0 to 3, and 0 for 4, nobody, for whom it goes to the first cell.
+    Which cell wins cannot be foreseen, so every cell asks whether it has won, a vector of windows at once:
+
+    gradients  g h    winners  1 2    upper row  0 g 0 0    lower row  0 0 h 0
+
+    A row's last vector may reach beyond it; what it has too much, the next rows write over. Where there are
+    none any more, the windows are done one by one.
     """
     if handed_out(board, start, stop):
         return
     H, W = size
-    nothing = grad_input.dtype.type(0)
-    choices = np.empty(5, grad_input.dtype)
-    choices[4] = nothing
+    rows, count, nothing = H // 2, W // 2, grad_input.dtype.type(0)
+    whole = (count + lanes - 1) // lanes * lanes
     for p in range(start, stop):
-        for i in range(p * H * W, (p + 1) * H * W):
+        for y in range(rows):
+            at, to = (p * rows + y) * count, (p * H + 2 * y) * W
+            fits = at + whole <= stop * rows * count and to + W + 2 * whole <= stop * H * W
+            for half in range(2):
+                left, right = spread(grad_output, 2 * half), spread(grad_output, 2 * half + 1)
+                x = 0
+                while fits and x < count:  # a range would divide by its step
+                    grads, numbers = load(grad_output, at + x), load_bytes(winners, at + x, grad_output)
+                    evens, odds = where_equal(numbers, left, grads), where_equal(numbers, right, grads)
+                    store(grad_input, to + 2 * x, lower_pairs(evens, odds))
+                    store(grad_input, to + 2 * x + lanes, upper_pairs(evens, odds))
+                    x += lanes
+                while x < count:
+                    grad, number = read(grad_output, at + x), read(winners, at + x)
+                    write(grad_input, to + 2 * x, grad if number == 2 * half else nothing)
+                    write(grad_input, to + 2 * x + 1, grad if number == 2 * half + 1 else nothing)
+                    x += 1
+                if 2 * count < W:
+                    write(grad_input, to + W - 1, nothing)
+                to += W
+        for i in range((p * H + 2 * rows) * W, (p + 1) * H * W):
             write(grad_input, i, nothing)
-        for y in range(H // 2):
-            at, to = (p * (H // 2) + y) * (W // 2), (p * H + 2 * y) * W
-            for x in range(W // 2):
-                grad, number = read(grad_output, at + x), np.int64(read(winners, at + x))
-                for choice in range(4):
-                    write(choices, choice, grad)
-                place = to + 2 * x + (number & 2) // 2 * W + (number & 1)
-                write(grad_input, place, read(choices, number))

@@ -7,11 +7,14 @@ for. A vector has as many lanes as the machine's registers hold (8 float32 with 
 
     v = load(array, i)              array[i], array[i + 1], ... of a flat array
     store(array, i, v)
+    v = load_bytes(array, i, like)  small whole numbers of a flat array of bytes, as floats of another's dtype
     v = broadcast(array, i)         array[i] in every lane
     v = spread(array, n)            the whole number n in every lane, of the array's dtype
     v = multiply_add(a, b, c)       a · b + c, rounded once where the CPU can
     v = relu(a, b)                  a + b, with 0 in place of what is 0 or less; NaN stays
     v = evens(a, b), odds(a, b)     every second lane of the two laid end to end, from the first or second on
+    v = lower_pairs(a, b)           a0 b0 a1 b1 ..., half of both; upper_pairs(a, b) is the other half
+    v = where_equal(a, b, c)        c where a = b, else 0
     v = winner(a, b, c, d)          c where a > b or a is NaN, else d
     v = unless_zero(a, c, d)        c where a > 0 or a is NaN, else d
     v = add(a, b), subtract(a, b)   a + b, a - b
@@ -29,70 +32,13 @@ None of them looks at bounds: who calls them makes sure that i .. i + lanes - 1 
 
 from __future__ import annotations
 
-import os
-
-import llvmlite.binding
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic, models, register_model
+from numba.extending import intrinsic
 
 from minicnn.kernels import exponential
-
-
-def register_bytes() -> int:
-    """Return the size of the machine's vector registers: 64 with AVX-512, 32 with AVX2, else 16.
-
-    >>> register_bytes() in (16, 32, 64)
-    True
-    """
-    features = os.environ.get("NUMBA_CPU_FEATURES")
-    if features is not None:
-        found = {name[1:] for name in features.split(",") if name.startswith("+")}
-    else:
-        found = {name for name, present in llvmlite.binding.get_host_cpu_features().items() if present}
-    if "avx512f" in found:
-        return 64
-    return 32 if "avx2" in found else 16
-
-
-REGISTER_BYTES = register_bytes()
-
-
-def lanes_of(dtype) -> int:
-    """Return how many numbers of a dtype one register holds.
-
-    >>> import numpy as np
-    >>> lanes_of(np.dtype(np.float32)) == 2 * lanes_of(np.dtype(np.float64))
-    True
-    """
-    return REGISTER_BYTES // dtype.itemsize
-
-
-class VectorType(types.Type):
-    """Numba's name for one register full of floats.
-
-    >>> VectorType(types.float64).name == f"vector of {REGISTER_BYTES // 8} float64"
-    True
-    """
-
-    def __init__(self, dtype) -> None:
-        self.dtype = dtype
-        self.lanes = REGISTER_BYTES * 8 // dtype.bitwidth
-        super().__init__(name=f"vector of {self.lanes} {dtype}")
-
-
-@register_model(VectorType)
-class VectorModel(models.PrimitiveModel):
-    """What a vector is for LLVM: <lanes x float>.
-
-    >>> VectorModel.__bases__[0].__name__
-    'PrimitiveModel'
-    """
-
-    def __init__(self, manager, vector_type) -> None:
-        element = ir.FloatType() if vector_type.dtype == types.float32 else ir.DoubleType()
-        super().__init__(manager, vector_type, ir.VectorType(element, vector_type.lanes))
+from minicnn.kernels.registers import VectorType
 
 
 def element_address(context, builder, signature, arguments):
@@ -114,6 +60,22 @@ def load(typing, array, index):
         return result
 
     return vector(array, types.intp), generate
+
+
+@intrinsic
+def load_bytes(typing, array, index, like):
+    vector = VectorType(like.dtype)
+
+    def generate(context, builder, signature, arguments):
+        lanes = context.get_value_type(vector)
+        address = element_address(context, builder, signature, arguments)
+        small = builder.load(
+            builder.bitcast(address, ir.VectorType(ir.IntType(8), vector.lanes).as_pointer())
+        )
+        small.align = 1
+        return builder.uitofp(small, lanes)
+
+    return vector(array, types.intp, like), generate
 
 
 @intrinsic
@@ -190,6 +152,23 @@ def _every_second(first: int):
 evens, odds = _every_second(0), _every_second(1)
 
 
+def _pairs(first: int):
+    """Return the intrinsic that lays lane after lane of two vectors in turns, half of them, from `first` on."""
+
+    def intrinsic_of(typing, a, b):
+        def generate(context, builder, signature, arguments):
+            numbers, half = ir.VectorType(ir.IntType(32), a.lanes), first * a.lanes // 2
+            order = [half + lane // 2 + lane % 2 * a.lanes for lane in range(a.lanes)]
+            return builder.shuffle_vector(*arguments, ir.Constant(numbers, order))
+
+        return a(a, a), generate
+
+    return intrinsic(intrinsic_of)
+
+
+lower_pairs, upper_pairs = _pairs(0), _pairs(1)
+
+
 @intrinsic
 def winner(typing, a, b, c, d):
     def generate(context, builder, signature, arguments):
@@ -199,6 +178,16 @@ def winner(typing, a, b, c, d):
         return builder.select(builder.or_(larger, nan), c_value, d_value)
 
     return a(a, a, a, a), generate
+
+
+@intrinsic
+def where_equal(typing, a, b, c):
+    def generate(context, builder, signature, arguments):
+        a_value, b_value, c_value = arguments
+        nothing = ir.Constant(context.get_value_type(a), None)
+        return builder.select(builder.fcmp_ordered("==", a_value, b_value), c_value, nothing)
+
+    return a(a, a, a), generate
 
 
 @intrinsic

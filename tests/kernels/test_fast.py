@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from minicnn import data, kernels, nn, set_num_threads
-from minicnn.kernels import fast, jitted, threads
+from minicnn.kernels import fast, jitted, registers, threads
 from minicnn.models import deeper_cnn, mnist_cnn
 from minicnn.training import fit
 from tests.helpers import draws, raises
@@ -275,8 +275,8 @@ OTHER_MACHINES = {
 }
 SMALL_STEP = """
 import numpy as np
-from minicnn.kernels import fast, fast_relu, loops, vector
-assert vector.REGISTER_BYTES == {size}, vector.REGISTER_BYTES
+from minicnn.kernels import fast, fast_relu, loops, registers
+assert registers.REGISTER_BYTES == {size}, registers.REGISTER_BYTES
 rng = np.random.default_rng(0)
 for dtype in (np.float32, np.float64):
     x, w, g = (rng.integers(-3, 4, size=s).astype(dtype) for s in ((2, 3, 6, 5), (5, 3, 3, 3), (2, 5, 6, 5)))
@@ -311,6 +311,13 @@ def test_other_machines_get_a_tile_that_fits(machine, tmp_path):
         check=False,
     )
     assert result.stdout == "right\n", result.stderr
+
+
+@pytest.mark.parametrize(("name", "size"), [("skylake-avx512", 64), ("znver4", 32), ("znver5", 64)])
+def test_a_core_that_halves_its_widest_vectors_gets_narrower_ones(name, size, monkeypatch):
+    monkeypatch.setenv("NUMBA_CPU_NAME", name)
+    monkeypatch.setenv("NUMBA_CPU_FEATURES", "+avx2,+avx512f")
+    assert registers.register_bytes() == size
 
 
 def test_the_layers_use_the_fast_rung():

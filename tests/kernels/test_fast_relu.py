@@ -14,6 +14,7 @@ if config.DISABLE_JIT:
     pytest.skip("vectors need the compiler", allow_module_level=True)
 
 from minicnn.kernels import fast, fast_relu, loops
+from minicnn.kernels.registers import lanes_of
 from minicnn.kernels.team import NOBODY
 
 DTYPES = [np.float32, np.float64]
@@ -111,12 +112,13 @@ def test_relu_of_odd_arrays(dtype):
 def test_nothing_beside_the_arrays_is_written(case):
     x, w, b, _ = case.arrays(draws, np.float32)
     output, winners = conv2d_relu_max_pool2d(x, w, b, *case.geometry)
-    wall = 4096
-    room = np.full(np.prod(case.output) + 2 * wall, np.nan, np.float32)
-    inner = room[wall:-wall]
     size = case.output[2:]
-    planes = case.output[0] * case.output[1]
-    fast_relu.spread_pooled(output.ravel(), winners.ravel(), inner, size, NOBODY, 0, planes)
-    assert np.isfinite(inner).all()
-    assert np.isnan(room[:wall]).all()
-    assert np.isnan(room[-wall:]).all()
+    planes, lanes = case.output[0] * case.output[1], lanes_of(output.dtype)
+    whole = fast_relu.relu_max_pool2d_backward(output, winners, case.output).reshape(planes, -1)
+    for start, stop in ((0, planes), (planes // 3, planes // 2), (planes - 1, planes)):
+        room = np.full((planes + 2, whole.shape[1]), np.nan, np.float32)
+        flat = output.ravel(), winners.ravel(), room.ravel()[whole.shape[1] :]
+        fast_relu.spread_pooled(*flat, size, lanes, NOBODY, start, stop)
+        np.testing.assert_array_equal(room[1 + start : 1 + stop], whole[start:stop])
+        assert np.isnan(room[: start + 1]).all()
+        assert np.isnan(room[stop + 1 :]).all()

@@ -173,7 +173,8 @@ def test_nothing_beside_the_arrays_is_read_or_written(shape):
 def test_exp_is_about_one_unit_off(dtype):
     from numba import njit
 
-    from minicnn.kernels.vector import exp, lanes_of, load, store
+    from minicnn.kernels.registers import lanes_of
+    from minicnn.kernels.vector import exp, load, store
 
     @njit
     def exponentials(numbers, lanes):

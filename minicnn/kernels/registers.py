@@ -1,0 +1,68 @@
+"""The machine's vector registers: how large they are, and the name that Numba has for what is in one of them."""
+
+from __future__ import annotations
+
+import os
+
+import llvmlite.binding
+from llvmlite import ir
+from numba import types
+from numba.extending import models, register_model
+
+IN_HALVES = ("znver4",)  # handles 64 bytes as twice 32, which are as quick and fit short rows better
+
+
+def register_bytes() -> int:
+    """Return the size of the vectors that suit the machine: 64 with AVX-512, 32 with AVX2, else 16.
+
+    >>> register_bytes() in (16, 32, 64)
+    True
+    """
+    features = os.environ.get("NUMBA_CPU_FEATURES")
+    if features is not None:
+        found = {name[1:] for name in features.split(",") if name.startswith("+")}
+    else:
+        found = {name for name, present in llvmlite.binding.get_host_cpu_features().items() if present}
+    name = os.environ.get("NUMBA_CPU_NAME") or llvmlite.binding.get_host_cpu_name()
+    if "avx512f" in found and name not in IN_HALVES:
+        return 64
+    return 32 if "avx2" in found else 16
+
+
+REGISTER_BYTES = register_bytes()
+
+
+def lanes_of(dtype) -> int:
+    """Return how many numbers of a dtype one register holds.
+
+    >>> import numpy as np
+    >>> lanes_of(np.dtype(np.float32)) == 2 * lanes_of(np.dtype(np.float64))
+    True
+    """
+    return REGISTER_BYTES // dtype.itemsize
+
+
+class VectorType(types.Type):
+    """Numba's name for one register full of floats.
+
+    >>> VectorType(types.float64).name == f"vector of {REGISTER_BYTES // 8} float64"
+    True
+    """
+
+    def __init__(self, dtype) -> None:
+        self.dtype = dtype
+        self.lanes = REGISTER_BYTES * 8 // dtype.bitwidth
+        super().__init__(name=f"vector of {self.lanes} {dtype}")
+
+
+@register_model(VectorType)
+class VectorModel(models.PrimitiveModel):
+    """What a vector is for LLVM: <lanes x float>.
+
+    >>> VectorModel.__bases__[0].__name__
+    'PrimitiveModel'
+    """
+
+    def __init__(self, manager, vector_type) -> None:
+        element = ir.FloatType() if vector_type.dtype == types.float32 else ir.DoubleType()
+        super().__init__(manager, vector_type, ir.VectorType(element, vector_type.lanes))
