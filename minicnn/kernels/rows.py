@@ -176,7 +176,7 @@ def spread_pooled(grad_output, winners, grad_input, size, lanes, board, start, s
     for p in range(start, stop):
         for y in range(rows):
             at, to = (p * rows + y) * count, (p * H + 2 * y) * W
-            fits = at + whole <= stop * rows * count and to + W + 2 * whole <= stop * H * W
+            fits = at + whole <= stop * rows * count  # then so many cells follow, too
             for half in range(2):
                 left, right = spread(grad_output, 2 * half), spread(grad_output, 2 * half + 1)
                 x = 0
