@@ -168,6 +168,7 @@ def spread_pooled(grad_output, winners, grad_input, size, lanes, board, start, s
     A row's last vector may reach beyond it; what it has too much, the next rows write over. Where there are
     none any more, the windows are done one by one.
     """
+    compact()
     if handed_out(board, start, stop):
         return
     H, W = size
