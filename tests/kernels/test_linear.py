@@ -86,9 +86,10 @@ def test_any_layout_gives_the_same(name):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("features", [24, 25, 31, 100, 1031, 3101])
+@pytest.mark.parametrize("outputs", [3, 5, 13])
 @pytest.mark.usefixtures("all_work_is_shared")
-def test_a_row_has_the_same_bits_alone_in_a_batch_and_with_any_number_of_threads(features, dtype):
-    input, weight, bias, grad_output = made = arrays((9, features, 5), normal, dtype)
+def test_a_row_has_the_same_bits_alone_in_a_batch_and_with_any_number_of_threads(outputs, features, dtype):
+    input, weight, bias, grad_output = made = arrays((9, features, outputs), normal, dtype)
     set_num_threads(1)
     expected = results(fast, *made)
     for count in (1, 2, 3, 8):
