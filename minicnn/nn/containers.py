@@ -78,11 +78,12 @@ class Sequential(Module):
 
     def forward(self, input: np.ndarray) -> np.ndarray:
         """Return the last module's output."""
-        edit, stages, keep = edits(), stages_of(self), is_grad_enabled()
+        edit, stages = edits(), stages_of(self)
+        if not is_grad_enabled():
+            return stages.infer(input)
         for stage in stages:
-            input = stage(input, keep)
-        if keep:
-            self.saved = {"stages": stages, "edit": edit}
+            input = stage(input, True)
+        self.saved = {"stages": stages, "edit": edit}
         return input
 
     def backward(self, grad_output: np.ndarray) -> np.ndarray:

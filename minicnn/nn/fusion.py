@@ -21,6 +21,7 @@ from minicnn.nn.grad_mode import enable_grad
 from minicnn.nn.linear import Flatten, Linear
 from minicnn.nn.module import Module, edits
 from minicnn.nn.pooling import MaxPool2d
+from minicnn.nn.slices import Stages
 from minicnn.nn.stages import FlattenStage, LinearStage, Stage, kind_of, saved_for, watched
 
 
@@ -75,6 +76,11 @@ class ConvStage(Stage):
         shapes = input.shape, weight.shape, input.dtype
         computes = [kernels.prepared_conv2d(together, keep, *shapes, *geometry) for keep in (False, True)]
         return size, tuple(geometry), computes
+
+    def work(self, input: np.ndarray, output: np.ndarray) -> int | None:
+        """Return how many multiply-adds it took; None for a single image."""
+        sums = output.size * (4 if len(self.layers) == 3 else 1)
+        return sums * self.layers[0].weight.data[0].size if input.ndim == 4 else None
 
     def backward(self, grad_output: np.ndarray) -> np.ndarray:
         """Return the gradient of the convolution's input; add to its parameters' gradients."""
@@ -177,7 +183,7 @@ STAGES = {Conv2d: ConvStage, Linear: LinearStage, Flatten: FlattenStage}
 _stages: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()  # of each model, and at which edit
 
 
-def stages_of(model: Module) -> list[Stage]:
+def stages_of(model: Module) -> Stages:
     """Return the stages of a model's children, the same ones until any module is edited.
 
     >>> from minicnn.nn import Sequential
@@ -187,7 +193,7 @@ def stages_of(model: Module) -> list[Stage]:
     """
     found = _stages.get(model)
     if found is None or found[0] != edits():  # a layer may be another one now, or have a hook
-        stages = []
+        stages = Stages([])
         for layers in runs(model.children().values()):
             quick = kernels.FUSES and not watched(layers[0])
             stages.append((STAGES.get(type(layers[0]), Stage) if quick else Stage)(layers))

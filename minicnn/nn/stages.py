@@ -53,17 +53,21 @@ class Stage:
         return input
 
     def remember(self, kind: tuple | None, what) -> None:
-        """Keep what is known of a kind of inputs; if there are too many kinds, begin anew.
+        """Keep what is known of a kind of inputs.
 
         >>> stage = Stage([Module()])
         >>> stage.remember(kind_of(np.zeros(3)), "it passed")
         >>> stage.known
         {((3,), dtype('float64')): 'it passed'}
         """
-        if len(self.known) >= KINDS:
-            self.known.clear()
-        if kind is not None:
-            self.known[kind] = what
+        remember(self.known, kind, what)
+
+    def work(self, input: np.ndarray, output: np.ndarray) -> int | None:
+        """Return how many multiply-adds it took, if each image made its part of the output alone; else None.
+
+        >>> Stage([Module()]).work(np.zeros((2, 3)), np.zeros((2, 3)))      # a layer may do anything
+        """
+        return None
 
     def unless_watched(self) -> Stage:
         """Return the stage; but if somebody has begun to watch one of its layers, one that calls them all."""
@@ -104,6 +108,9 @@ class FlattenStage(Stage):
             layer.saved = {"output_shape": shape, "dtype": output.dtype, "input_shape": input.shape}
         return output
 
+    def work(self, input: np.ndarray, output: np.ndarray) -> int | None:
+        return 0 if output.shape[:1] == input.shape[:1] else None  # the images may be laid end to end
+
     def backward(self, grad_output: np.ndarray) -> np.ndarray:
         saved = saved_for(self.layers[0], grad_output)
         return super().backward(grad_output) if saved is None else grad_output.reshape(saved["input_shape"])
@@ -134,6 +141,9 @@ class LinearStage(Stage):
             layer.saved = {"output_shape": output.shape, "dtype": output.dtype, "input": input}
         return output
 
+    def work(self, input: np.ndarray, output: np.ndarray) -> int | None:
+        return len(input) * self.layers[0].weight.data.size if input.ndim == 2 else None
+
     def backward(self, grad_output: np.ndarray) -> np.ndarray:
         if not self._learn(grad_output):
             return super().backward(grad_output)
@@ -153,6 +163,21 @@ class LinearStage(Stage):
         if layer.bias is not None:
             layer.bias.accumulate(kernels.conv2d_grad_bias(grad_output))
         return True
+
+
+def remember(known: dict, kind: tuple | None, what) -> None:
+    """Keep what is known of a kind of inputs; if there are too many kinds, begin anew.
+
+    >>> known = {}
+    >>> for length in range(KINDS + 1):
+    ...     remember(known, kind_of(np.zeros(length)), "it passed")
+    >>> known
+    {((16,), dtype('float64')): 'it passed'}
+    """
+    if len(known) >= KINDS:
+        known.clear()
+    if kind is not None:
+        known[kind] = what
 
 
 def kind_of(input) -> tuple | None:
