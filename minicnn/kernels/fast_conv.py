@@ -22,16 +22,16 @@ from minicnn.kernels.jitted import FLAGS
 from minicnn.kernels.memory import empty, zeros
 from minicnn.kernels.planes import ready
 from minicnn.kernels.threads import FETCH, share
-from minicnn.kernels.tiles import FILTERS, PLAIN, POOLED, RELU, gather, walk
+from minicnn.kernels.tiles import FILTERS, PLAIN, POOLED, RELU, gather
 from minicnn.kernels.vector import read, write
 
 NO_WINNERS = np.empty(0, np.uint8)
 
 
-def as_it_lies(weight, groups: int):
+def as_it_lies(weight, groups: int, least: int = FILTERS):
     """Return a layer's weight flat, and its form as `tiles.walk_tiles` takes it.
 
-    Nothing is copied if each group has four filters or more; else it is filled up with zeros.
+    Nothing is copied if each group has the `least` number of filters; else it is filled up with zeros.
 
     >>> as_it_lies(np.arange(8.0).reshape(4, 1, 1, 2), 1)
     (array([0., 1., 2., 3., 4., 5., 6., 7.]), (4, 2))
@@ -39,10 +39,10 @@ def as_it_lies(weight, groups: int):
     (array([0., 1., 0., 0., 0., 0., 0., 0., 2., 3., 0., 0., 0., 0., 0., 0.]), (4, 2))
     """
     filters, apart = len(weight) // groups, weight.size // len(weight)
-    if filters < FILTERS:
-        narrow, weight = weight, np.zeros((groups, FILTERS, apart), weight.dtype)
-        weight[:, :filters] = narrow.reshape(groups, filters, apart)
-    return ready(weight).ravel(), (max(filters, FILTERS), apart)
+    if filters < least:
+        few, weight = weight, np.zeros((groups, least, apart), weight.dtype)
+        weight[:, :filters] = few.reshape(groups, filters, apart)
+    return ready(weight).ravel(), (max(filters, least), apart)
 
 
 def turned(weight, groups: int, taps):
@@ -87,13 +87,13 @@ def finite_sums(call: Call, arrays: tuple, weight) -> bool:
 
     >>> call = forward_call((1, 1, 1, 3), (1, 1, 1, 2), np.dtype("d"), (1, 1), (0, 0), (1, 1), 1, False)
     >>> weight, target = np.array([[[[10.0, 1]]]]), np.empty(2)
-    >>> weights = as_it_lies(weight, 1)
+    >>> weights = as_it_lies(weight, 1, call.filters)
     >>> arrays = np.array([1.0, 2, 3]), *weights, np.zeros(1), PLAIN, target, NO_WINNERS
     >>> finite_sums(call, arrays, weight), target
     (True, array([12., 23.]))
     """
     odd = np.zeros(1, weight.dtype)
-    share(walk, (*arrays, odd, *call.where), *call.sharing)
+    share(call.kernel, (*arrays, odd, *call.where), *call.sharing)
     return bool(odd[0] == 0 or np.isfinite(weight).all())
 
 
@@ -116,7 +116,7 @@ def prepared(input_shape, weight_shape, dtype, stride, padding, dilation, groups
 
     def run(input, weight, bias):
         bias = no_bias if bias is None else ready(bias)
-        weights = as_it_lies(weight, groups)
+        weights = as_it_lies(weight, groups, FILTERS if is_product else call.filters)
         if is_product:
             return multiply(input, stride, weights, 1, bias, end == RELU, len(weight)), NO_WINNERS
         output = empty(shape, dtype)
@@ -151,12 +151,14 @@ def conv2d_grad_input(grad_output, weight, input_shape, stride, padding, dilatio
     call = backward_call(*shapes, weight.dtype, stride, padding, dilation, groups)
     if call is None:
         return jitted.conv2d_grad_input(grad_output, weight, input_shape, stride, padding, dilation, groups)
+    is_product = serves(input_shape, weight.shape, stride, padding, groups)
     if call.turns:
-        weights = as_it_lies(turned(weight, groups, call.turns), groups)
+        least = FILTERS if is_product else call.filters
+        weights = as_it_lies(turned(weight, groups, call.turns), groups, least)
     else:
         weights = ready(weight).ravel(), (weight.shape[1], math.prod(weight.shape[2:]))
     no_bias = np.zeros(input_shape[1], grad_output.dtype)
-    if serves(input_shape, weight.shape, stride, padding, groups):
+    if is_product:
         apart = 1 if call.turns else weight.shape[1]
         grad_met = multiply(grad_output, (1, 1), weights, apart, no_bias, False, input_shape[1])
         if stride == (1, 1):

@@ -248,8 +248,7 @@ def gather(grad_output, input, grad_weight, spots, offsets, layout, sizes, parts
                     for u in range(min(4, filters - begin)):
                         place = (n * all_filters + group * filters + begin + u) * rows * columns
                         copy_rows(grad_output, place, grads, u * length, rows, columns, columns, width, lanes)
-                    for i in range(max(filters - begin, 0) * length, len(grads)):
-                        write(grads, i, nothing)
+                    # in the other rows, if any, stays what was there: nobody reads its sums
                     at = (block - front) * vectors * lanes
                     gather_tiles(cells, grads, zero, length, length, offsets, sums, at, lanes)
             add_lanes(sums, lanes)

@@ -23,6 +23,8 @@ for. A vector has as many lanes as the machine's registers hold (8 float32 with 
     v = total(a)                    the sum of all lanes, in every lane
     v = largest(a)                  the largest of all lanes, in every lane, if none is NaN
     x = first(a)                    one number: that of the first lane
+    n = lanes_in(array)             how many lanes, of the array's dtype; the compiler knows it, and can put
+                                    multiples of it into the addresses of loads
 
     x = read(array, i)              one number: array[i] without asking whether i is negative,
     write(array, i, x)              a question that keeps LLVM from making vectors of a plain loop
@@ -46,6 +48,14 @@ def element_address(context, builder, signature, arguments):
     array_type = signature.args[0]
     data = cgutils.create_struct_proxy(array_type)(context, builder, arguments[0]).data
     return builder.gep(data, [arguments[1]])
+
+
+@intrinsic
+def lanes_in(typing, array):
+    def generate(context, builder, signature, arguments):
+        return context.get_constant(types.intp, VectorType(array.dtype).lanes)
+
+    return types.intp(array), generate
 
 
 @intrinsic
@@ -199,19 +209,24 @@ def unless_zero(typing, a, c, d):
     return a(a, a, a), generate
 
 
-def _lane_by_lane(name: str):
-    """Return the intrinsic that does one of LLVM's operations on two vectors."""
+def _lane_by_lane(combine):
+    """Return the intrinsic that combines two vectors."""
 
     def intrinsic_of(typing, a, b):
         def generate(context, builder, signature, arguments):
-            return getattr(builder, name)(*arguments)
+            return combine(builder, *arguments)
 
         return a(a, a), generate
 
     return intrinsic(intrinsic_of)
 
 
-add, subtract = _lane_by_lane("fadd"), _lane_by_lane("fsub")
+def _larger(builder, a, b):
+    return builder.select(builder.fcmp_ordered(">", a, b), a, b)
+
+
+add, subtract = _lane_by_lane(ir.IRBuilder.fadd), _lane_by_lane(ir.IRBuilder.fsub)
+larger = _lane_by_lane(_larger)
 
 
 def _all_lanes(combine):
@@ -234,19 +249,7 @@ def _all_lanes(combine):
     return intrinsic(intrinsic_of)
 
 
-def _larger(builder, a, b):
-    return builder.select(builder.fcmp_ordered(">", a, b), a, b)
-
-
-@intrinsic
-def larger(typing, a, b):
-    def generate(context, builder, signature, arguments):
-        return _larger(builder, *arguments)
-
-    return a(a, a), generate
-
-
-total, largest = _all_lanes(lambda builder, a, b: builder.fadd(a, b)), _all_lanes(_larger)
+total, largest = _all_lanes(ir.IRBuilder.fadd), _all_lanes(_larger)
 
 
 @intrinsic
