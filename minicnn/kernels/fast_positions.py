@@ -31,6 +31,10 @@ from minicnn.kernels.threads import share
 from minicnn.kernels.tiles import FILTERS, VECTORS, walk_tiles
 from minicnn.kernels.vector import load, read, store, write
 
+SHORT, MANY = (
+    8,
+    144,
+)  # a row of fewer cells, and a filter of so many weights: measured with vectors of 32 bytes
 TOGETHER = 512  # positions that are summed up at once: their panel fits into the second cache
 
 
@@ -89,9 +93,8 @@ def serves(grad_shape, weight_shape, groups: int) -> bool:
     >>> serves((64, 128, 7, 7), (128, 128, 3, 3), 1), serves((64, 128, 14, 14), (128, 128, 3, 3), 1)
     (True, False)
     """
-    lanes = lanes_of(np.dtype(np.float32))
-    many = grad_shape[1] >= 32 and math.prod(weight_shape[1:]) >= 6 * VECTORS * lanes
-    return groups == 1 and grad_shape[3] < lanes and many
+    many = grad_shape[1] >= 32 and math.prod(weight_shape[1:]) >= MANY
+    return groups == 1 and grad_shape[3] < SHORT and many
 
 
 def grad_weight(grad_output, input, made):
