@@ -48,6 +48,7 @@ if config.DISABLE_JIT:  # vectors need the compiler; loops can be stepped throug
 else:
     from minicnn.kernels import fast as rung
     from minicnn.kernels import fast_averaging as averages
+    from minicnn.kernels import fast_grad as grads
     from minicnn.kernels import fast_norm as norms
     from minicnn.kernels import fast_relu as relus
     from minicnn.kernels import fast_softmax as softmaxes
@@ -81,7 +82,8 @@ cross_entropy_backward = softmaxes.cross_entropy_backward
 FUSES = not config.DISABLE_JIT  # whether there are the following, which do several of these at once
 if FUSES:
     prepared_conv2d = relus.prepared_conv2d
-    relu_max_pool2d_backward = relus.relu_max_pool2d_backward
+    conv2d_grad_sums = grads.conv2d_grad_sums
+    conv2d_grad_parameters = grads.conv2d_grad_parameters
 
 __all__ = [
     "adam",

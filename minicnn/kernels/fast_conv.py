@@ -12,18 +12,14 @@ import math
 from functools import lru_cache
 
 import numpy as np
-from numba import njit
 
-from minicnn.kernels import fast_positions, jitted
-from minicnn.kernels.board import handed_out
-from minicnn.kernels.calls import Call, backward_call, forward_call, gather_call
+from minicnn.kernels import jitted
+from minicnn.kernels.calls import Call, backward_call, forward_call
 from minicnn.kernels.fast_pointwise import multiply, serves
-from minicnn.kernels.jitted import FLAGS
 from minicnn.kernels.memory import empty, zeros
 from minicnn.kernels.planes import ready
-from minicnn.kernels.threads import FETCH, share
-from minicnn.kernels.tiles import FILTERS, PLAIN, POOLED, RELU, gather
-from minicnn.kernels.vector import read, write
+from minicnn.kernels.threads import share
+from minicnn.kernels.tiles import FILTERS, PLAIN, POOLED, RELU
 
 NO_WINNERS = np.empty(0, np.uint8)
 
@@ -65,21 +61,6 @@ def turned(weight, groups: int, taps):
             copy[..., begin + number : end : len(own)] = swapped[..., tap]
         begin = end
     return copy.reshape(groups * channels, -1)
-
-
-@njit(cache=True, nogil=True)
-def _add_parts(parts, sums):
-    """Add all parts but the first to `sums`, where the first is; return whether no sum is NaN or infinite.
-
-    For a few thousand numbers NumPy takes five times as long.
-    """
-    size, finite = len(sums), True
-    for begin in range(size, len(parts), size):
-        for i in range(size):
-            write(sums, i, read(sums, i) + read(parts, begin + i))
-    for i in range(size):
-        finite &= read(sums, i) - read(sums, i) == 0
-    return finite
 
 
 def finite_sums(call: Call, arrays: tuple, weight) -> bool:
@@ -171,65 +152,3 @@ def conv2d_grad_input(grad_output, weight, input_shape, stride, padding, dilatio
     if finite_sums(call, (ready(grad_output).ravel(), *weights, *ends), weight):
         return grad_input
     return jitted.conv2d_grad_input(grad_output, weight, input_shape, stride, padding, dilation, groups)
-
-
-def conv2d_grad_weight(grad_output, input, weight_shape, stride, padding, dilation, groups):
-    """Return what `loops.conv2d_grad_weight` returns.
-
-    >>> grad, image = np.array([[[[1.0, 2]]]]), np.array([[[[1.0, 2, 3]]]])
-    >>> conv2d_grad_weight(grad, image, (1, 1, 1, 2), (1, 1), (0, 0), (1, 1), 1)
-    array([[[[5., 8.]]]])
-    """
-    geometry = stride, padding, dilation, groups
-    call = gather_call(grad_output.shape, input.shape, tuple(weight_shape), input.dtype, *geometry)
-    if call is None:
-        return jitted.conv2d_grad_weight(grad_output, input, weight_shape, *geometry)
-    if call.by_position:
-        parts = grad_weight = fast_positions.grad_weight(grad_output, input, call.plan)
-    else:
-        size = math.prod(weight_shape)
-        parts = np.empty(call.parts * size, grad_output.dtype)
-        share(
-            gather,
-            (ready(grad_output).ravel(), ready(input).ravel(), parts, *call.where),
-            *call.sharing,
-        )
-        grad_weight = parts if call.parts == 1 else parts[:size].copy()
-    if not _add_parts(parts, grad_weight):
-        return jitted.conv2d_grad_weight(grad_output, input, weight_shape, *geometry)
-    return grad_weight.reshape(weight_shape)
-
-
-@njit(cache=True, nogil=True, fastmath=FLAGS)
-def _grad_bias(grad_output, images, size, grad_bias, board, start, stop):
-    """Fill grad_bias[start:stop] from planes of `size` numbers, flat (images, C_out, size)."""
-    if handed_out(board, start, stop):
-        return
-    filters = len(grad_bias)
-    totals = np.empty(stop - start)
-    for f in range(start, stop):
-        write(totals, f - start, 0.0)
-    for n in range(images):
-        for f in range(start, stop):
-            first = (n * filters + f) * size
-            plane = 0.0
-            for x in range(first, first + size):
-                plane += read(grad_output, x)
-            write(totals, f - start, read(totals, f - start) + plane)
-    for f in range(start, stop):
-        grad_bias[f] = read(totals, f - start)
-
-
-def conv2d_grad_bias(grad_output):
-    """Return what `loops.conv2d_grad_bias` returns; summed in float64.
-
-    >>> conv2d_grad_bias(np.array([[[[1.0, 2]]], [[[3.0, 4]]]]))
-    array([10.])
-    >>> conv2d_grad_bias(np.array([[1.0, 2], [3.0, 4]]))                # of a linear layer
-    array([4., 6.])
-    """
-    images, filters, *size = grad_output.shape
-    grad_bias = np.empty(filters, grad_output.dtype)
-    arguments = ready(grad_output).ravel(), images, math.prod(size), grad_bias
-    share(_grad_bias, arguments, filters, FETCH * grad_output.size)
-    return grad_bias

@@ -21,7 +21,7 @@ from minicnn.kernels.fast_pooling import pool_two_by_two
 from minicnn.kernels.memory import empty
 from minicnn.kernels.planes import ready
 from minicnn.kernels.registers import lanes_of
-from minicnn.kernels.rows import spread_pooled
+from minicnn.kernels.rows import spread_plane, where_positive
 from minicnn.kernels.threads import FETCH, share
 from minicnn.kernels.tiles import PLAIN, POOLED, RELU
 from minicnn.kernels.vector import read, write
@@ -41,10 +41,18 @@ def _relu(input, output, board, start, stop):
 def _relu_backward(grad_output, output, grad_input, board, start, stop):
     if handed_out(board, start, stop):
         return
-    nothing = output.dtype.type(0)
-    for i in range(start, stop):
-        number, grad = read(output, i), read(grad_output, i)
-        write(grad_input, i, nothing if number <= 0 else grad)
+    where_positive(grad_output, output, start, grad_input, start, stop - start)
+
+
+@njit(cache=True, nogil=True)
+def _relu_max_pool2d_backward(grad_output, winners, grad_input, size, lanes, board, start, stop):
+    """Fill the planes start .. stop - 1 of `size` (H, W); all arrays are flat."""
+    if handed_out(board, start, stop):
+        return
+    H, W = size
+    for p in range(start, stop):
+        at, place = p * (H // 2) * (W // 2), p * H * W
+        spread_plane(grad_output, winners, at, grad_input, place, H, W, lanes)
 
 
 def relu(input):
@@ -109,5 +117,5 @@ def relu_max_pool2d_backward(grad_output, winners, input_shape):
     flat = ready(grad_output).ravel(), winners.ravel(), grad_input.ravel()
     planes = input_shape[0] * input_shape[1]
     how = tuple(input_shape[2:]), lanes_of(grad_output.dtype)
-    share(spread_pooled, (*flat, *how), planes, grad_input.size)
+    share(_relu_max_pool2d_backward, (*flat, *how), planes, grad_input.size)
     return grad_input

@@ -11,8 +11,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from minicnn.kernels.board import handed_out
-from minicnn.kernels.compiling import compact
+from minicnn.kernels.compiling import compact, separate
+from minicnn.kernels.jitted import FLAGS
 from minicnn.kernels.vector import (
     add,
     broadcast,
@@ -158,42 +158,58 @@ def add_lanes(sums, lanes):
 
 
 @njit(cache=True, nogil=True)
-def spread_pooled(grad_output, winners, grad_input, size, lanes, board, start, stop):
-    """Give each window's gradient to its winner, in the planes start .. stop - 1 of `size` (H, W).
+def spread_plane(grads, winners, at, target, place, H, W, lanes):
+    """Give each 2x2 window's gradient to its winner, in a plane (H, W) of `target` that begins at `place`.
 
     Which cell wins cannot be foreseen, so every cell asks whether it has won, a vector of windows at once:
 
     gradients  g h    winners  1 2    upper row  0 g 0 0    lower row  0 0 h 0
 
-    A row's last vector may reach beyond it; what it has too much, the next rows write over. Where there are
+    A row's last vector may reach beyond it; what it has too much, the next rows write over. Where the plane has
     none any more, the windows are done one by one.
     """
     compact()
-    if handed_out(board, start, stop):
-        return
-    H, W = size
-    rows, count, nothing = H // 2, W // 2, grad_input.dtype.type(0)
-    whole = (count + lanes - 1) // lanes * lanes
-    for p in range(start, stop):
-        for y in range(rows):
-            at, to = (p * rows + y) * count, (p * H + 2 * y) * W
-            fits = at + whole <= stop * rows * count  # then so many cells follow, too
-            for half in range(2):
-                left, right = spread(grad_output, 2 * half), spread(grad_output, 2 * half + 1)
-                x = 0
-                while fits and x < count:  # a range would divide by its step
-                    grads, numbers = load(grad_output, at + x), load_bytes(winners, at + x, grad_output)
-                    evens, odds = where_equal(numbers, left, grads), where_equal(numbers, right, grads)
-                    store(grad_input, to + 2 * x, lower_pairs(evens, odds))
-                    store(grad_input, to + 2 * x + lanes, upper_pairs(evens, odds))
-                    x += lanes
-                while x < count:
-                    grad, number = read(grad_output, at + x), read(winners, at + x)
-                    write(grad_input, to + 2 * x, grad if number == 2 * half else nothing)
-                    write(grad_input, to + 2 * x + 1, grad if number == 2 * half + 1 else nothing)
-                    x += 1
-                if 2 * count < W:
-                    write(grad_input, to + W - 1, nothing)
-                to += W
-        for i in range((p * H + 2 * rows) * W, (p + 1) * H * W):
-            write(grad_input, i, nothing)
+    count, nothing = W // 2, target.dtype.type(0)
+    whole, behind, to = (count + lanes - 1) // lanes * lanes, at + H // 2 * count, place
+    for _ in range(H // 2):
+        fits = at + whole <= behind  # then so many cells follow, too
+        for half in range(2):
+            left, right = spread(grads, 2 * half), spread(grads, 2 * half + 1)
+            x = 0
+            while fits and x < count:  # a range would divide by its step
+                own, numbers = load(grads, at + x), load_bytes(winners, at + x, grads)
+                evens, odds = where_equal(numbers, left, own), where_equal(numbers, right, own)
+                store(target, to + 2 * x, lower_pairs(evens, odds))
+                store(target, to + 2 * x + lanes, upper_pairs(evens, odds))
+                x += lanes
+            while x < count:
+                grad, number = read(grads, at + x), read(winners, at + x)
+                write(target, to + 2 * x, grad if number == 2 * half else nothing)
+                write(target, to + 2 * x + 1, grad if number == 2 * half + 1 else nothing)
+                x += 1
+            if 2 * count < W:
+                write(target, to + W - 1, nothing)
+            to += W
+        at += count
+    while to < place + H * W:
+        write(target, to, nothing)
+        to += 1
+
+
+@njit(cache=True, nogil=True)
+def where_positive(grads, outputs, begin, target, place, count):
+    """Copy `count` gradients, with 0 where ReLU's output is 0; NaN lets them pass."""
+    nothing = target.dtype.type(0)
+    for i in range(count):
+        number, grad = read(outputs, begin + i), read(grads, begin + i)
+        write(target, place + i, nothing if number <= 0 else grad)
+
+
+@njit(cache=True, nogil=True, fastmath=FLAGS)
+def total_of(numbers, begin, count):
+    """Return the sum of `count` numbers in float64; the same bits, whoever asks."""
+    separate()
+    total = 0.0
+    for x in range(begin, begin + count):
+        total += read(numbers, x)
+    return total

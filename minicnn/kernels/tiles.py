@@ -32,7 +32,16 @@ from numba import njit
 
 from minicnn.kernels.board import handed_out
 from minicnn.kernels.compiling import compact, separate
-from minicnn.kernels.rows import add_lanes, copy_rows, finish, finish_pooled, lay_out
+from minicnn.kernels.rows import (
+    add_lanes,
+    copy_rows,
+    finish,
+    finish_pooled,
+    lay_out,
+    spread_plane,
+    total_of,
+    where_positive,
+)
 from minicnn.kernels.vector import broadcast, load, multiply_add, read, spread, store, write
 
 FILTERS, VECTORS = 4, 3  # the tile
@@ -203,7 +212,22 @@ def gather_tiles(cells, grads, begin, apart, length, offsets, sums, at, lanes):
 
 
 @njit(cache=True, nogil=True)
-def gather(grad_output, input, grad_weight, spots, offsets, layout, sizes, parts, board, start, stop):
+def gather(
+    grad_output,
+    output,
+    winners,
+    input,
+    grad_weight,
+    totals,
+    spots,
+    offsets,
+    layout,
+    sizes,
+    parts,
+    board,
+    start,
+    stop,
+):
     """Compute the blocks start .. stop - 1 of four filters of the weight gradient, over all images in order.
 
     With several `parts` of the images, compute the parts start .. stop - 1 for all filters: then each image is
@@ -211,6 +235,9 @@ def gather(grad_output, input, grad_weight, spots, offsets, layout, sizes, parts
     channels · taps); there are as many `offsets` as taps, and up to two more that make their number a
     multiple of three. `sizes` are the images, channels, filters, rows and columns of the gradient, the groups
     and the lanes; for `layout` and `spots` see `plans.Plan`.
+
+    If there is an `output`, `grad_output` is that of ReLU; if there are `winners`, that of pooling behind it.
+    `totals`, if there are any, get the sum of each plane's gradients, for the bias.
     """
     compact()
     if handed_out(board, start, stop):
@@ -219,7 +246,9 @@ def gather(grad_output, input, grad_weight, spots, offsets, layout, sizes, parts
     source_size, plane, width, down, along, _ = layout
     channels, filters, nothing = all_channels // groups, all_filters // groups, input.dtype.type(0)
     length = ((rows - 1) * width + columns + lanes - 1) // lanes * lanes
+    size, pools, rectifies = rows * columns, len(winners) > 0, len(output) > 0
     cells, grads = np.empty(channels * plane + lanes + width, input.dtype), np.empty(4 * length, input.dtype)
+    passed_on = np.empty(size if pools or rectifies else 0, input.dtype)
     for i in range(len(cells)):
         write(cells, i, nothing)
     for i in range(len(grads)):
@@ -246,8 +275,18 @@ def gather(grad_output, input, grad_weight, spots, offsets, layout, sizes, parts
                             at = (laid_out * channels + c) * source_size
                             lay_out(input, at, cells, c * plane, spots, down, along, width, lanes)
                     for u in range(min(4, filters - begin)):
-                        place = (n * all_filters + group * filters + begin + u) * rows * columns
-                        copy_rows(grad_output, place, grads, u * length, rows, columns, columns, width, lanes)
+                        p = n * all_filters + group * filters + begin + u
+                        own, at = grad_output, p * size
+                        if pools:
+                            at = p * (rows // 2) * (columns // 2)
+                            spread_plane(grad_output, winners, at, passed_on, zero, rows, columns, lanes)
+                            own, at = passed_on, zero
+                        elif rectifies:
+                            where_positive(grad_output, output, at, passed_on, zero, size)
+                            own, at = passed_on, zero
+                        if len(totals) > 0:
+                            write(totals, p, total_of(own, at, size))
+                        copy_rows(own, at, grads, u * length, rows, columns, columns, width, lanes)
                     # in the other rows, if any, stays what was there: nobody reads its sums
                     at = (block - front) * vectors * lanes
                     gather_tiles(cells, grads, zero, length, length, offsets, sums, at, lanes)

@@ -87,7 +87,9 @@ class ConvStage(Stage):
         run = self._last_run(grad_output)
         if run is None:
             return super().backward(grad_output)
-        (images, weight, _), grad_sums = run.arrays, self._learn(run, grad_output)
+        images, weight, _ = run.arrays
+        grad_sums = kernels.conv2d_grad_sums(grad_output, run.kept, run.sums_shape)
+        self._learn(run, grad_sums, None)
         return kernels.conv2d_grad_input(grad_sums, weight, images.shape, *run.geometry)
 
     def backward_parameters(self, grad_output: np.ndarray) -> None:
@@ -96,7 +98,7 @@ class ConvStage(Stage):
         if run is None:
             super().backward_parameters(grad_output)
         else:
-            self._learn(run, grad_output)
+            self._learn(run, grad_output, run.kept)
 
     def _last_run(self, grad_output: np.ndarray) -> Run | None:
         """Return it if `grad_output` fits, and no layer has been used otherwise since then."""
@@ -107,18 +109,14 @@ class ConvStage(Stage):
                 return None
         return None if saved_for(self.layers[-1], grad_output) is None else run
 
-    def _learn(self, run: Run, grad_output: np.ndarray) -> np.ndarray:
-        """Add to the gradients of the parameters; return the gradient of the convolution's output."""
-        conv, together, grad_sums = self.layers[0], len(self.layers), grad_output
-        images, weight, _ = run.arrays
-        if together == 2:
-            grad_sums = kernels.relu_backward(grad_output, run.kept)
-        elif together == 3:
-            grad_sums = kernels.relu_max_pool2d_backward(grad_output, run.kept, run.sums_shape)
-        conv.weight.accumulate(kernels.conv2d_grad_weight(grad_sums, images, weight.shape, *run.geometry))
-        if conv.bias is not None:
-            conv.bias.accumulate(kernels.conv2d_grad_bias(grad_sums))
-        return grad_sums
+    def _learn(self, run: Run, grad_output: np.ndarray, kept: np.ndarray | None) -> None:
+        """Add to the gradients of the parameters; `kept` tells what `grad_output` still has to go through."""
+        conv, (images, weight, bias) = self.layers[0], run.arrays
+        given = grad_output, kept, run.sums_shape, images, weight.shape, *run.geometry
+        grad_weight, grad_bias = kernels.conv2d_grad_parameters(*given, bias=bias is not None)
+        conv.weight.accumulate(grad_weight)
+        if bias is not None:
+            conv.bias.accumulate(grad_bias)
 
 
 class Run:

@@ -118,7 +118,7 @@ def test_nothing_beside_the_arrays_is_written(case):
     for start, stop in ((0, planes), (planes // 3, planes // 2), (planes - 1, planes)):
         room = np.full((planes + 2, whole.shape[1]), np.nan, np.float32)
         flat = output.ravel(), winners.ravel(), room.ravel()[whole.shape[1] :]
-        fast_relu.spread_pooled(*flat, size, lanes, NOBODY, start, stop)
+        fast_relu._relu_max_pool2d_backward(*flat, size, lanes, NOBODY, start, stop)
         np.testing.assert_array_equal(room[1 + start : 1 + stop], whole[start:stop])
         assert np.isnan(room[: start + 1]).all()
         assert np.isnan(room[stop + 1 :]).all()
