@@ -276,14 +276,12 @@ def gather(
                             lay_out(input, at, cells, c * plane, spots, down, along, width, lanes)
                     for u in range(min(4, filters - begin)):
                         p = n * all_filters + group * filters + begin + u
-                        own, at = grad_output, p * size
+                        own, at = (passed_on, zero) if pools or rectifies else (grad_output, p * size)
                         if pools:
-                            at = p * (rows // 2) * (columns // 2)
-                            spread_plane(grad_output, winners, at, passed_on, zero, rows, columns, lanes)
-                            own, at = passed_on, zero
+                            windows = p * (rows // 2) * (columns // 2)
+                            spread_plane(grad_output, winners, windows, passed_on, zero, rows, columns, lanes)
                         elif rectifies:
-                            where_positive(grad_output, output, at, passed_on, zero, size)
-                            own, at = passed_on, zero
+                            where_positive(grad_output, output, p * size, passed_on, zero, size)
                         if len(totals) > 0:
                             write(totals, p, total_of(own, at, size))
                         copy_rows(own, at, grads, u * length, rows, columns, columns, width, lanes)
