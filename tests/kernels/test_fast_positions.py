@@ -14,7 +14,7 @@ from tests.kernels.rungs import Conv, special, whole
 if config.DISABLE_JIT:
     pytest.skip("vectors need the compiler", allow_module_level=True)
 
-from minicnn.kernels import fast_conv, fast_positions, jitted
+from minicnn.kernels import fast_grad, fast_positions, jitted
 
 CASES = [
     Conv((1, 20, 7, 7), (32, 20, 3, 3), padding=(1, 1)),
@@ -37,7 +37,7 @@ def arrays(case, make, dtype):
 def test_small_whole_numbers_are_exact(case, dtype):
     given = arrays(case, whole, dtype)
     assert fast_positions.serves(given[0].shape, case.weight, case.groups)
-    found = fast_conv.conv2d_grad_weight(*given)
+    found = fast_grad.conv2d_grad_weight(*given)
     assert found.dtype == dtype
     np.testing.assert_array_equal(found, jitted.conv2d_grad_weight(*given))
 
@@ -46,7 +46,7 @@ def test_against_the_loops():
     case = Conv((2, 48, 4, 5), (32, 48, 3, 3), padding=(1, 1))
     given = arrays(case, draws, np.float64)
     np.testing.assert_allclose(
-        fast_conv.conv2d_grad_weight(*given), loops.conv2d_grad_weight(*given), rtol=1e-12
+        fast_grad.conv2d_grad_weight(*given), loops.conv2d_grad_weight(*given), rtol=1e-12
     )
 
 
@@ -57,14 +57,14 @@ def test_close_to_float64(case):
     wide = [array.astype(np.float64) for array in given[:2]]
     exact, sizes = (jitted.conv2d_grad_weight(*pair, *given[2:]) for pair in (wide, map(np.abs, wide)))
     n = given[0].size // given[0].shape[1]
-    assert (np.abs(fast_conv.conv2d_grad_weight(*given) - exact) <= n * 2.0**-24 * sizes).all()
+    assert (np.abs(fast_grad.conv2d_grad_weight(*given) - exact) <= n * 2.0**-24 * sizes).all()
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_nan_and_infinity_pass(case):
     given = arrays(case, special, np.float32)
     np.testing.assert_array_equal(
-        np.isnan(fast_conv.conv2d_grad_weight(*given)), np.isnan(jitted.conv2d_grad_weight(*given))
+        np.isnan(fast_grad.conv2d_grad_weight(*given)), np.isnan(jitted.conv2d_grad_weight(*given))
     )
 
 
@@ -73,7 +73,7 @@ def test_nan_and_infinity_pass(case):
 def test_the_same_bits_for_any_number_of_threads(case):
     given = arrays(case, draws, np.float32)
     set_num_threads(1)
-    expected = fast_conv.conv2d_grad_weight(*given)
+    expected = fast_grad.conv2d_grad_weight(*given)
     for count in (2, 3, 8):
         set_num_threads(count)
-        np.testing.assert_array_equal(fast_conv.conv2d_grad_weight(*given), expected)
+        np.testing.assert_array_equal(fast_grad.conv2d_grad_weight(*given), expected)

@@ -94,14 +94,23 @@ def test_arrays_without_axes_stay_arrays(name, dtype):
         assert result.shape == ()
 
 
+def torch_agrees(theirs, value, dtype) -> bool:
+    """Say whether torch's two loops, for whole vectors and for the rest, make NaN of a value alike."""
+    one, many = (theirs(torch.from_numpy(np.full(count, value, dtype))).isnan() for count in (1, 40))
+    return bool((one == many).all())
+
+
 @every_activation
 @both_dtypes
 def test_special_values_as_torch(name, dtype):
     ours, theirs = (build() for build in PAIRS[name])
     for value in SPECIAL:  # one at a time, because in a mixed array 1e4 would set the tolerance
-        if not (name.startswith("ELU") and np.isnan(value)):  # where torch's own two loops differ
+        if not (
+            name.startswith("ELU") and np.isnan(value)
+        ):  # where torch's own two loops differ on the way back
             assert_matches_torch(ours, theirs, np.array([value], dtype))
-            assert_matches_torch(ours, theirs, np.full(40, value, dtype))
+            if torch_agrees(theirs, value, dtype):  # GELU's do not with AVX-512, for float32 and infinity
+                assert_matches_torch(ours, theirs, np.full(40, value, dtype))
 
 
 def test_elu_does_not_hide_nan():
