@@ -9,11 +9,9 @@ from llvmlite import ir
 from numba import types
 from numba.extending import models, register_model
 
-IN_HALVES = ("znver4",)  # handles 64 bytes as twice 32, which are as quick and fit short rows better
-
 
 def register_bytes() -> int:
-    """Return the size of the vectors that suit the machine: 64 with AVX-512, 32 with AVX2, else 16.
+    """Return the size of the machine's vector registers: 64 with AVX-512, 32 with AVX2, else 16.
 
     >>> register_bytes() in (16, 32, 64)
     True
@@ -23,8 +21,7 @@ def register_bytes() -> int:
         found = {name[1:] for name in features.split(",") if name.startswith("+")}
     else:
         found = {name for name, present in llvmlite.binding.get_host_cpu_features().items() if present}
-    name = os.environ.get("NUMBA_CPU_NAME") or llvmlite.binding.get_host_cpu_name()
-    if "avx512f" in found and name not in IN_HALVES:
+    if "avx512f" in found:
         return 64
     return 32 if "avx2" in found else 16
 

@@ -14,7 +14,7 @@ import pytest
 from llvmlite.binding import get_host_cpu_features
 
 from minicnn import data, kernels, nn, set_num_threads
-from minicnn.kernels import fast, jitted, registers, threads
+from minicnn.kernels import fast, jitted, threads
 from minicnn.models import deeper_cnn, mnist_cnn
 from minicnn.training import fit
 from tests.helpers import draws, raises
@@ -321,13 +321,6 @@ def test_other_machines_get_a_tile_that_fits(machine, tmp_path):
         check=False,
     )
     assert result.stdout == "right\n", result.stderr
-
-
-@pytest.mark.parametrize(("name", "size"), [("skylake-avx512", 64), ("znver4", 32), ("znver5", 64)])
-def test_a_core_that_halves_its_widest_vectors_gets_narrower_ones(name, size, monkeypatch):
-    monkeypatch.setenv("NUMBA_CPU_NAME", name)
-    monkeypatch.setenv("NUMBA_CPU_FEATURES", "+avx2,+avx512f")
-    assert registers.register_bytes() == size
 
 
 def test_the_layers_use_the_fast_rung():
