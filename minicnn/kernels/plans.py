@@ -42,8 +42,8 @@ class Plan(NamedTuple):
         Numbers in a plane of the source, and in what it becomes; there, how far apart rows are; in the source,
         how far apart the rows and columns of a phase are; and how many cells farther the next image begins.
     together : int
-        How many images are laid out, one below the other, on the same zeros if there are any: two, if they
-        fill their tiles better than one. 55 cells of a 7x7 image take three tiles of 24; 119 of two take five.
+        How many images are laid out, one below the other, on the same zeros if there are any: two or three, if
+        they fill their tiles better than one. 55 cells of a 7x7 image take three tiles of 24; 119 of two take five.
     spots : ndarray of int64, flat
         For each phase (the remainders of row and column by the stride that any tap reads) how many rows and
         columns lie in the source, and where the first is read and written.
@@ -103,8 +103,9 @@ def plan(size, stride, padding, walks, channels, tile=0, apart=None) -> Plan:
     together, plane = 1, len(phases) * height * width
     if tile and len(walks) == len(phases) == 1:
         cells = (walks[0].cells[0] - 1) * width + walks[0].cells[1]
-        if 1.1 * -(-(cells + drop) // tile) < 2 * -(-cells // tile):
-            together, plane = 2, plane + drop
+        tiles = {count: -(-(cells + (count - 1) * drop) // tile) / count for count in (1, 2, 3)}  # for each image
+        together = next(count for count in tiles if tiles[count] <= 1.1 * min(tiles.values()))
+        plane += (together - 1) * drop
     offsets, table, walked, work = [], [], [], 0
     for walk in walks:
         inside = [

@@ -88,7 +88,7 @@ def test_groups_of_one_filter_are_narrow():
     two = case._replace(weight=(12, *case.weight[1:]))
     assert forward_call(two.input, two.weight, np.dtype("f"), *two.geometry, False).kernel is walk
     together = [call.where[-1][6] for case in CASES for call in calls_of(case) if call]
-    assert set(together) == {1, 2}
+    assert min(together) == 1 < max(together)
     assert sum(None in calls_of(case) for case in CASES) < len(CASES) / 4
 
 
