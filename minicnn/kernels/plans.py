@@ -103,7 +103,7 @@ def plan(size, stride, padding, walks, channels, tile=0, apart=None) -> Plan:
     together, plane = 1, len(phases) * height * width
     if tile and len(walks) == len(phases) == 1:
         cells = (walks[0].cells[0] - 1) * width + walks[0].cells[1]
-        tiles = {count: -(-(cells + (count - 1) * drop) // tile) / count for count in (1, 2, 3)}  # for each image
+        tiles = {count: -(-(cells + (count - 1) * drop) // tile) / count for count in (1, 2, 3)}  # an image
         together = next(count for count in tiles if tiles[count] <= 1.1 * min(tiles.values()))
         plane += (together - 1) * drop
     offsets, table, walked, work = [], [], [], 0
