@@ -21,13 +21,12 @@ from numba import njit
 from minicnn.kernels import fast_positions, fast_relu, jitted
 from minicnn.kernels.board import handed_out
 from minicnn.kernels.calls import GatherCall, gather_call
+from minicnn.kernels.fast_conv import NO_WINNERS
 from minicnn.kernels.planes import ready
 from minicnn.kernels.rows import total_of
 from minicnn.kernels.threads import FETCH, share
 from minicnn.kernels.tiles import gather
 from minicnn.kernels.vector import read, write
-
-NO_WINNERS, NO_TOTALS = np.empty(0, np.uint8), np.empty(0)
 
 
 @njit(cache=True, nogil=True)
@@ -64,8 +63,8 @@ def _gathered(call: GatherCall, grad_output, kept, input, weight_shape, bias: bo
         winners = ready(kept).ravel()
     elif kept is not None:
         output = ready(kept).ravel()
-    totals = np.empty(len(input) * weight_shape[0]) if bias else NO_TOTALS
-    grad_bias = np.empty(weight_shape[0] if bias else 0, dtype)
+    filters = weight_shape[0] if bias else 0
+    totals, grad_bias = np.empty(len(input) * filters), np.empty(filters, dtype)
     parts = np.empty(call.parts * size, dtype)
     given = ready(grad_output).ravel(), output, winners, ready(input).ravel()
     share(gather, (*given, parts, totals, *call.where), *call.sharing)
@@ -113,14 +112,12 @@ def conv2d_grad_parameters(
     """
     geometry = stride, padding, dilation, groups
     call = gather_call(sums_shape, input.shape, tuple(weight_shape), input.dtype, *geometry)
-    by_position = call is not None and call.by_position
-    found = None
-    if call is not None and not by_position:
+    if call is not None and not call.by_position:
         found = _gathered(call, grad_output, kept, input, weight_shape, bias)
-    if found is not None:
-        return found
+        if found is not None:
+            return found
     grad_sums, grad_weight = conv2d_grad_sums(grad_output, kept, sums_shape), None
-    if by_position:
+    if call is not None and call.by_position:
         flat = fast_positions.grad_weight(grad_sums, input, call.plan)
         if _add_parts(flat, flat):
             grad_weight = flat.reshape(weight_shape)

@@ -31,10 +31,8 @@ from minicnn.kernels.threads import share
 from minicnn.kernels.tiles import FILTERS, VECTORS, walk_tiles
 from minicnn.kernels.vector import load, read, store, write
 
-SHORT, MANY = (
-    8,
-    144,
-)  # a row of fewer cells, and a filter of so many weights: measured with vectors of 32 bytes
+SHORT = 8  # a row of fewer cells, ...
+MANY = 144  # ... and a filter of so many weights: measured with vectors of 32 bytes
 TOGETHER = 512  # positions that are summed up at once: their panel fits into the second cache
 
 

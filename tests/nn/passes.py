@@ -4,6 +4,25 @@ from __future__ import annotations
 
 import numpy as np
 
+from minicnn import nn
+from tests.helpers import draws
+
+
+def draw(*shape, seed=0):
+    return draws(shape, np.float32, seed)
+
+
+def predict(model, images):
+    with nn.no_grad():
+        return model(images)
+
+
+def predict_one_by_one(model, images):
+    with nn.no_grad():
+        for layer in model:
+            images = layer(images)
+    return images
+
 
 def one_by_one(model, images, grad):
     """Return output, input gradient and parameter gradients, with every layer called by itself."""

@@ -13,26 +13,11 @@ from minicnn.benchmark.nets import NETS
 from minicnn.models import deeper_cnn
 from minicnn.nn.fusion import stages_of
 from minicnn.nn.stages import KINDS, Stage
-from tests.helpers import draws, raises
+from tests.helpers import raises
 from tests.nn import passes
+from tests.nn.passes import draw, predict, predict_one_by_one
 
 pytestmark = pytest.mark.skipif(not kernels.FUSES, reason="without the compiler nothing is remembered")
-
-
-def draw(*shape, seed=0):
-    return draws(shape, np.float32, seed)
-
-
-def predict(model, images):
-    with nn.no_grad():
-        return model(images)
-
-
-def one_by_one(model, images):
-    with nn.no_grad():
-        for layer in model:
-            images = layer(images)
-    return images
 
 
 @pytest.fixture
@@ -56,7 +41,7 @@ def test_the_same_bits_as_layer_by_layer_and_as_with_gradients(net, checked):
     for seed, count in enumerate((1, 1, 5, 1, 5)):
         images = draw(count, *shape, seed=seed)
         found = predict(model, images)
-        np.testing.assert_array_equal(found, one_by_one(model, images))
+        np.testing.assert_array_equal(found, predict_one_by_one(model, images))
         np.testing.assert_array_equal(found, model(images))
     assert {kind[0][0] for _, kind in checked} == {1, 5}
     assert len(checked) == len(set(checked))  # nothing is looked at twice
@@ -82,7 +67,7 @@ def test_layers_that_have_no_step_and_those_behind_them(checked):
     model = nn.Sequential(*ODD).eval()
     for seed in range(3):
         images = draw(2, 2, 5, 9, seed=seed)
-        np.testing.assert_array_equal(predict(model, images), one_by_one(model, images))
+        np.testing.assert_array_equal(predict(model, images), predict_one_by_one(model, images))
     assert len(checked) == len(set(checked)) == 3  # a convolution, one within, and Flatten
 
 
@@ -119,7 +104,7 @@ def test_weights_that_are_not_finite(number):
     images = draw(1, 1, 5, 5)
     predict(model, images)
     model[0].weight.data[2, 0, 1, 2] = number
-    np.testing.assert_array_equal(predict(model, images), one_by_one(model, images))
+    np.testing.assert_array_equal(predict(model, images), predict_one_by_one(model, images))
 
 
 def test_every_question_is_asked_again_when_its_answer_may_have_changed():
@@ -218,7 +203,7 @@ def test_gradients_are_as_they_were_before():
 def test_threads_with_inputs_of_many_shapes():
     model = deeper_cnn(rng=0)
     images = [draw(count % 3 + 1, 3, 32, 32, seed=count) for count in range(8)]
-    expected = [one_by_one(model, batch) for batch in images]
+    expected = [predict_one_by_one(model, batch) for batch in images]
 
     def compute(number):
         return all((predict(model, images[number]) == expected[number]).all() for _ in range(10))

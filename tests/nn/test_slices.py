@@ -14,24 +14,9 @@ from minicnn.nn.fusion import ConvStage, stages_of
 from minicnn.nn.slices import Stages, images_of_a_slice
 from minicnn.nn.stages import KINDS, FlattenStage, LinearStage
 from tests.helpers import draws, raises
+from tests.nn.passes import draw, predict, predict_one_by_one
 
 pytestmark = pytest.mark.skipif(not kernels.FUSES, reason="without the compiler nothing goes in slices")
-
-
-def draw(*shape, seed=0):
-    return draws(shape, np.float32, seed)
-
-
-def predict(model, images):
-    with nn.no_grad():
-        return model(images)
-
-
-def one_by_one(model, images):
-    with nn.no_grad():
-        for layer in model:
-            images = layer(images)
-    return images
 
 
 def conv_relu_linear():
@@ -67,7 +52,7 @@ def lengths(monkeypatch):
 
 def lengths_of(lengths, model, images):
     """Return the lengths of one forward without gradients, which must give the bits of layer by layer."""
-    expected = one_by_one(model, images)
+    expected = predict_one_by_one(model, images)
     for found in lengths.values():
         found.clear()
     np.testing.assert_array_equal(predict(model, images), expected)
@@ -385,7 +370,7 @@ def test_no_more_kinds_are_kept_than_may(small):
 def test_threads_with_batches_of_many_lengths(small):
     model = conv_relu_linear()
     batches = [draw(count % 5 + 9, 1, 4, 4, seed=count) for count in range(8)]
-    expected = [one_by_one(model, batch) for batch in batches]
+    expected = [predict_one_by_one(model, batch) for batch in batches]
 
     def compute(number):
         return all((predict(model, batches[number]) == expected[number]).all() for _ in range(50))
