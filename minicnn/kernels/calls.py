@@ -1,4 +1,4 @@
-"""Calls of the walks and of `tiles.gather`: what depends on shapes only, worked out once for each of them."""
+"""Calls of the walks and of `gathering.gather`: what depends on shapes only, worked out once for each of them."""
 
 from __future__ import annotations
 
@@ -11,23 +11,26 @@ import numpy as np
 
 from minicnn.kernels import fast_positions
 from minicnn.kernels.narrow import LONG, walk_narrow
-from minicnn.kernels.plans import Plan, backward_plan, forward_plan
+from minicnn.kernels.panels import MANY, SHORT, walk_panels
+from minicnn.kernels.plans import Plan, backward_plan, even_table, forward_plan
 from minicnn.kernels.registers import lanes_of
 from minicnn.kernels.threads import FETCH
 from minicnn.kernels.tiles import FILTERS, VECTORS, walk
 
 PARTS = 8  # of the images, whose weight gradients are summed up one by one and then added
 CACHE = 2**18  # bytes: half of what a core's second cache usually holds
+ROW = 1024  # cells of all images that are laid out together for a weight gradient
+TILES = 8  # of panels; with fewer, a part of one weighs too much
 WORTH_TURNING = 1024  # positions of an input gradient: from there on it pays to copy the weight first
 
 
 class Call(NamedTuple):
-    """What a call of `tiles.walk` or `narrow.walk_narrow` needs besides the arrays of numbers.
+    """What a call of `tiles.walk`, `narrow.walk_narrow` or `panels.walk_panels` needs besides the arrays of numbers.
 
     Attributes
     ----------
     kernel : compiled function
-        Which of the two; groups of one filter are narrow.
+        Which of them; groups of one filter are narrow.
     filters : int
         How many filters its tile has, and the weight of each group at least.
     target_shape : tuple of int
@@ -36,7 +39,7 @@ class Call(NamedTuple):
         The kernel's arguments behind the arrays.
     sharing : tuple
         How `share` cuts the work: by images, or by blocks of four filters if images are few; if groups are
-        narrow, by both.
+        narrow, by both; and panels by tiles.
     covers : bool
         Whether every number of the target is written.
     turns : list of list of int or None
@@ -72,15 +75,14 @@ def call_of(made, source_shape, target_shape, dtype, groups: int, step=(1, 1), t
     blocks, narrow = blocks_in(filters, groups), filters == groups
     work = images * blocks * FILTERS * made.work + FETCH * (math.prod(source_shape) + math.prod(target_shape))
     target_size, width, lanes = math.prod(target_shape[2:]), target_shape[3], lanes_of(dtype)
-    walks, longest, (_, plane, row, _, _, drop) = [], 0, made.layout
+    walks, longest = [], made.reach(made.together)
     for begin, rows, columns, top, left in made.walks.tolist():
         walks += [begin, rows, columns, top * width + left]
-        longest = max(longest, (made.together - 1) * drop + (rows - 1) * row + columns)
     longest += -longest % tile_of(narrow, dtype)
     where, steps = (made.spots, made.table, np.array(walks), made.layout), (step[0] * width, step[1])
     if narrow:  # a multiply-add takes twice as long as in the other walk, and all else as long as the sums
         channels = source_shape[1] // groups
-        room = max(channels * plane, int(made.offsets.max()) + longest)
+        room = max(channels * made.layout[1], int(made.offsets.max()) + longest)
         sizes = images, groups, channels, target_size, *steps, made.together, longest, room, lanes
         where, sharing = (*where, sizes), (-(-images // made.together) * groups, work, 4)
     else:
@@ -93,6 +95,26 @@ def call_of(made, source_shape, target_shape, dtype, groups: int, step=(1, 1), t
     return Call(*kernel, target_shape, where, sharing, covers, made.taps if turns else None)
 
 
+def panel_call(made, source_shape, target_shape, dtype, turns: bool = False) -> Call | None:
+    """Return the Call of `panels.walk_panels` for a Plan of one walk and one group; None where it does not pay.
+
+    >>> made = forward_plan((7, 7), 1, (3, 3), (1, 1), (1, 1), (1, 1))
+    >>> panel_call(made, (64, 1, 7, 7), (64, 128, 7, 7), np.dtype(np.float32)).covers
+    True
+    """
+    images, filters, *size = target_shape
+    lanes, positions = lanes_of(dtype), images * math.prod(size)
+    tiles = -(-positions // (VECTORS * lanes))
+    if size[1] > SHORT or filters < MANY or tiles < TILES:
+        return None
+    offsets, weights = made.table[:-1].reshape(-1, 2).T.copy()
+    table = even_table(len(offsets), (VECTORS + 1) * lanes, 0).copy()
+    table[1::2] = weights
+    where = made.spots, table, offsets, made.layout, (source_shape[1], filters, *size, lanes)
+    sharing = tiles, positions * filters * len(offsets), 4
+    return Call(walk_panels, FILTERS, target_shape, where, sharing, True, made.taps if turns else None)
+
+
 def tile_of(narrow: bool, dtype) -> int:
     """Return how many cells a tile has: four times as many if groups are narrow.
 
@@ -102,6 +124,17 @@ def tile_of(narrow: bool, dtype) -> int:
     return (LONG if narrow else VECTORS) * lanes_of(dtype)
 
 
+def sharing_tiles(made, images: int, tile: int) -> int:
+    """Return how many images should be laid out together: two or three if they fill their tiles better than one.
+
+    >>> made = forward_plan((7, 7), 1, (3, 3), (1, 1), (1, 1), (1, 1))
+    >>> sharing_tiles(made, 64, 24)                             # 55 cells take 3 tiles, 119 of two images 5
+    2
+    """
+    tiles = {count: -(-made.reach(count) // tile) / count for count in (1, 2, 3)}  # an image
+    return 1 if images == 1 else next(count for count in tiles if tiles[count] <= 1.1 * min(tiles.values()))
+
+
 def forward_call(input_shape, weight_shape, dtype, stride, padding, dilation, groups, pooled) -> Call | None:
     """Return the Call of a forward pass; None if its planes would swell.
 
@@ -109,13 +142,18 @@ def forward_call(input_shape, weight_shape, dtype, stride, padding, dilation, gr
     >>> forward_call((1, 1, 4, 6), (8, 1, 3, 3), np.dtype("f"), *geometry, pooled=True).target_shape
     (1, 8, 2, 3)
     """
-    geometry = weight_shape[2:], stride, padding, dilation
-    tile = tile_of(weight_shape[0] == groups, dtype) if input_shape[0] > 1 else 0
-    made = forward_plan(input_shape[2:], weight_shape[1], *geometry, tile)
+    geometry = input_shape[2:], weight_shape[1], weight_shape[2:], stride, padding, dilation
+    made = forward_plan(*geometry)
     if made is None:
         return None
     size = (made.cells[0] // 2, made.cells[1] // 2) if pooled else made.cells
-    return call_of(made, input_shape, (input_shape[0], weight_shape[0], *size), dtype, groups)
+    target_shape = input_shape[0], weight_shape[0], *size
+    call = None if pooled or groups > 1 else panel_call(made, input_shape, target_shape, dtype)
+    if call is None:
+        together = sharing_tiles(made, input_shape[0], tile_of(weight_shape[0] == groups, dtype))
+        made = forward_plan(*geometry, together)
+        call = call_of(made, input_shape, target_shape, dtype, groups)
+    return call
 
 
 @lru_cache(maxsize=256)
@@ -130,14 +168,36 @@ def backward_call(
     """
     turns = weight_shape[1] < FILTERS or grad_shape[0] * math.prod(grad_shape[2:]) >= WORTH_TURNING
     apart = None if turns else math.prod(weight_shape[1:])
-    geometry = weight_shape[2:], stride, padding, dilation
-    tile = tile_of(weight_shape[1] == 1, dtype) if input_shape[0] > 1 else 0
-    made = backward_plan(input_shape[2:], weight_shape[0] // groups, *geometry, tile, apart)
-    return None if made is None else call_of(made, grad_shape, input_shape, dtype, groups, stride, turns)
+    geometry = input_shape[2:], weight_shape[0] // groups, weight_shape[2:], stride, padding, dilation
+    made = backward_plan(*geometry, apart=apart)
+    if made is None:
+        return None
+    plain = groups == 1 and stride == (1, 1)
+    call = panel_call(made, grad_shape, input_shape, dtype, turns) if plain else None
+    if call is None:
+        together = sharing_tiles(made, input_shape[0], tile_of(weight_shape[1] == 1, dtype))
+        made = backward_plan(*geometry, together, apart)
+        call = call_of(made, grad_shape, input_shape, dtype, groups, stride, turns)
+    return call
+
+
+def sharing_sums(made, images: int, column: int) -> int:
+    """Return how many of `images` should be laid out together for a weight gradient.
+
+    The sums come from the second cache for each row, and go back there: the longer it is, the less often. But
+    a row of all gradients of a tile must stay in the first cache, and all cells in the second. For each cell of
+    a plane they have a `column` of so many bytes.
+
+    >>> made = forward_plan((7, 7), 1, (3, 3), (1, 1), (1, 1), (1, 1))
+    >>> sharing_sums(made, 64, 16 * 4), sharing_sums(made, 8, 16 * 4)
+    (16, 8)
+    """
+    _, plane, _, _, _, drop = made.layout
+    return max(1, min(images, ROW // drop, CACHE // (plane * column)))
 
 
 class GatherCall(NamedTuple):
-    """What a call of `tiles.gather` needs besides the arrays of numbers.
+    """What a call of `gathering.gather` needs besides the arrays of numbers.
 
     Attributes
     ----------
@@ -171,15 +231,19 @@ def gather_call(
     (8, (8, 113664))
     """
     filters, images = weight_shape[0], input_shape[0]
-    made = forward_plan(input_shape[2:], weight_shape[1], weight_shape[2:], stride, padding, dilation)
+    geometry = input_shape[2:], weight_shape[1], weight_shape[2:], stride, padding, dilation
+    made = forward_plan(*geometry)
     if made is None:
         return None
     blocks, lanes = blocks_in(filters, groups), lanes_of(dtype)
     room = blocks * FILTERS * len(made.offsets_in_threes) * lanes * dtype.itemsize
     parts = PARTS if images >= 2 * PARTS and room <= CACHE else 1
-    sizes = *input_shape[:2], *grad_shape[1:], groups, lanes
+    by_position = fast_positions.serves(grad_shape, weight_shape, groups)
+    together = 1 if by_position else sharing_sums(made, images // parts, weight_shape[1] * dtype.itemsize)
+    made = forward_plan(*geometry, together)
+    sizes = *input_shape[:2], *grad_shape[1:], groups, together, lanes
     positions = images * math.prod(grad_shape[2:])
     work = positions * blocks * FILTERS * len(made.offsets) + FETCH * math.prod(input_shape)
     where = made.spots, made.offsets_in_threes, made.layout, sizes, parts
     sharing = blocks if parts == 1 else parts, work
-    return GatherCall(made, fast_positions.serves(grad_shape, weight_shape, groups), parts, where, sharing)
+    return GatherCall(made, by_position, parts, where, sharing)

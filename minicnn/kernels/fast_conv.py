@@ -99,7 +99,7 @@ def prepared(input_shape, weight_shape, dtype, stride, padding, dilation, groups
         bias = no_bias if bias is None else ready(bias)
         weights = as_it_lies(weight, groups, FILTERS if is_product else call.filters)
         if is_product:
-            return multiply(input, stride, weights, 1, bias, end == RELU, len(weight)), NO_WINNERS
+            return multiply(input, weights, 1, bias, end == RELU, len(weight)), NO_WINNERS
         output = empty(shape, dtype)
         winners = empty(shape, np.uint8) if pooled and keep else NO_WINNERS
         arrays = ready(input).ravel(), *weights, bias, end, output.ravel(), winners.ravel()
@@ -141,12 +141,7 @@ def conv2d_grad_input(grad_output, weight, input_shape, stride, padding, dilatio
     no_bias = np.zeros(input_shape[1], grad_output.dtype)
     if is_product:
         apart = 1 if call.turns else weight.shape[1]
-        grad_met = multiply(grad_output, (1, 1), weights, apart, no_bias, False, input_shape[1])
-        if stride == (1, 1):
-            return grad_met
-        grad_input = zeros(input_shape, grad_output.dtype)
-        grad_input[:, :, :: stride[0], :: stride[1]] = grad_met
-        return grad_input
+        return multiply(grad_output, weights, apart, no_bias, False, input_shape[1])
     grad_input = (empty if call.covers else zeros)(input_shape, grad_output.dtype)
     ends = no_bias, PLAIN, grad_input.ravel(), NO_WINNERS
     if finite_sums(call, (ready(grad_output).ravel(), *weights, *ends), weight):

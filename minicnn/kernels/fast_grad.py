@@ -1,4 +1,4 @@
-"""The gradients of a convolution's weight and bias on the fast rung: `tiles.gather`, shared among the threads.
+"""The gradients of a convolution's weight and bias on the fast rung: `gathering.gather`, shared among the threads.
 
 Both need the gradient of every sum, plane by plane. `gather` has it in its hands, so it adds up the planes for the
 bias as well. What stands behind the convolution gives it to the sums first:
@@ -22,10 +22,10 @@ from minicnn.kernels import fast_positions, fast_relu, jitted
 from minicnn.kernels.board import handed_out
 from minicnn.kernels.calls import GatherCall, gather_call
 from minicnn.kernels.fast_conv import NO_WINNERS
+from minicnn.kernels.gathering import gather
 from minicnn.kernels.planes import ready
 from minicnn.kernels.rows import total_of
 from minicnn.kernels.threads import FETCH, share
-from minicnn.kernels.tiles import gather
 from minicnn.kernels.vector import read, write
 
 

@@ -23,13 +23,14 @@ from numba import njit
 from minicnn.kernels.board import handed_out
 from minicnn.kernels.compiling import compact
 from minicnn.kernels.fast_conv import as_it_lies
+from minicnn.kernels.gathering import gather_tiles
 from minicnn.kernels.memory import empty, zeros
 from minicnn.kernels.planes import ready
 from minicnn.kernels.plans import even_table
 from minicnn.kernels.registers import lanes_of
 from minicnn.kernels.rows import add_lanes, copy_rows
 from minicnn.kernels.threads import FETCH, share
-from minicnn.kernels.tiles import CACHED, FILTERS, VECTORS, gather_tiles, walk_tiles
+from minicnn.kernels.tiles import CACHED, FILTERS, VECTORS, walk_tiles
 from minicnn.kernels.vector import broadcast, load, multiply_add, read, spread, store, write
 
 PANEL = 6144  # numbers of a panel of lines: more would not leave room in the first cache

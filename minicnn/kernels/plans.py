@@ -42,8 +42,7 @@ class Plan(NamedTuple):
         Numbers in a plane of the source, and in what it becomes; there, how far apart rows are; in the source,
         how far apart the rows and columns of a phase are; and how many cells farther the next image begins.
     together : int
-        How many images are laid out, one below the other, on the same zeros if there are any: two or three, if
-        they fill their tiles better than one. 55 cells of a 7x7 image take three tiles of 24; 119 of two take five.
+        How many images are laid out, one below the other, on the same zeros if there are any.
     spots : ndarray of int64, flat
         For each phase (the remainders of row and column by the stride that any tap reads) how many rows and
         columns lie in the source, and where the first is read and written.
@@ -75,14 +74,23 @@ class Plan(NamedTuple):
         """Rows and columns that the first walk computes."""
         return tuple(self.walks[0, 1:3].tolist())
 
+    def reach(self, images: int) -> int:
+        """Numbers from the first cell of so many images, laid out together, to the last one: of the longest walk.
+
+        >>> forward_plan((7, 7), 1, (3, 3), (1, 1), (1, 1), (1, 1)).reach(1)         # six rows of 8 cells, and 7
+        55
+        """
+        (_, _, width, _, _, drop), cells = self.layout, self.walks[:, 1:3]
+        return int((cells[:, 0] * width - width + cells[:, 1]).max()) + (images - 1) * drop
+
     @property
     def computed(self) -> int:
         """Cells of all walks together."""
         return int(self.walks[:, 1:3].prod(axis=1).sum())
 
 
-def plan(size, stride, padding, walks, channels, tile=0, apart=None) -> Plan:
-    """Return the Plan of some walks over a source of `size`, in tiles of so many cells if images may share them.
+def plan(size, stride, padding, walks, channels, together=1, apart=None) -> Plan:
+    """Return the Plan of some walks over a source of `size`, so many images together.
 
     The weights of two channels are `apart`, or else they lie walk after walk: first those of the first walk, of
     all channels, each channel's in reading order.
@@ -93,6 +101,8 @@ def plan(size, stride, padding, walks, channels, tile=0, apart=None) -> Plan:
     ((4, 9, 3, 2, 1, 9), [2, 2, 0, 4])
     >>> made.table.tolist(), made.walks.tolist()
     ([0, 0, 1, 1, 3, 2, -1], [[0, 2, 2, 0, 0]])
+    >>> plan((2, 2), (1, 1), (0, 0), [corner], 1, together=2).layout       # one more 3x3 plane, 9 cells farther
+    (4, 18, 3, 2, 1, 9)
     """
     places = [place for walk in walks for place in walk.places]
     reach = [max(place[axis] for place in places) // stride[axis] for axis in range(2)]
@@ -100,16 +110,12 @@ def plan(size, stride, padding, walks, channels, tile=0, apart=None) -> Plan:
     width -= min(shared_zeros(size[1], stride[1], padding[1], width), reach[1])
     phases = sorted({(r % stride[0], q % stride[1]) for r, q in places})
     drop = (height - min(shared_zeros(size[0], stride[0], padding[0], height), reach[0])) * width
-    together, plane = 1, len(phases) * height * width
-    if tile and len(walks) == len(phases) == 1:
-        cells = (walks[0].cells[0] - 1) * width + walks[0].cells[1]
-        tiles = {count: -(-(cells + (count - 1) * drop) // tile) / count for count in (1, 2, 3)}  # an image
-        together = next(count for count in tiles if tiles[count] <= 1.1 * min(tiles.values()))
-        plane += (together - 1) * drop
+    extent = (together - 1) * drop + height * width
+    plane = len(phases) * extent
     offsets, table, walked, work = [], [], [], 0
     for walk in walks:
         inside = [
-            (phases.index((r % stride[0], q % stride[1])) * height + r // stride[0]) * width + q // stride[1]
+            phases.index((r % stride[0], q % stride[1])) * extent + r // stride[0] * width + q // stride[1]
             for r, q in walk.places
         ]
         own = (np.arange(channels)[:, None] * plane + np.array(inside)).ravel()  # (channels · taps,)
@@ -124,29 +130,29 @@ def plan(size, stride, padding, walks, channels, tile=0, apart=None) -> Plan:
         work += len(own) * math.prod(walk.cells)
     in_threes = np.array(offsets + offsets[-1:] * (-len(offsets) % 3))
     layout = math.prod(size), plane, width, stride[0] * size[1], stride[1], drop
-    extent = height, width
-    spots = [spot(size, stride, padding, phase, extent, number) for number, phase in enumerate(phases)]
+    part = height, width, extent
+    spots = [spot(size, stride, padding, phase, part, number) for number, phase in enumerate(phases)]
     taps = [sorted(walk.taps) for walk in walks]
     whole = np.array(offsets), in_threes, np.array(table), np.array(walked)
     return Plan(layout, together, np.array(spots).ravel(), taps, *whole, work)
 
 
-def spot(size, stride, padding, phase, extent, number) -> tuple[int, int, int, int]:
+def spot(size, stride, padding, phase, part, number) -> tuple[int, int, int, int]:
     """Return for a phase how many rows and columns lie in the source, and its first number and cell there.
 
     Cell (r, q) of a phase (a, b) is the source's row ``r·stride + a - padding``, and column likewise. It is
-    phase `number` of the plane, and each takes `extent` cells.
+    phase `number` of the plane; `part` holds the rows and columns of each, and how many cells it takes.
 
-    >>> spot((3, 4), (2, 2), (1, 1), (1, 0), (2, 3), 0)         # row 0, columns 1 and 3, in cells (0, 1), (0, 2)
+    >>> spot((3, 4), (2, 2), (1, 1), (1, 0), (2, 3, 6), 0)         # row 0, columns 1 and 3, in cells (0, 1), (0, 2)
     (2, 2, 1, 1)
     """
     first, count = [], []
     for axis in (0, 1):
         shift = phase[axis] - padding[axis]
         first.append(max(0, -(shift // stride[axis])))
-        count.append(max(0, min(extent[axis], (size[axis] - 1 - shift) // stride[axis] + 1) - first[axis]))
+        count.append(max(0, min(part[axis], (size[axis] - 1 - shift) // stride[axis] + 1) - first[axis]))
     row, column = (first[axis] * stride[axis] + phase[axis] - padding[axis] for axis in (0, 1))
-    cell = (number * extent[0] + first[0]) * extent[1] + first[1]
+    cell = number * part[2] + first[0] * part[1] + first[1]
     return *count, row * size[1] + column, cell
 
 
@@ -176,11 +182,9 @@ def shared_zeros(size: int, stride: int, padding: int, width: int) -> int:
 
 
 @lru_cache(maxsize=256)
-def forward_plan(size, channels, kernel, stride, padding, dilation, tile=0) -> Plan | None:
+def forward_plan(size, channels, kernel, stride, padding, dilation, together=1) -> Plan | None:
     """Return the Plan of a forward pass over images of `size`; None if its planes would swell.
 
-    >>> forward_plan((7, 7), 1, (3, 3), (1, 1), (1, 1), (1, 1), tile=24).together
-    2
     >>> forward_plan((4, 4), 1, (3, 3), (1, 1), (1, 1), (1, 1)).cells
     (4, 4)
     """
@@ -189,10 +193,10 @@ def forward_plan(size, channels, kernel, stride, padding, dilation, tile=0) -> P
     places = [(k * dilation[0], m * dilation[1]) for k in range(kernel[0]) for m in range(kernel[1])]
     cells = conv_output_sizes(size, kernel, stride, padding, dilation)
     walks = [Walk(list(range(len(places))), places, cells, (0, 0))]
-    return plan(size, stride, padding, walks, channels, tile, math.prod(kernel))
+    return plan(size, stride, padding, walks, channels, together, math.prod(kernel))
 
 
-def backward_plan(size, channels, kernel, stride, padding, dilation, tile=0, apart=None) -> Plan | None:
+def backward_plan(size, channels, kernel, stride, padding, dilation, together=1, apart=None) -> Plan | None:
     """Return the Plan of an input gradient: for each remainder of row and column by the stride, a walk.
 
     Pixel i meets tap k in cell y if ``i + padding = y·stride + k·dilation``: only the taps whose offset
@@ -228,7 +232,7 @@ def backward_plan(size, channels, kernel, stride, padding, dilation, tile=0, apa
         places = [(r + lead[0], q + lead[1]) for r in rows[1] for q in columns[1]][::-1]
         walks.append(Walk(taps, places, (rows[2], columns[2]), (rows[3], columns[3])))
     grad_size = conv_output_sizes(size, kernel, stride, padding, dilation)
-    return plan(grad_size, (1, 1), tuple(lead), walks, channels, tile, apart)
+    return plan(grad_size, (1, 1), tuple(lead), walks, channels, together, apart)
 
 
 def swells(size, kernel, stride, padding, dilation) -> bool:

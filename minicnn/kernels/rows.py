@@ -1,7 +1,7 @@
 """Rows of numbers on their way into the buffers of the fast rung, and sums on their way out.
 
 A row of a vector or more is handled in vectors; the last ends where the row ends, and what it shares with the
-one before is done twice. A shorter row is handled number by number. A function handles a whole plane: for each
+one before is done twice. A shorter row is a vector in part. A function handles a whole plane: for each
 array that a function is handed, Numba counts one more user, and one less when it returns, and at a row of 14
 numbers that would take longer than the row.
 """
@@ -13,6 +13,7 @@ from numba import njit
 
 from minicnn.kernels.compiling import compact, separate
 from minicnn.kernels.jitted import FLAGS
+from minicnn.kernels.masks import load_some, store_some
 from minicnn.kernels.vector import (
     add,
     broadcast,
@@ -36,15 +37,16 @@ from minicnn.kernels.vector import (
 @njit(cache=True, nogil=True)
 def copy_rows(source, begin, target, place, rows, columns, down, width, lanes):
     """Copy `rows` rows of `columns` numbers, which are `down` apart, to rows that are `width` apart."""
+    if columns == down == width:
+        rows, columns = 1, rows * columns
     for _ in range(rows):
         x = 0
         while columns >= lanes and x < columns:
             last = min(x, columns - lanes)
             store(target, place + last, load(source, begin + last))
             x += lanes
-        while x < columns:
-            write(target, place + x, read(source, begin + x))
-            x += 1
+        if columns < lanes:
+            store_some(target, place, load_some(source, begin, columns), columns)
         begin, place = begin + down, place + width
 
 
@@ -62,11 +64,38 @@ def finish(sums, begin, width, bias, f, rectify, target, place, rows, columns, s
             v = load(sums, begin + last)
             store(target, place + last, relu(v, b) if rectify else add(v, b))
             x += lanes
+        if step[1] == 1 and columns < lanes:
+            v = load(sums, begin)
+            store_some(target, place, relu(v, b) if rectify else add(v, b), columns)
+            x = columns
         while x < columns:
             number = read(sums, begin + x) + read(bias, f)
             write(target, place + x * step[1], nothing if rectify and number <= 0 else number)
             x += 1
         begin, place = begin + width, place + step[0]
+
+
+@njit(cache=True, nogil=True)
+def finish_tile(sums, tile, begin, bias, rectify, target, pixels, filters, lanes):
+    """Write ``sums + bias`` of so many pixels, from `begin` on, to planes of `target`, image after image.
+
+    The sums of a filter lie side by side, and so do its pixels in an image, of which it has so many. There must
+    be room for a vector behind the last sum. With `rectify` a number of 0 or less becomes 0; NaN stays.
+    """
+    x = 0
+    while x < tile:
+        n, pixel = (begin + x) // pixels, (begin + x) % pixels
+        count = min(tile - x, pixels - pixel)
+        for f in range(filters):
+            place, b = (n * filters + f) * pixels + pixel, broadcast(bias, f)
+            for i in range(0, count, lanes):
+                v = load(sums, f * tile + x + i)
+                v = relu(v, b) if rectify else add(v, b)
+                if i + lanes <= count:
+                    store(target, place + i, v)
+                else:
+                    store_some(target, place + i, v, count - i)
+        x += count
 
 
 @njit(cache=True, nogil=True)
@@ -85,11 +114,18 @@ def lay_out(source, begin, target, place, spots, down, along, width, lanes):
                 last = min(x, columns - lanes)
                 store(target, to + last, load(source, at + last))
                 x += lanes
-            while along == 2 and columns >= lanes and at + 2 * columns <= len(source) and x < columns:
-                last = min(x, columns - lanes)
-                left, right = load(source, at + 2 * last), load(source, at + 2 * last + lanes)
-                store(target, to + last, evens(left, right))
+            while along == 2 and x < columns:
+                last = max(0, min(x, columns - lanes))
+                left, count = at + 2 * last, 2 * (columns - last) - 1
+                v = evens(load_some(source, left, count), load_some(source, left + lanes, count - lanes))
+                if columns >= lanes:
+                    store(target, to + last, v)
+                else:
+                    store_some(target, to, v, columns)
                 x += lanes
+            if along == 1 and columns < lanes:
+                store_some(target, to, load_some(source, at, columns), columns)
+                x = columns
             while x < columns:
                 write(target, to + x, read(source, at + x * along))
                 x += 1

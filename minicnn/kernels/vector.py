@@ -99,7 +99,7 @@ def store(typing, array, index, value):
     return types.void(array, types.intp, value), generate
 
 
-def _spread(builder, number, vector_type):
+def spread_number(builder, number, vector_type):
     """Return a vector with `number` in every lane."""
     empty, first = ir.Constant(vector_type, ir.Undefined), ir.Constant(ir.IntType(32), 0)
     one = builder.insert_element(empty, number, first)
@@ -113,7 +113,7 @@ def broadcast(typing, array, index):
 
     def generate(context, builder, signature, arguments):
         number = builder.load(element_address(context, builder, signature, arguments))
-        return _spread(builder, number, context.get_value_type(vector))
+        return spread_number(builder, number, context.get_value_type(vector))
 
     return vector(array, types.intp), generate
 
@@ -124,7 +124,7 @@ def spread(typing, array, number):
 
     def generate(context, builder, signature, arguments):
         lanes = context.get_value_type(vector)
-        return _spread(builder, builder.sitofp(arguments[1], lanes.element), lanes)
+        return spread_number(builder, builder.sitofp(arguments[1], lanes.element), lanes)
 
     return vector(array, types.int64), generate
 
