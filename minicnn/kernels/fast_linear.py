@@ -36,6 +36,7 @@ from minicnn.kernels.vector import broadcast, load, multiply_add, read, spread, 
 PANEL = 6144  # numbers of a panel of lines: more would not leave room in the first cache
 WIDEST = 4  # tiles of a panel: they are whole lines of the cache
 PANELS = 32  # are to be shared, or the threads would not get equal parts
+RANGES = 16  # of rows for each thread: a short one stays in the second cache until it has met all weights
 FIVE = 5  # outputs that a single row makes at once: ten, the most usual number of classes, are two blocks
 RUN = 128  # vectors of a line that are added up before the next run
 
@@ -127,7 +128,8 @@ def linear(input, weight, bias):
         return output
     blocks, threes = -(-outputs // 4), -(-rows // 3)
     by_rows = threes > blocks
-    share(_linear, (*flat, output, features, by_rows, lanes), threes if by_rows else blocks, work)
+    size, ranges = (threes, RANGES) if by_rows else (blocks, 1)
+    share(_linear, (*flat, output, features, by_rows, lanes), size, work, ranges)
     return output
 
 
