@@ -117,11 +117,11 @@ def lay_out(source, begin, target, place, spots, down, along, width, lanes):
             while along == 2 and x < columns:
                 last = max(0, min(x, columns - lanes))
                 left, count = at + 2 * last, 2 * (columns - last) - 1
-                v = evens(load_some(source, left, count), load_some(source, left + lanes, count - lanes))
-                if columns >= lanes:
-                    store(target, to + last, v)
+                if columns >= lanes and at + 2 * columns <= len(source):
+                    store(target, to + last, evens(load(source, left), load(source, left + lanes)))
                 else:
-                    store_some(target, to, v, columns)
+                    v = evens(load_some(source, left, count), load_some(source, left + lanes, count - lanes))
+                    store_some(target, to + last, v, columns - last)
                 x += lanes
             if along == 1 and columns < lanes:
                 store_some(target, to, load_some(source, at, columns), columns)
