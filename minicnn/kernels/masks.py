@@ -26,8 +26,13 @@ def _first_lanes(builder, count, lanes: int):
     )
 
 
+def _alignment(array):
+    """Return how many bytes the numbers of an array lie apart: a vector may begin at any of them."""
+    return ir.IntType(32)(array.dtype.bitwidth // 8)
+
+
 def _masked(builder, verb: str, result, vector_type, arguments):
-    """Call LLVM's masked load or store of a vector; where its addresses have no other type, it corrects the name."""
+    """Call LLVM's masked load or store of a vector; an old LLVM, whose addresses have types, corrects the name."""
     bits = 32 if isinstance(vector_type.element, ir.FloatType) else 64
     form = ir.FunctionType(result, [argument.type for argument in arguments])
     name = f"llvm.masked.{verb}.v{vector_type.count}f{bits}.p0"
@@ -41,11 +46,8 @@ def load_some(typing, array, index, count):
     def generate(context, builder, signature, arguments):
         lanes = context.get_value_type(vector)
         address = builder.bitcast(element_address(context, builder, signature, arguments), lanes.as_pointer())
-        align, mask = (
-            ir.IntType(32)(array.dtype.bitwidth // 8),
-            _first_lanes(builder, arguments[2], lanes.count),
-        )
-        return _masked(builder, "load", lanes, lanes, [address, align, mask, ir.Constant(lanes, None)])
+        mask, zeros = _first_lanes(builder, arguments[2], lanes.count), ir.Constant(lanes, None)
+        return _masked(builder, "load", lanes, lanes, [address, _alignment(array), mask, zeros])
 
     return vector(array, types.intp, types.intp), generate
 
@@ -55,11 +57,8 @@ def store_some(typing, array, index, value, count):
     def generate(context, builder, signature, arguments):
         lanes = context.get_value_type(value)
         address = builder.bitcast(element_address(context, builder, signature, arguments), lanes.as_pointer())
-        align, mask = (
-            ir.IntType(32)(array.dtype.bitwidth // 8),
-            _first_lanes(builder, arguments[3], lanes.count),
-        )
-        _masked(builder, "store", ir.VoidType(), lanes, [arguments[2], address, align, mask])
+        mask = _first_lanes(builder, arguments[3], lanes.count)
+        _masked(builder, "store", ir.VoidType(), lanes, [arguments[2], address, _alignment(array), mask])
         return context.get_dummy_value()
 
     return types.void(array, types.intp, value, types.intp), generate

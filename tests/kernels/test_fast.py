@@ -96,10 +96,11 @@ def test_an_image_gives_the_same_bits_alone_and_in_a_batch(build):
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 5), (3, 3), (7, 7), (8, 15)])
+@pytest.mark.parametrize("stride", [(1, 1), (2, 2), (3, 1)])
 @pytest.mark.parametrize(("groups", "kernel", "padding"), [(1, 3, 1), (2, 2, 1), (2, 3, 2)])
 @pytest.mark.usefixtures("all_work_is_shared")
-def test_small_images_that_share_tiles_are_as_if_alone(size, groups, kernel, padding):
-    geometry = (1, 1), (padding, padding), (1, 1), groups
+def test_small_images_that_share_tiles_are_as_if_alone(size, groups, kernel, padding, stride):
+    geometry = stride, (padding, padding), (1, 1), groups
     for images in (1, 2, 3, 9):
         x, w = draws((images, 4, *size), np.float32), draws((6, 4 // groups, kernel, kernel), np.float32)
         output = fast.conv2d(x, w, None, *geometry)
