@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy as np
 from minicnn.kernels import fast_positions
 from minicnn.kernels.narrow import LONG, walk_narrow
 from minicnn.kernels.panels import MANY, SHORT, walk_panels
-from minicnn.kernels.plans import Plan, backward_plan, even_table, forward_plan
+from minicnn.kernels.plans import Plan, backward_plan, forward_plan
 from minicnn.kernels.registers import lanes_of
 from minicnn.kernels.threads import FETCH
 from minicnn.kernels.tiles import FILTERS, VECTORS, walk
@@ -107,11 +107,10 @@ def panel_call(made, source_shape, target_shape, dtype, turns: bool = False) -> 
     tiles = -(-positions // (VECTORS * lanes))
     if size[1] > SHORT or filters < MANY or tiles < TILES:
         return None
-    offsets, weights = made.table[:-1].reshape(-1, 2).T.copy()
-    table = even_table(len(offsets), (VECTORS + 1) * lanes, 0).copy()
-    table[1::2] = weights
-    where = made.spots, table, offsets, made.layout, (source_shape[1], filters, *size, lanes)
-    sharing = tiles, positions * filters * len(offsets), 4
+    taps, table = len(made.offsets), made.table.copy()
+    table[:-1:2] = np.arange(taps) * (VECTORS + 1) * lanes
+    where = made.spots, table, made.offsets, made.layout, (source_shape[1], filters, *size, lanes)
+    sharing = tiles, positions * filters * taps, 4
     return Call(walk_panels, FILTERS, target_shape, where, sharing, True, made.taps if turns else None)
 
 
@@ -135,6 +134,27 @@ def sharing_tiles(made, images: int, tile: int) -> int:
     return 1 if images == 1 else next(count for count in tiles if tiles[count] <= 1.1 * min(tiles.values()))
 
 
+def fitting_call(
+    made, plan_of, source_shape, target_shape, dtype, groups, step=(1, 1), turns=False, pooled=False
+) -> Call:
+    """Return the Call that suits a layer best, of its Plan or of ``plan_of(together)``, for several images.
+
+    >>> geometry = (7, 7), 1, (3, 3), (1, 1), (1, 1), (1, 1)
+    >>> made, plan_of = forward_plan(*geometry), partial(forward_plan, *geometry)
+    >>> shapes = [((64, 1, 7, 7), (64, filters, 7, 7)) for filters in (1, 16, 128)]
+    >>> calls = [fitting_call(made, plan_of, *pair, np.dtype("f"), groups=1) for pair in shapes]
+    >>> [call.kernel.__name__ for call in calls]
+    ['walk_narrow', 'walk', 'walk_panels']
+    """
+    plain = groups == 1 and step == (1, 1) and not pooled
+    call = panel_call(made, source_shape, target_shape, dtype, turns) if plain else None
+    if call is None:
+        together = sharing_tiles(made, source_shape[0], tile_of(target_shape[1] == groups, dtype))
+        made = made if together == 1 else plan_of(together)
+        call = call_of(made, source_shape, target_shape, dtype, groups, step, turns)
+    return call
+
+
 def forward_call(input_shape, weight_shape, dtype, stride, padding, dilation, groups, pooled) -> Call | None:
     """Return the Call of a forward pass; None if its planes would swell.
 
@@ -147,13 +167,8 @@ def forward_call(input_shape, weight_shape, dtype, stride, padding, dilation, gr
     if made is None:
         return None
     size = (made.cells[0] // 2, made.cells[1] // 2) if pooled else made.cells
-    target_shape = input_shape[0], weight_shape[0], *size
-    call = None if pooled or groups > 1 else panel_call(made, input_shape, target_shape, dtype)
-    if call is None:
-        together = sharing_tiles(made, input_shape[0], tile_of(weight_shape[0] == groups, dtype))
-        made = forward_plan(*geometry, together)
-        call = call_of(made, input_shape, target_shape, dtype, groups)
-    return call
+    shapes = input_shape, (input_shape[0], weight_shape[0], *size)
+    return fitting_call(made, partial(forward_plan, *geometry), *shapes, dtype, groups, pooled=pooled)
 
 
 @lru_cache(maxsize=256)
@@ -169,16 +184,11 @@ def backward_call(
     turns = weight_shape[1] < FILTERS or grad_shape[0] * math.prod(grad_shape[2:]) >= WORTH_TURNING
     apart = None if turns else math.prod(weight_shape[1:])
     geometry = input_shape[2:], weight_shape[0] // groups, weight_shape[2:], stride, padding, dilation
-    made = backward_plan(*geometry, apart=apart)
+    plan_of = partial(backward_plan, *geometry, apart=apart)
+    made = plan_of()
     if made is None:
         return None
-    plain = groups == 1 and stride == (1, 1)
-    call = panel_call(made, grad_shape, input_shape, dtype, turns) if plain else None
-    if call is None:
-        together = sharing_tiles(made, input_shape[0], tile_of(weight_shape[1] == 1, dtype))
-        made = backward_plan(*geometry, together, apart)
-        call = call_of(made, grad_shape, input_shape, dtype, groups, stride, turns)
-    return call
+    return fitting_call(made, plan_of, grad_shape, input_shape, dtype, groups, stride, turns)
 
 
 def sharing_sums(made, images: int, column: int) -> int:
@@ -240,7 +250,8 @@ def gather_call(
     parts = PARTS if images >= 2 * PARTS and room <= CACHE else 1
     by_position = fast_positions.serves(grad_shape, weight_shape, groups)
     together = 1 if by_position else sharing_sums(made, images // parts, weight_shape[1] * dtype.itemsize)
-    made = forward_plan(*geometry, together)
+    if together > 1:
+        made = forward_plan(*geometry, together)
     sizes = *input_shape[:2], *grad_shape[1:], groups, together, lanes
     positions = images * math.prod(grad_shape[2:])
     work = positions * blocks * FILTERS * len(made.offsets) + FETCH * math.prod(input_shape)

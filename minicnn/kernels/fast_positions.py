@@ -45,7 +45,7 @@ def _grad_weight(grads, input, grad_weight, spots, offsets, layout, sizes, table
     """
     if handed_out(board, start, stop):
         return
-    images, channels, filters, rows, columns, _, _, lanes = sizes
+    images, channels, filters, rows, columns, lanes = sizes
     source_size, plane, width, down, along, _ = layout
     weights, together = len(grad_weight) // filters, len(table) // (2 * rows * columns)
     taps, tile, zero = weights // channels, VECTORS * lanes, np.int64(0)
@@ -116,7 +116,7 @@ def grad_weight(grad_output, input, made):
     arrays = grads, ready(input).ravel(), target, made.spots, made.offsets
     counts = together, images % together or together
     tables = (even_table(count * rows * columns, VECTORS * lanes, 1) for count in counts)
-    sizes = images, input.shape[1], filters, rows, columns, 1, 1, lanes
+    sizes = images, input.shape[1], filters, rows, columns, lanes
     share(
         _grad_weight,
         (*arrays, made.layout, sizes, *tables),

@@ -87,6 +87,29 @@ def special(shape, dtype=np.float64, seed: int = 0) -> np.ndarray:
     return array
 
 
+class Walls:
+    """Makes arrays that lie between walls of NaN: who reads of them has it in its sums, who writes leaves a hole."""
+
+    THICK = 4096
+
+    def __init__(self, make=whole) -> None:
+        self.make, self.rooms = make, []
+
+    def within(self, shape, dtype=np.float64, seed: int = 0) -> np.ndarray:
+        """Return an array as `make` does, between two walls."""
+        size = int(np.prod(shape))
+        room = np.full(size + 2 * self.THICK, np.nan, dtype)
+        room[self.THICK : self.THICK + size] = self.make(size, dtype, seed)
+        self.rooms.append(room)
+        return room[self.THICK : self.THICK + size].reshape(shape)
+
+    def assert_whole(self) -> None:
+        """Assert that nobody has written to a wall."""
+        for room in self.rooms:
+            assert np.isnan(room[: self.THICK]).all()
+            assert np.isnan(room[-self.THICK :]).all()
+
+
 def conv2d_relu(x, w, b, *geometry):
     """Return what a stage of both layers computes."""
     return kernels.prepared_conv2d(2, False, x.shape, w.shape, x.dtype, *geometry)(x, w, b)[0]

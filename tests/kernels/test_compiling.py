@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import gc
 import re
+import subprocess
+import sys
 
 import pytest
-from numba import njit, types
+from numba import config, njit, types
 from numba.extending import intrinsic
 
 from minicnn.kernels.compiling import compact, separate
@@ -84,3 +86,18 @@ def test_a_compact_function_is_marked_and_what_it_calls_stays_as_it_is():
     assert "optsize" in outer.inspect_llvm((types.int64,))
     assert "optsize" not in inner.inspect_llvm((types.int64,))
     assert re.search(r"call i32 @_Z\w*inner", outer.inspect_llvm((types.int64,)))
+
+
+@pytest.mark.skipif(config.DISABLE_JIT, reason="nothing is compiled")
+def test_who_needs_neither_narrow_walks_nor_panels_does_not_compile_them():
+    code = """
+import numpy as np
+from minicnn import kernels
+from minicnn.kernels.narrow import long_tiles, walk_narrow
+from minicnn.kernels.panels import walk_panels
+x, w, geometry = np.ones((2, 2, 5, 5)), np.ones((3, 2, 3, 3)), ((1, 1), (1, 1), (1, 1), 1)
+kernels.conv2d_grad_input(kernels.conv2d(x, w, None, *geometry), w, x.shape, *geometry)
+print(*(len(kernel.signatures) for kernel in (walk_narrow, long_tiles, walk_panels)))
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.split() == ["0", "0", "0"]

@@ -18,7 +18,7 @@ from minicnn.kernels import fast, jitted, threads
 from minicnn.models import deeper_cnn, mnist_cnn
 from minicnn.training import fit
 from tests.helpers import draws, raises
-from tests.kernels.rungs import Conv, conv2d_relu, conv2d_relu_max_pool2d, whole
+from tests.kernels.rungs import Conv, Walls, conv2d_relu, conv2d_relu_max_pool2d, normal, whole
 
 GEOMETRIES = [
     # channels, filters, kernel, stride, padding, dilation, groups
@@ -121,22 +121,14 @@ def test_small_images_that_share_tiles_are_as_if_alone(size, groups, kernel, pad
 def test_nothing_beside_the_arrays_is_read_or_written(columns, geometry, dtype):
     """Every array lies between walls of NaN: one read of them shows in the sums, one write in the walls."""
     channels, filters, kernel, *rest = geometry
-    wall = 4096
-    shapes = {"input": (2, channels, 11, columns), "weight": (filters, channels // geometry[-1], *kernel)}
-    arrays, walls = {}, []
-    for name, shape in shapes.items():
-        size = int(np.prod(shape))
-        padded = np.full(size + 2 * wall, np.nan, dtype)
-        padded[wall : wall + size] = draws(size, dtype)
-        arrays[name], walls = padded[wall : wall + size].reshape(shape), [*walls, padded]
-    x, w = arrays["input"], arrays["weight"]
+    walls = Walls(normal)
+    x = walls.within((2, channels, 11, columns), dtype)
+    w = walls.within((filters, channels // geometry[-1], *kernel), dtype)
     output = fast.conv2d(x, w, None, *rest)
     assert np.isfinite(output).all()
     assert np.isfinite(fast.conv2d_grad_input(output, w, x.shape, *rest)).all()
     assert np.isfinite(fast.conv2d_grad_weight(output, x, w.shape, *rest)).all()
-    for padded in walls:
-        assert np.isnan(padded[:wall]).all()
-        assert np.isnan(padded[-wall:]).all()
+    walls.assert_whole()
 
 
 @pytest.mark.parametrize("stride", [1, 2])

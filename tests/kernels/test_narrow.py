@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
@@ -14,7 +11,7 @@ from minicnn.kernels.calls import backward_call, forward_call
 from minicnn.kernels.fast_pooling import pool_two_by_two
 from minicnn.kernels.narrow import walk_narrow
 from minicnn.kernels.tiles import walk
-from tests.kernels.rungs import Conv, conv2d_relu, conv2d_relu_max_pool2d, normal, special, whole
+from tests.kernels.rungs import Conv, Walls, conv2d_relu, conv2d_relu_max_pool2d, normal, special, whole
 
 DTYPES = [np.float32, np.float64]
 
@@ -88,7 +85,7 @@ def test_groups_of_one_filter_are_narrow():
     two = case._replace(weight=(12, *case.weight[1:]))
     assert forward_call(two.input, two.weight, np.dtype("f"), *two.geometry, False).kernel is walk
     together = [call.where[-1][6] for case in CASES for call in calls_of(case) if call]
-    assert min(together) == 1 < max(together)
+    assert {1} < set(together) <= {1, 2, 3}
     assert sum(None in calls_of(case) for case in CASES) < len(CASES) / 4
 
 
@@ -198,30 +195,7 @@ def test_the_buffers_have_room_for_all_that_is_read_and_written(case, dtype):
 @pytest.mark.parametrize("case", CASES[:12], ids=str)
 def test_nothing_beside_the_arrays_is_read_or_written(case, dtype):
     """Every array lies between walls of NaN: one read of them shows in the sums."""
-    wall, walls = 4096, []
-
-    def walled(shape, dtype, seed):
-        size = int(np.prod(shape))
-        padded = np.full(size + 2 * wall, np.nan, dtype)
-        padded[wall : wall + size] = whole(size, dtype, seed)
-        walls.append(padded)
-        return padded[wall : wall + size].reshape(shape)
-
-    for found in both_ways(fast, case, walled, dtype):
+    walls = Walls()
+    for found in both_ways(fast, case, walls.within, dtype):
         assert np.isfinite(found).all()
-    for padded in walls:
-        assert np.isnan(padded[:wall]).all()
-        assert np.isnan(padded[-wall:]).all()
-
-
-def test_who_has_no_narrow_groups_does_not_compile_it():
-    code = """
-import numpy as np
-from minicnn import kernels
-from minicnn.kernels.narrow import long_tiles, walk_narrow
-x, w, geometry = np.ones((2, 2, 5, 5)), np.ones((3, 2, 3, 3)), ((1, 1), (1, 1), (1, 1), 1)
-kernels.conv2d_grad_input(kernels.conv2d(x, w, None, *geometry), w, x.shape, *geometry)
-print(len(walk_narrow.signatures), len(long_tiles.signatures))
-"""
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert result.stdout.split() == ["0", "0"]
+    walls.assert_whole()

@@ -105,9 +105,7 @@ def torch_agrees(theirs, value, dtype) -> bool:
 def test_special_values_as_torch(name, dtype):
     ours, theirs = (build() for build in PAIRS[name])
     for value in SPECIAL:  # one at a time, because in a mixed array 1e4 would set the tolerance
-        if not (
-            name.startswith("ELU") and np.isnan(value)
-        ):  # where torch's own two loops differ on the way back
+        if not (name.startswith("ELU") and np.isnan(value)):  # there torch's loops differ on the way back
             assert_matches_torch(ours, theirs, np.array([value], dtype))
             if torch_agrees(theirs, value, dtype):  # GELU's do not with AVX-512, for float32 and infinity
                 assert_matches_torch(ours, theirs, np.full(40, value, dtype))
