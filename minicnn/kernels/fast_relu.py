@@ -117,5 +117,5 @@ def relu_max_pool2d_backward(grad_output, winners, input_shape):
     flat = ready(grad_output).ravel(), winners.ravel(), grad_input.ravel()
     planes = input_shape[0] * input_shape[1]
     how = tuple(input_shape[2:]), lanes_of(grad_output.dtype)
-    share(_relu_max_pool2d_backward, (*flat, *how), planes, grad_input.size)
+    share(_relu_max_pool2d_backward, (*flat, *how), planes, 4 * FETCH * grad_input.size)
     return grad_input
