@@ -105,7 +105,7 @@ def panel_call(made, source_shape, target_shape, dtype, turns: bool = False) -> 
     images, filters, *size = target_shape
     lanes, positions = lanes_of(dtype), images * math.prod(size)
     tiles = -(-positions // (VECTORS * lanes))
-    if size[1] > SHORT or filters < MANY or tiles < TILES:
+    if size[1] > max(SHORT, lanes - 1) or filters < MANY or tiles < TILES:
         return None
     taps, table = len(made.offsets), made.table.copy()
     table[:-1:2] = np.arange(taps) * (VECTORS + 1) * lanes

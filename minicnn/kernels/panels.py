@@ -1,4 +1,4 @@
-"""The walk over planes of very short rows: a tile takes the positions of all images one after another.
+"""The walk over planes of short rows: a tile takes the positions of all images one after another.
 
 The rows of `tiles` end with zeros, which are computed like all else: of a 7x7 plane, 49 positions take 64 cells. Here
 nothing is computed that is thrown away. What each tap meets is picked out of the planes, a vector for each row of
@@ -24,8 +24,8 @@ from minicnn.kernels.rows import finish_tile, lay_out
 from minicnn.kernels.tiles import FILTERS, RELU, VECTORS, walk_tiles
 from minicnn.kernels.vector import load, read, store, write
 
-SHORT = 8  # a row of no more positions
-MANY = 64  # filters: from there on picking pays
+SHORT = 8  # a row of no more positions, or of fewer than a vector has
+MANY = 48  # filters: from there on picking pays
 
 
 @njit(cache=True, nogil=True)

@@ -31,6 +31,10 @@ STRIDED = [  # panels forward only
     Conv((64, 3, 13, 14), (64, 3, 3, 3), stride=(2, 2), padding=(1, 1)),
     Conv((64, 64, 7, 8), (64, 64, 3, 3), stride=(2, 2), padding=(1, 1)),
 ]
+UP_TO_A_VECTOR = [  # panels where a vector has 16 numbers
+    Conv((9, 48, 14, 14), (49, 48, 3, 3), padding=(1, 1)),
+    Conv((11, 50, 9, 15), (48, 50, 2, 4), padding=(1, 3)),
+]
 PRODUCTS = [
     Conv((64, 5, 2, 3), (7, 5, 1, 1)),  # many images in a tile
     Conv((9, 16, 7, 7), (12, 16, 1, 1)),
@@ -39,7 +43,7 @@ PRODUCTS = [
     Conv((1, 8, 6, 8), (4, 8, 1, 1)),  # one tile of 16 lanes
     Conv((1, 3, 37, 9), (4, 3, 1, 1)),
 ]
-CASES = SHORT_ROWS + STRIDED + PRODUCTS
+CASES = SHORT_ROWS + STRIDED + UP_TO_A_VECTOR + PRODUCTS
 
 
 def both_ways(rung, case: Conv, make, dtype, images=slice(None)):
@@ -68,11 +72,13 @@ def test_who_gets_a_panel(dtype):
         assert [call.kernel for call in calls_of(case, dtype)] == [walk_panels, walk], case
     for case in PRODUCTS:
         assert fast_pointwise.serves(case.input, case.weight, case.stride, case.padding, case.groups)
-    case = SHORT_ROWS[0]
+    case, longest = SHORT_ROWS[0], max(8, lanes_of(np.dtype(dtype)) - 1)
+    fits = case._replace(input=(64, 64, 7, longest))
+    assert [call.kernel for call in calls_of(fits, dtype)] == [walk_panels] * 2
     for other in (
         case._replace(input=(1, 64, 3, 3)),  # few tiles
-        case._replace(input=(64, 32, 7, 7), weight=(32, 32, 3, 3)),  # few filters
-        case._replace(input=(64, 64, 7, 9)),  # longer rows
+        case._replace(input=(64, 47, 7, 7), weight=(47, 47, 3, 3)),  # few filters
+        case._replace(input=(64, 64, 7, longest + 1)),
         case._replace(input=(64, 128, 7, 7), weight=(128, 64, 3, 3), groups=2),
     ):
         assert [call.kernel for call in calls_of(other, dtype)] == [walk] * 2, other
@@ -153,7 +159,7 @@ def test_one_weight_that_is_not_finite_is_seen_wherever_it_stands(value):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("case", SHORT_ROWS + STRIDED, ids=str)
+@pytest.mark.parametrize("case", SHORT_ROWS + STRIDED + UP_TO_A_VECTOR, ids=str)
 def test_the_buffers_have_room_for_all_that_is_read(case, dtype):
     for call in calls_of(case, dtype):
         if call.kernel is not walk_panels:
