@@ -22,14 +22,17 @@ from minicnn.kernels.compiling import compact
 from minicnn.kernels.memory import empty
 from minicnn.kernels.planes import ready
 from minicnn.kernels.registers import lanes_of
-from minicnn.kernels.threads import share
+from minicnn.kernels.rows import copy_rows
+from minicnn.kernels.threads import FETCH, share
 from minicnn.kernels.vector import (
     add,
+    broadcast,
     exp,
     first,
     larger,
     largest,
     load,
+    multiply_add,
     read,
     spread,
     store,
@@ -49,24 +52,22 @@ def _cross_entropy(logits, targets, losses, probabilities, keep, columns, lanes,
     if handed_out(board, start, stop):
         return
     wide = (columns + lanes - 1) // lanes * lanes
-    one = logits.dtype.type(1)
+    one, zero = logits.dtype.type(1), np.int64(0)  # for a plain 0 Numba would compile the copies once more
     together = max(1, BLOCK // wide)
-    lines = np.empty(together * wide, logits.dtype)
+    lines, part = np.empty(together * wide, logits.dtype), np.empty(1, logits.dtype)
     for j in range(together * wide):
         write(lines, j, -np.inf)
     for begin in range(start, stop, together):
-        end = min(begin + together, stop)
-        for n in range(begin, end):
-            for j in range(columns):
-                write(lines, (n - begin) * wide + j, read(logits, n * columns + j))
-        for n in range(begin, end):
+        rows = min(together, stop - begin)
+        copy_rows(logits, begin * columns, lines, zero, rows, columns, columns, wide, lanes)
+        for n in range(begin, begin + rows):
             line = (n - begin) * wide
             behind = line + wide
             top = load(lines, line)
             for j in range(line + lanes, behind, lanes):
                 top = larger(load(lines, j), top)
             top = largest(top)
-            sums = spread(lines, 0)
+            sums = nothing = spread(lines, 0)
             for j in range(line, behind, lanes):
                 numbers = exp(subtract(load(lines, j), top))
                 sums = add(sums, numbers)
@@ -76,10 +77,14 @@ def _cross_entropy(logits, targets, losses, probabilities, keep, columns, lanes,
             wanted = read(logits, n * columns + targets[n]) - first(top)
             write(losses, n, np.log(whole) - wanted)
             if keep:
-                part = one / whole
-                for j in range(columns):
-                    write(probabilities, n * columns + j, read(lines, line + j) * part)
-                for j in range(line + columns, behind):
+                write(part, 0, one / whole)
+                share_of = broadcast(part, 0)
+                for j in range(line, behind, lanes):
+                    store(lines, j, multiply_add(load(lines, j), share_of, nothing))
+        if keep:
+            copy_rows(lines, zero, probabilities, begin * columns, rows, columns, wide, columns, lanes)
+            for n in range(rows):
+                for j in range(n * wide + columns, (n + 1) * wide):
                     write(lines, j, -np.inf)
 
 
@@ -122,7 +127,7 @@ def cross_entropy_backward(probabilities, targets, factors):
     grad = empty(probabilities.shape, probabilities.dtype)
     rows, columns = grad.shape
     fixed = probabilities.ravel(), ready(targets), ready(factors), grad.ravel(), columns
-    share(_cross_entropy_backward, fixed, rows, grad.size)
+    share(_cross_entropy_backward, fixed, rows, 2 * FETCH * grad.size)
     return grad
 
 
