@@ -14,6 +14,7 @@ from __future__ import annotations
 import numpy as np
 
 from minicnn import checks
+from minicnn.kernels import activations
 
 
 def softmax(logits: np.ndarray, axis: int = -1) -> np.ndarray:
@@ -147,8 +148,7 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
     array([0.5 , 0.75, 0.  , 1.  ])
     """
     checks.as_float_array("sigmoid", "x", x)
-    e = np.exp(-np.abs(x))
-    return np.asarray(np.where(x < 0, e, 1) / (1 + e))
+    return activations.sigmoid(x)
 
 
 def one_hot(targets: np.ndarray, num_classes: int, dtype=np.float32) -> np.ndarray:

@@ -21,6 +21,14 @@ Arguments named `stride`, `padding`, `dilation` and `kernel_size` are pairs (hei
     linear_grad_weight(grad_output, input)                                               -> grad_weight
     relu(input)                                                                          -> output
     relu_backward(grad_output, output)                                                   -> grad_input
+    leaky_relu(input, slope)                                                             -> output
+    leaky_relu_backward(grad_output, input, slope)                                       -> grad_input
+    elu(input, alpha)                                                                    -> output
+    elu_backward(grad_output, input, alpha)                                              -> grad_input
+    sigmoid(input)                                                                       -> output
+    sigmoid_backward(grad_output, output)                                                -> grad_input
+    silu(input)                                                                          -> output, gate
+    silu_backward(grad_output, input, gate)                                              -> grad_input
     average(input, rows, columns, divisors)                                              -> output
     average_backward(grad_output, rows, columns, divisors, input_shape)                  -> grad_input
     batch_norm(input, given, weight, bias, eps)                      -> output, mean, variance, inv_std
@@ -39,6 +47,7 @@ from numba import config
 from numba.core import event
 
 if config.DISABLE_JIT:  # vectors need the compiler; loops can be stepped through
+    from minicnn.kernels import activations
     from minicnn.kernels import averaging as averages
     from minicnn.kernels import elementwise as relus
     from minicnn.kernels import jitted as rung
@@ -47,6 +56,7 @@ if config.DISABLE_JIT:  # vectors need the compiler; loops can be stepped throug
     from minicnn.kernels.elementwise import adam
 else:
     from minicnn.kernels import fast as rung
+    from minicnn.kernels import fast_activations as activations
     from minicnn.kernels import fast_averaging as averages
     from minicnn.kernels import fast_grad as grads
     from minicnn.kernels import fast_norm as norms
@@ -71,6 +81,14 @@ linear_grad_input = rung.linear_grad_input
 linear_grad_weight = rung.linear_grad_weight
 relu = relus.relu
 relu_backward = relus.relu_backward
+leaky_relu = activations.leaky_relu
+leaky_relu_backward = activations.leaky_relu_backward
+elu = activations.elu
+elu_backward = activations.elu_backward
+sigmoid = activations.sigmoid
+sigmoid_backward = activations.sigmoid_backward
+silu = activations.silu
+silu_backward = activations.silu_backward
 are_classes = softmaxes.are_classes
 average = averages.average
 average_backward = averages.average_backward
@@ -98,6 +116,10 @@ __all__ = [
     "conv2d_grad_weight",
     "cross_entropy",
     "cross_entropy_backward",
+    "elu",
+    "elu_backward",
+    "leaky_relu",
+    "leaky_relu_backward",
     "linear",
     "linear_grad_input",
     "linear_grad_weight",
@@ -105,4 +127,8 @@ __all__ = [
     "max_pool2d_backward",
     "relu",
     "relu_backward",
+    "sigmoid",
+    "sigmoid_backward",
+    "silu",
+    "silu_backward",
 ]

@@ -6,8 +6,8 @@
 `k` is rounded by adding a number so large that no digit behind the point has room beside it; its last bits
 are then k itself. `log 2` is cut in two, the first so short that k times it is exact.
 
-For x of 0 or less, as softmax has it, and NaN, which stays. Off by 1 unit in the last place at most (by 1.2
-on a CPU that rounds between multiplication and addition); what is too small for full precision is 0.
+For x of 0 or less, as softmax and the sigmoid have it, and NaN, which stays. Off by 1 unit in the last place at
+most (by 1.2 on a CPU that rounds between multiplication and addition); what is too small for full precision is 0.
 """
 
 from __future__ import annotations
@@ -58,8 +58,10 @@ def multiply_add(builder, a, b, c):
     return builder.call(cgutils.get_or_insert_function(builder.module, function, name), [a, b, c])
 
 
-def exponential(builder, x, vector_type):
-    """Add the instructions for e^x to `builder`, and return the result.
+def exponential(builder, x, vector_type, less_one: bool = False):
+    """Add the instructions for e^x, or e^x - 1, to `builder`, and return the result.
+
+    ``e^x - 1 = 2^k · (e^r - 1) + (2^k - 1)``: near 0, where k is 0, no digits are lost.
 
     >>> import numpy as np
     >>> from numba import njit
@@ -81,9 +83,15 @@ def exponential(builder, x, vector_type):
     high, low = split_log_2(form.fraction)
     r = multiply_add(builder, k, same(-low), multiply_add(builder, k, same(-high), x))
     total = same(1 / math.factorial(form.degree))
-    for power in reversed(range(form.degree)):
+    for power in reversed(range(1, form.degree)):
         total = multiply_add(builder, total, r, same(1 / math.factorial(power)))
+    total = multiply_add(builder, total, r, same(0.0 if less_one else 1.0))
     bits = builder.bitcast(shifted, integers)  # all but the last are shifted out
     exponent = builder.shl(builder.add(bits, same(form.bias, integers)), same(form.fraction, integers))
-    total = builder.fmul(total, builder.bitcast(exponent, floats))
-    return builder.select(builder.fcmp_ordered("<", x, same(form.low)), same(0.0), total)
+    scale = builder.bitcast(exponent, floats)
+    if less_one:
+        total = multiply_add(builder, total, scale, builder.fsub(scale, same(1.0)))
+    else:
+        total = builder.fmul(total, scale)
+    nothing = same(-1.0 if less_one else 0.0)
+    return builder.select(builder.fcmp_ordered("<", x, same(form.low)), nothing, total)

@@ -1,10 +1,13 @@
-"""Average pooling in Numba: a row of windows at a time, and each window's cells in reading order, as in torch.
+"""Average pooling in Numba: a row of windows at a time, through a line as long as the image is wide.
 
-The way back goes through a line as long as the image is wide: all gradients of a row of windows are spread
-over the line, and then the line over the rows that the windows have in common.
+The rows that the windows have in common are added up in the line, many numbers at once; then each window adds
+up its part of it. The way back goes the other way: all gradients of a row of windows are spread over the line,
+and then the line over the rows.
 
-    gradients    14 22        line    7 7 11 11        image    7 7 11 11
-                                                                7 7 11 11
+    image    1 2 3 4      line    3 4  8 9      means           7/4  17/4
+             2 2 5 5
+    image    7 7 11 11    line    7 7 11 11     gradients / 4   7    11
+             7 7 11 11
 """
 
 from __future__ import annotations
@@ -25,20 +28,20 @@ def _average(input, output, rows, columns, divisors, size, board, start, stop):
     if handed_out(board, start, stop):
         return
     (H, W), W_out = size, len(columns)
-    line, nothing = np.empty(W_out, input.dtype), input.dtype.type(0)
+    line, nothing = np.empty(W, input.dtype), input.dtype.type(0)
     for p in range(start, stop):
         for y in range(len(rows)):
-            for x in range(W_out):
+            for x in range(W):
                 write(line, x, nothing)
             for row in range(rows[y, 0], rows[y, 1]):
                 at = (p * H + row) * W
-                for x in range(W_out):
-                    total = read(line, x)
-                    for column in range(at + columns[x, 0], at + columns[x, 1]):
-                        total += read(input, column)
-                    write(line, x, total)
+                for x in range(W):
+                    write(line, x, read(line, x) + read(input, at + x))
             for x in range(W_out):
-                write(output, (p * len(rows) + y) * W_out + x, read(line, x) / divisors[y, x])
+                total = nothing
+                for column in range(columns[x, 0], columns[x, 1]):
+                    total += read(line, column)
+                write(output, (p * len(rows) + y) * W_out + x, total / divisors[y, x])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -18,7 +18,9 @@ for. A vector has as many lanes as the machine's registers hold (8 float32 with 
     v = winner(a, b, c, d)          c where a > b or a is NaN, else d
     v = unless_zero(a, c, d)        c where a > 0 or a is NaN, else d
     v = add(a, b), subtract(a, b)   a + b, a - b
+    v = multiply(a, b), divide(a, b)   a · b, a / b
     v = exp(a)                      e to the a, where a is 0 or less, or NaN (see `exponential`)
+    v = expm1(a)                    the same less one, with all digits where a is near 0
     v = larger(a, b)                a where a > b, else b, also if one is NaN
     v = total(a)                    the sum of all lanes, in every lane
     v = largest(a)                  the largest of all lanes, in every lane, if none is NaN
@@ -226,6 +228,7 @@ def _larger(builder, a, b):
 
 
 add, subtract = _lane_by_lane(ir.IRBuilder.fadd), _lane_by_lane(ir.IRBuilder.fsub)
+multiply, divide = _lane_by_lane(ir.IRBuilder.fmul), _lane_by_lane(ir.IRBuilder.fdiv)
 larger = _lane_by_lane(_larger)
 
 
@@ -264,6 +267,14 @@ def first(typing, a):
 def exp(typing, a):
     def generate(context, builder, signature, arguments):
         return exponential.exponential(builder, arguments[0], a)
+
+    return a(a), generate
+
+
+@intrinsic
+def expm1(typing, a):
+    def generate(context, builder, signature, arguments):
+        return exponential.exponential(builder, arguments[0], a, less_one=True)
 
     return a(a), generate
 

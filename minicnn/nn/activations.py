@@ -12,7 +12,7 @@ import math
 
 import numpy as np
 
-from minicnn import checks, functional, kernels
+from minicnn import checks, kernels
 from minicnn.kernels.erf import erfc
 from minicnn.nn.module import Module
 
@@ -70,19 +70,17 @@ class LeakyReLU(Module):
         super().__init__()
         self.negative_slope = checks.as_number(self.who, "negative_slope", negative_slope)
 
-    @checks.without_warnings
     def forward(self, input: np.ndarray) -> np.ndarray:
         """Return the input, with negative numbers multiplied by the slope."""
         checks.as_float_array(self.who, "input", input)
-        output = np.where(input > 0, input, self.negative_slope * input)
+        output = kernels.leaky_relu(input, self.negative_slope)
         self.save(output, input=input)
         return output
 
-    @checks.without_warnings
     def backward(self, grad_output: np.ndarray) -> np.ndarray:
         """Return `grad_output`, multiplied by the slope where the input is not positive."""
         input = self.recall(grad_output)["input"]
-        return np.where(input > 0, grad_output, self.negative_slope * grad_output)
+        return kernels.leaky_relu_backward(grad_output, input, self.negative_slope)
 
     def arguments(self) -> str:
         return f"negative_slope={self.negative_slope}"
@@ -116,21 +114,17 @@ class ELU(Module):
         super().__init__()
         self.alpha = checks.as_number(self.who, "alpha", alpha)
 
-    @checks.without_warnings
     def forward(self, input: np.ndarray) -> np.ndarray:
         """Return the input where it is positive, else ``alpha · (exp(input) - 1)``."""
         checks.as_float_array(self.who, "input", input)
-        # expm1 keeps the digits that exp(x) - 1 loses near 0; the minimum keeps it from overflowing.
-        output = np.where(input > 0, input, self.alpha * np.expm1(np.minimum(input, 0)))
+        output = kernels.elu(input, self.alpha)
         self.save(output, input=input)
         return output
 
-    @checks.without_warnings
     def backward(self, grad_output: np.ndarray) -> np.ndarray:
         """Return `grad_output` where the input is positive, else times ``alpha · exp(input)``."""
         input = self.recall(grad_output)["input"]
-        slope = np.where(input > 0, 1, self.alpha * np.exp(np.minimum(input, 0)))
-        return np.asarray(grad_output * slope)
+        return kernels.elu_backward(grad_output, input, self.alpha)
 
     def arguments(self) -> str:
         return f"alpha={self.alpha}"
@@ -218,21 +212,17 @@ class SiLU(Module):
     array([5.    , 9.5599])
     """
 
-    @checks.without_warnings
     def forward(self, input: np.ndarray) -> np.ndarray:
         """Return ``input · sigmoid(input)``."""
         checks.as_float_array(self.who, "input", input)
-        gate = functional.sigmoid(input)
-        output = np.asarray(input * gate)
+        output, gate = kernels.silu(input)
         self.save(output, input=input, gate=gate)
         return output
 
-    @checks.without_warnings
     def backward(self, grad_output: np.ndarray) -> np.ndarray:
         """Return ``grad_output · gate · (1 + input · (1 - gate))``."""
         saved = self.recall(grad_output)
-        input, gate = saved["input"], saved["gate"]
-        return np.asarray(grad_output * (gate * (1 + input * (1 - gate))))
+        return kernels.silu_backward(grad_output, saved["input"], saved["gate"])
 
 
 class Sigmoid(Module):
@@ -252,15 +242,14 @@ class Sigmoid(Module):
     def forward(self, input: np.ndarray) -> np.ndarray:
         """Return ``1 / (1 + exp(-input))``."""
         checks.as_float_array(self.who, "input", input)
-        output = functional.sigmoid(input)
+        output = kernels.sigmoid(input)
         self.save(output, output=output)
         return output
 
-    @checks.without_warnings
     def backward(self, grad_output: np.ndarray) -> np.ndarray:
         """Return ``grad_output · output · (1 - output)``."""
         output = self.recall(grad_output)["output"]
-        return np.asarray(grad_output * (output * (1 - output)))
+        return kernels.sigmoid_backward(grad_output, output)
 
 
 class Tanh(Module):
