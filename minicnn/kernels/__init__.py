@@ -47,7 +47,7 @@ from numba import config
 from numba.core import event
 
 if config.DISABLE_JIT:  # vectors need the compiler; loops can be stepped through
-    from minicnn.kernels import activations
+    from minicnn.kernels import activations as curves
     from minicnn.kernels import averaging as averages
     from minicnn.kernels import elementwise as relus
     from minicnn.kernels import jitted as rung
@@ -56,7 +56,7 @@ if config.DISABLE_JIT:  # vectors need the compiler; loops can be stepped throug
     from minicnn.kernels.elementwise import adam
 else:
     from minicnn.kernels import fast as rung
-    from minicnn.kernels import fast_activations as activations
+    from minicnn.kernels import fast_activations as curves
     from minicnn.kernels import fast_averaging as averages
     from minicnn.kernels import fast_grad as grads
     from minicnn.kernels import fast_norm as norms
@@ -81,14 +81,14 @@ linear_grad_input = rung.linear_grad_input
 linear_grad_weight = rung.linear_grad_weight
 relu = relus.relu
 relu_backward = relus.relu_backward
-leaky_relu = activations.leaky_relu
-leaky_relu_backward = activations.leaky_relu_backward
-elu = activations.elu
-elu_backward = activations.elu_backward
-sigmoid = activations.sigmoid
-sigmoid_backward = activations.sigmoid_backward
-silu = activations.silu
-silu_backward = activations.silu_backward
+leaky_relu = curves.leaky_relu
+leaky_relu_backward = curves.leaky_relu_backward
+elu = curves.elu
+elu_backward = curves.elu_backward
+sigmoid = curves.sigmoid
+sigmoid_backward = curves.sigmoid_backward
+silu = curves.silu
+silu_backward = curves.silu_backward
 are_classes = softmaxes.are_classes
 average = averages.average
 average_backward = averages.average_backward
