@@ -10,7 +10,7 @@ import pytest
 WALLED = """
 import ctypes, mmap, sys
 import numpy as np
-from minicnn.kernels import fast, fast_conv, fast_pointwise
+from minicnn.kernels import fast, fast_activations, fast_averaging, fast_conv, fast_pointwise, fast_softmax
 from tests.kernels.rungs import EDGES, GRID, Conv, normal
 
 at_the_end, page, kept = sys.argv[1] == "end", mmap.PAGESIZE, []
@@ -42,6 +42,7 @@ def zeros(shape, dtype):
 
 
 fast_conv.empty = fast_pointwise.empty = fast_conv.zeros = zeros
+fast_activations.empty = fast_averaging.empty = fast_softmax.empty = zeros
 CASES = [
     *EDGES,
     *GRID[::7],
@@ -61,6 +62,20 @@ for case in CASES:
         fast.conv2d_grad_input(g, w, x.shape, *case.geometry)
         fast.conv2d_grad_weight(g, x, w.shape, *case.geometry)
     print(case)
+for dtype in (np.float32, np.float64):
+    for shape in ((1, 1), (1, 10), (7, 3), (5, 33), (40, 16)):
+        x, g, rung = drawn(shape, dtype, 0), drawn(shape, dtype, 1), fast_activations
+        rung.elu_backward(g, rung.elu(x, 1.0), 1.0)
+        rung.leaky_relu_backward(g, rung.leaky_relu(x, 0.1), 0.1)
+        rung.sigmoid_backward(g, rung.sigmoid(x))
+        rung.silu_backward(g, *rung.silu(x))
+        fast_softmax.cross_entropy(x, np.zeros(len(x), np.int64), g)
+        fast_softmax.cross_entropy_backward(g, np.zeros(len(x), np.int64), x.ravel()[: len(x)])
+        rows, columns = (np.array([[0, count], [count // 2, count]]) for count in shape)
+        windows = rows, columns, np.ones((2, 2), dtype)
+        averages = fast_averaging.average(x[None, None], *windows)
+        fast_averaging.average_backward(averages, *windows, (1, 1, *shape))
+        print(shape)
 if sys.argv[2] == "beside":
     array = walled((7,), np.float32)
     print("beside", flush=True)
