@@ -16,27 +16,30 @@ import numpy as np
 from numba import njit
 
 from minicnn.kernels.board import handed_out
+from minicnn.kernels.masks import load_some
 from minicnn.kernels.memory import empty
 from minicnn.kernels.planes import ready
+from minicnn.kernels.registers import lanes_of
 from minicnn.kernels.threads import share
-from minicnn.kernels.vector import read, write
+from minicnn.kernels.vector import add, read, spread, store, write
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _average(input, output, rows, columns, divisors, size, board, start, stop):
+def _average(input, output, rows, columns, divisors, size, lanes, board, start, stop):
     """Fill output for the planes start .. stop - 1 of `size` (H, W); both are flat."""
     if handed_out(board, start, stop):
         return
     (H, W), W_out = size, len(columns)
-    line, nothing = np.empty(W, input.dtype), input.dtype.type(0)
+    line, nothing = np.empty(W + lanes, input.dtype), input.dtype.type(0)
     for p in range(start, stop):
         for y in range(len(rows)):
-            for x in range(W):
-                write(line, x, nothing)
-            for row in range(rows[y, 0], rows[y, 1]):
-                at = (p * H + row) * W
-                for x in range(W):
-                    write(line, x, read(line, x) + read(input, at + x))
+            x = 0
+            while x < W:
+                sums = spread(input, 0)
+                for row in range(rows[y, 0], rows[y, 1]):
+                    sums = add(sums, load_some(input, (p * H + row) * W + x, W - x))
+                store(line, x, sums)
+                x += lanes
             for x in range(W_out):
                 total = nothing
                 for column in range(columns[x, 0], columns[x, 1]):
@@ -76,7 +79,8 @@ def average(input, rows, columns, divisors):
     """
     planes, size = input.shape[0] * input.shape[1], input.shape[2:]
     output = empty((*input.shape[:2], len(rows), len(columns)), input.dtype)
-    fixed = ready(input).ravel(), output.ravel(), rows, columns, divisors, size
+    windows = rows, columns, divisors, size, lanes_of(input.dtype)
+    fixed = ready(input).ravel(), output.ravel(), *windows
     share(_average, fixed, planes, 4 * input.size)
     return output
 
