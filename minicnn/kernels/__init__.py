@@ -29,6 +29,8 @@ Arguments named `stride`, `padding`, `dilation` and `kernel_size` are pairs (hei
     sigmoid_backward(grad_output, output)                                                -> grad_input
     silu(input)                                                                          -> output, gate
     silu_backward(grad_output, input, gate)                                              -> grad_input
+    gelu(input)                                                                          -> output, below
+    gelu_backward(grad_output, input, below)                                             -> grad_input
     average(input, rows, columns, divisors)                                              -> output
     average_backward(grad_output, rows, columns, divisors, input_shape)                  -> grad_input
     batch_norm(input, given, weight, bias, eps)                      -> output, mean, variance, inv_std
@@ -53,6 +55,7 @@ if config.DISABLE_JIT:  # vectors need the compiler; loops can be stepped throug
     from minicnn.kernels import jitted as rung
     from minicnn.kernels import norm as norms
     from minicnn.kernels import softmax as softmaxes
+    from minicnn.kernels.activations import gelu, gelu_backward
     from minicnn.kernels.elementwise import adam
 else:
     from minicnn.kernels import fast as rung
@@ -64,6 +67,7 @@ else:
     from minicnn.kernels import fast_softmax as softmaxes
     from minicnn.kernels.compiling import CollectorRests
     from minicnn.kernels.fast_adam import adam
+    from minicnn.kernels.fast_gelu import gelu, gelu_backward
     from minicnn.kernels.stale import forget_if_stale
     from minicnn.kernels.tiles import walk
 
@@ -118,6 +122,8 @@ __all__ = [
     "cross_entropy_backward",
     "elu",
     "elu_backward",
+    "gelu",
+    "gelu_backward",
     "leaky_relu",
     "leaky_relu_backward",
     "linear",

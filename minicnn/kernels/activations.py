@@ -1,12 +1,15 @@
-"""LeakyReLU, ELU, the sigmoid and SiLU in NumPy, forward and back: formulas to be read.
+"""LeakyReLU, ELU, the sigmoid, SiLU and GELU in NumPy, forward and back: formulas to be read.
 
 They compute on all numbers and choose afterwards; what overflows meanwhile is not chosen, so nobody is warned.
 """
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
+from minicnn.kernels.erf import erfc
 from minicnn.kernels.loops import silent
 
 
@@ -91,3 +94,25 @@ def silu_backward(grad_output, input, gate):
     array([ 5., 15.])
     """
     return np.asarray(grad_output * (gate * (1 + input * (1 - gate))))
+
+
+@silent
+def gelu(input):
+    """Return ``input · Φ(input)``, and ``Φ(input) = erfc(-input / √2) / 2``.
+
+    >>> gelu(np.array([1.0, -1.0]))[0].round(4)         # 1·0.8413, -1·0.1587
+    array([ 0.8413, -0.1587])
+    """
+    below = np.asarray(erfc(input * -math.sqrt(0.5)) / 2)
+    return np.asarray(input * below), below
+
+
+@silent
+def gelu_backward(grad_output, input, below):
+    """Return ``grad_output · (Φ + input · φ)``, with ``φ = exp(-input²/2) / √(2π)``.
+
+    >>> gelu_backward(np.array([1.0]), np.array([0.0]), np.array([0.5]))
+    array([0.5])
+    """
+    density = np.exp(-input * input / 2) / math.sqrt(2 * math.pi)
+    return np.asarray(grad_output * (below + input * density))

@@ -13,7 +13,6 @@ import math
 import numpy as np
 
 from minicnn import checks, kernels
-from minicnn.kernels.erf import erfc
 from minicnn.nn.module import Module
 
 
@@ -172,9 +171,9 @@ class GELU(Module):
         if self.approximate == "tanh":
             u = math.sqrt(2 / math.pi) * (input + self.CUBIC * input * input * input)
             below = (1 + np.tanh(u)) / 2
+            output = np.asarray(input * below)
         else:
-            below = erfc(input * -math.sqrt(0.5)) / 2
-        output = np.asarray(input * below)
+            output, below = kernels.gelu(input)
         self.save(output, input=input, below=below)
         return output
 
@@ -183,11 +182,10 @@ class GELU(Module):
         """Return ``grad_output · (Φ + input · Φ')``."""
         saved = self.recall(grad_output)
         input, below = saved["input"], saved["below"]
-        if self.approximate == "tanh":  # (1 - t²) / 2 = 2 · below · (1 - below)
-            u_slope = math.sqrt(2 / math.pi) * (1 + 3 * self.CUBIC * input * input)
-            density = 2 * below * (1 - below) * u_slope
-        else:
-            density = np.exp(-input * input / 2) / math.sqrt(2 * math.pi)
+        if self.approximate == "none":
+            return kernels.gelu_backward(grad_output, input, below)
+        u_slope = math.sqrt(2 / math.pi) * (1 + 3 * self.CUBIC * input * input)
+        density = 2 * below * (1 - below) * u_slope  # (1 - t²) / 2 = 2 · below · (1 - below)
         return np.asarray(grad_output * (below + input * density))
 
     def arguments(self) -> str:

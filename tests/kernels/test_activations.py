@@ -1,4 +1,4 @@
-"""LeakyReLU, ELU, the sigmoid and SiLU: both versions agree, and each number is computed by itself."""
+"""LeakyReLU, ELU, the sigmoid, SiLU and GELU: both versions agree, and each number is computed by itself."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from tests.kernels.rungs import Walls
 
 DTYPES = [np.float32, np.float64]
 SIZES = [0, 1, 7, 16, 33, 1000]
-LAST_DIGITS = 4  # units in the last place: an exponential on either side, and what is made of it
+LAST_DIGITS = 5  # units in the last place: an exponential on either side, and what is made of it
 
 
 def all_of(rung, input, grad) -> dict[str, np.ndarray]:
     """Return what all functions make of an array and a gradient."""
-    output, (weighed, gate) = rung.sigmoid(input), rung.silu(input)
+    output, (weighed, gate), (likely, below) = rung.sigmoid(input), rung.silu(input), rung.gelu(input)
     return {
         "leaky_relu": rung.leaky_relu(input, 0.25),
         "leaky_relu_backward": rung.leaky_relu_backward(grad, input, 0.25),
@@ -28,6 +28,9 @@ def all_of(rung, input, grad) -> dict[str, np.ndarray]:
         "silu": weighed,
         "gate": gate,
         "silu_backward": rung.silu_backward(grad, input, gate),
+        "gelu": likely,
+        "below": below,
+        "gelu_backward": rung.gelu_backward(grad, input, below),
     }
 
 
@@ -44,12 +47,14 @@ def test_as_numpy_in_float64(size, scale, dtype):
     for name, found in all_of(kernels, input, grad).items():
         assert found.dtype == dtype, name
         exact = wanted[name]
-        if name in ("sigmoid_backward", "silu_backward"):  # 1 - y has lost the digits that y, near 1, has not
-            room = LAST_DIGITS * np.finfo(dtype).eps * max(1, scale)
-            assert (np.abs(found - exact) <= room * np.abs(grad)).all(), name
-        else:
-            units = np.abs(found - exact) / np.spacing(np.abs(exact).astype(dtype))
-            assert (units <= LAST_DIGITS).all(), (name, units.max())
+        room = LAST_DIGITS * np.spacing(np.abs(exact).astype(dtype)) + np.finfo(dtype).tiny
+        if name in (
+            "sigmoid_backward",
+            "silu_backward",
+            "gelu_backward",
+        ):  # a sum, or 1 - y, where y is near 1
+            room = LAST_DIGITS * np.finfo(dtype).eps * max(1, scale) * np.abs(grad)
+        assert (np.abs(found - exact) <= room).all(), name
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

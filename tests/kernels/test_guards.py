@@ -10,7 +10,7 @@ import pytest
 WALLED = """
 import ctypes, mmap, sys
 import numpy as np
-from minicnn.kernels import fast, fast_activations, fast_averaging, fast_conv, fast_pointwise, fast_softmax
+from minicnn.kernels import fast, fast_activations, fast_averaging, fast_conv, fast_gelu, fast_pointwise, fast_softmax
 from tests.kernels.rungs import EDGES, GRID, Conv, normal
 
 at_the_end, page, kept = sys.argv[1] == "end", mmap.PAGESIZE, []
@@ -42,7 +42,7 @@ def zeros(shape, dtype):
 
 
 fast_conv.empty = fast_pointwise.empty = fast_conv.zeros = zeros
-fast_activations.empty = fast_averaging.empty = fast_softmax.empty = zeros
+fast_activations.empty = fast_averaging.empty = fast_gelu.empty = fast_softmax.empty = zeros
 CASES = [
     *EDGES,
     *GRID[::7],
@@ -69,6 +69,7 @@ for dtype in (np.float32, np.float64):
         rung.leaky_relu_backward(g, rung.leaky_relu(x, 0.1), 0.1)
         rung.sigmoid_backward(g, rung.sigmoid(x))
         rung.silu_backward(g, *rung.silu(x))
+        fast_gelu.gelu_backward(g, *fast_gelu.gelu(x))
         fast_softmax.cross_entropy(x, np.zeros(len(x), np.int64), g)
         fast_softmax.cross_entropy_backward(g, np.zeros(len(x), np.int64), x.ravel()[: len(x)])
         rows, columns = (np.array([[0, count], [count // 2, count]]) for count in shape)
