@@ -1,4 +1,4 @@
-"""The other operations: max pooling, ReLU, linear, softmax with cross-entropy, batch norm."""
+"""The other operations: pooling, activations, linear, softmax with cross-entropy, batch norm."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from minicnn import functional, nn
 from minicnn.benchmark import judge
 from minicnn.benchmark.race import Racer, race
 from minicnn.benchmark.result import outcome
-from minicnn.kernels import im2col
+from minicnn.kernels import activations, averaging, im2col
 
 PASSES = ("forward", "forward and backward")
 
@@ -47,6 +47,8 @@ OPERATIONS = (
     Operation("softmax and cross-entropy", None, (64, 10)),
     Operation("softmax and cross-entropy", None, (256, 1000)),
     Operation("batch norm", lambda: nn.BatchNorm2d(32), (64, 32, 28, 28)),
+    Operation("average pooling 2x2", lambda: nn.AvgPool2d(2), (64, 32, 28, 28)),
+    Operation("SiLU", nn.SiLU, (64, 32, 28, 28)),
 )
 
 
@@ -80,6 +82,12 @@ def expected(layer, arrays: dict[str, np.ndarray]) -> tuple[np.ndarray, list[np.
         sizes = (layer.kernel_size, layer.stride, layer.padding, layer.dilation, layer.ceil_mode)
         output, indices = im2col.max_pool2d(x, *sizes)
         return output, [im2col.max_pool2d_backward(g, indices, x.shape)]
+    if isinstance(layer, nn.AvgPool2d):
+        windows = layer.windows_of(x)
+        return averaging.average(x, *windows), [averaging.average_backward(g, *windows, x.shape)]
+    if isinstance(layer, nn.SiLU):
+        output, gate = activations.silu(x)
+        return output, [activations.silu_backward(g, x, gate)]
     if isinstance(layer, nn.Linear):
         weight, bias = layer.weight.data.astype(np.float64), layer.bias.data
         return x @ weight.T + bias, [g @ weight, g.T @ x, g.sum(axis=0)]
