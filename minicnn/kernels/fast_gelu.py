@@ -11,9 +11,8 @@ with r = 2 / (|x| + 2), which squeezes all |x| into 0 to 1:
     p(r)          .5     .392    .336    .269
     Φ(-a)         .5     .159    .023   2.9e-7
 
-The polynomial is found by interpolation where the rest is known well, in float64. For 1 - Φ all digits of Φ(-a) are
-there; the square is made in two parts, since an error of one digit in a²/2 would be one of ten at a = 5.
-float64 is left to the C library.
+The polynomial is found by interpolation, in float64. The square is made in two parts: at a = 5 its rounding alone
+would change the likelihood by eight units in the last place. float64 is left to the C library.
 """
 
 from __future__ import annotations
