@@ -45,6 +45,7 @@ from minicnn.kernels.vector import (
 )
 
 END = 14  # beyond it Φ(-a) is less than any float32
+SPLIT = 2**12 + 1  # half the digits of a float32
 DEGREE = 11  # of the polynomial: off by less than a tenth of the last digit
 
 
@@ -69,11 +70,17 @@ def terms() -> np.ndarray:
 
 
 @njit(inline="always")
-def bell(a, half, zero):
-    """Return ``e^(-a²/2)``: what the square has lost by rounding is made good."""
-    below_zero = subtract(zero, multiply(a, a))
-    lost = multiply_add(a, a, below_zero)
-    height = exp(multiply(below_zero, half))
+def bell(a, zero, half, split):
+    """Return ``e^(-a²/2)``: what the square has lost by rounding is made good.
+
+    Times 4097 and back, `a` keeps the upper half of its digits; products of halves are exact.
+    """
+    square, shifted = multiply(a, a), multiply(a, split)
+    high = subtract(shifted, subtract(shifted, a))
+    low = subtract(a, high)
+    lost = add(subtract(multiply(high, high), square), multiply(add(high, high), low))
+    lost = add(lost, multiply(low, low))
+    height = exp(multiply(subtract(zero, square), half))
     return subtract(height, multiply(height, multiply(lost, half)))
 
 
@@ -83,7 +90,8 @@ def _gelu(input, output, below, terms, lanes, board, start, stop):
     if handed_out(board, start, stop):
         return
     zero, one, two, end = spread(input, 0), spread(input, 1), spread(input, 2), spread(input, -END)
-    half, stretch, shift = divide(one, two), broadcast(terms, 0), broadcast(terms, 1)
+    half, split = divide(one, two), spread(input, SPLIT)
+    stretch, shift = broadcast(terms, 0), broadcast(terms, 1)
     i = start
     while i < stop:
         x = load_some(input, i, stop - i)
@@ -92,7 +100,7 @@ def _gelu(input, output, below, terms, lanes, board, start, stop):
         u, p = multiply_add(r, stretch, shift), broadcast(terms, 2)
         for power in range(3, len(terms)):
             p = multiply_add(p, u, broadcast(terms, power))
-        tail = multiply(bell(a, half, zero), multiply(r, p))
+        tail = multiply(bell(a, zero, half, split), multiply(r, p))
         likely = winner(x, zero, subtract(one, tail), tail)
         store_some(below, i, likely, stop - i)
         store_some(output, i, multiply(x, likely), stop - i)
@@ -105,12 +113,12 @@ def _gelu_backward(grad_output, input, below, grad_input, density, lanes, board,
     if handed_out(board, start, stop):
         return
     zero, one, two, end = spread(input, 0), spread(input, 1), spread(input, 2), spread(input, -END)
-    half, height = divide(one, two), broadcast(density, 0)
+    half, split, height = divide(one, two), spread(input, SPLIT), broadcast(density, 0)
     i = start
     while i < stop:
         x = load_some(input, i, stop - i)
         a = subtract(zero, larger(end, subtract(zero, larger(x, subtract(zero, x)))))
-        slope = multiply_add(x, multiply(bell(a, half, zero), height), load_some(below, i, stop - i))
+        slope = multiply_add(x, multiply(bell(a, zero, half, split), height), load_some(below, i, stop - i))
         store_some(grad_input, i, multiply(load_some(grad_output, i, stop - i), slope), stop - i)
         i += lanes
 
