@@ -53,21 +53,32 @@ def _average_backward(grad_output, grad_input, rows, columns, divisors, size, bo
     if handed_out(board, start, stop):
         return
     (H, W), W_out = size, len(columns)
-    line, nothing = np.empty(W, grad_input.dtype), grad_input.dtype.type(0)
+    line, parts = np.empty(W, grad_input.dtype), np.empty(W_out, grad_input.dtype)
+    nothing = grad_input.dtype.type(0)
     for p in range(start, stop):
-        for i in range(p * H * W, (p + 1) * H * W):
-            write(grad_input, i, nothing)
+        filled, behind = p * H * W, (p + 1) * H * W  # up to where windows have been
         for y in range(len(rows)):
+            for x in range(W_out):
+                write(parts, x, read(grad_output, (p * len(rows) + y) * W_out + x) / divisors[y, x])
             for x in range(W):
                 write(line, x, nothing)
             for x in range(W_out):
-                part = read(grad_output, (p * len(rows) + y) * W_out + x) / divisors[y, x]
                 for column in range(columns[x, 0], columns[x, 1]):
-                    write(line, column, read(line, column) + part)
-            for row in range(rows[y, 0], rows[y, 1]):
-                at = (p * H + row) * W
-                for x in range(W):
-                    write(grad_input, at + x, read(grad_input, at + x) + read(line, x))
+                    write(line, column, read(line, column) + read(parts, x))
+            while filled < (p * H + rows[y, 0]) * W:
+                write(grad_input, filled, nothing)
+                filled += 1
+            for row in range(p * H + rows[y, 0], p * H + rows[y, 1]):
+                if row * W < filled:
+                    for x in range(W):
+                        write(grad_input, row * W + x, read(grad_input, row * W + x) + read(line, x))
+                else:
+                    for x in range(W):
+                        write(grad_input, row * W + x, read(line, x))
+                    filled += W
+        while filled < behind:
+            write(grad_input, filled, nothing)
+            filled += 1
 
 
 def average(input, rows, columns, divisors):
