@@ -58,7 +58,7 @@ def multiply_add(builder, a, b, c):
     return builder.call(cgutils.get_or_insert_function(builder.module, function, name), [a, b, c])
 
 
-def exponential(builder, x, vector_type, less_one: bool = False):
+def exponential(builder, x, vector_type, less_one: bool):
     """Add the instructions for e^x, or e^x - 1, to `builder`, and return the result.
 
     ``e^x - 1 = 2^k · (e^r - 1) + (2^k - 1)``: near 0, where k is 0, no digits are lost.

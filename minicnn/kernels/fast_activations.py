@@ -18,21 +18,20 @@ import numpy as np
 from numba import njit
 
 from minicnn.kernels.board import handed_out
-from minicnn.kernels.fast_softmax import EXPONENTIAL
 from minicnn.kernels.masks import load_some, store_some
 from minicnn.kernels.memory import empty
 from minicnn.kernels.planes import ready
 from minicnn.kernels.registers import lanes_of
-from minicnn.kernels.threads import FETCH, share
+from minicnn.kernels.threads import EXPONENTIAL, FETCH, share
 from minicnn.kernels.vector import (
     add,
     broadcast,
     divide,
     exp,
     expm1,
-    larger,
     multiply,
     read,
+    smaller,
     spread,
     subtract,
     winner,
@@ -56,12 +55,10 @@ def _elu(input, output, alpha, lanes, board, start, stop):
     if handed_out(board, start, stop):
         return
     zero, scale = spread(input, 0), broadcast(alpha, 0)
-    i = start
-    while i < stop:
+    for i in range(start, stop, lanes):
         x = load_some(input, i, stop - i)
-        low = subtract(zero, larger(zero, subtract(zero, x)))  # 0 where x is positive; NaN stays
+        low = smaller(x, zero)  # NaN stays
         store_some(output, i, winner(x, zero, x, multiply(scale, expm1(low))), stop - i)
-        i += lanes
 
 
 @njit(cache=True, nogil=True)
@@ -69,13 +66,11 @@ def _elu_backward(grad_output, input, grad_input, alpha, lanes, board, start, st
     if handed_out(board, start, stop):
         return
     zero, scale = spread(input, 0), broadcast(alpha, 0)
-    i = start
-    while i < stop:
+    for i in range(start, stop, lanes):
         x, grad = load_some(input, i, stop - i), load_some(grad_output, i, stop - i)
-        low = subtract(zero, larger(zero, subtract(zero, x)))
+        low = smaller(x, zero)
         below = multiply(grad, multiply(scale, exp(low)))
         store_some(grad_input, i, winner(x, zero, add(grad, low), below), stop - i)
-        i += lanes
 
 
 @njit(cache=True, nogil=True)
@@ -84,15 +79,13 @@ def _sigmoid(input, output, weighed, lanes, board, start, stop):
     if handed_out(board, start, stop):
         return
     zero, one = spread(input, 0), spread(input, 1)
-    i = start
-    while i < stop:
+    for i in range(start, stop, lanes):
         x = load_some(input, i, stop - i)
-        small = exp(subtract(zero, larger(x, subtract(zero, x))))
+        small = exp(smaller(x, subtract(zero, x)))
         y = divide(winner(x, zero, one, small), add(one, small))
         store_some(output, i, y, stop - i)
         if len(weighed) > 0:
             store_some(weighed, i, multiply(x, y), stop - i)
-        i += lanes
 
 
 @njit(cache=True, nogil=True)
@@ -115,11 +108,15 @@ def _silu_backward(grad_output, gate, input, grad_input, board, start, stop):
         write(grad_input, i, read(grad_output, i) * (s * (one + read(input, i) * (one - s))))
 
 
-def _filled(kernel, arrays, constants, work):
-    """Return an array like the last one, which the kernel has filled; `work` is what a number takes."""
+def filled(kernel, arrays, constants, work):
+    """Return an array like the last one, which the kernel has filled; `work` is what a number takes.
+
+    >>> filled(_leaky_relu, (np.array([10.0, 20.0]), np.array([3.0, -4.0])), (0.5,), work=6)
+    array([10., 10.])
+    """
     output = empty(arrays[-1].shape, arrays[-1].dtype)
-    flat = (ready(array).ravel() for array in (*arrays, output))
-    share(kernel, (*flat, *constants), output.size, work * output.size)
+    flat = [ready(array).ravel() for array in arrays]
+    share(kernel, (*flat, output.ravel(), *constants), output.size, work * output.size)
     return output
 
 
@@ -138,7 +135,7 @@ def leaky_relu_backward(grad_output, input, slope):
     >>> leaky_relu_backward(np.array([10.0, 20.0]), np.array([3.0, -4.0]), 0.5)
     array([10., 10.])
     """
-    return _filled(_leaky_relu, (grad_output, input), (input.dtype.type(slope),), 3 * FETCH)
+    return filled(_leaky_relu, (grad_output, input), (input.dtype.type(slope),), 3 * FETCH)
 
 
 def elu(input, alpha):
@@ -148,7 +145,7 @@ def elu(input, alpha):
     array([ 3.  , -0.75])
     """
     constants = np.array([alpha], input.dtype), lanes_of(input.dtype)
-    return _filled(_elu, (input,), constants, EXPONENTIAL)
+    return filled(_elu, (input,), constants, EXPONENTIAL)
 
 
 def elu_backward(grad_output, input, alpha):
@@ -158,7 +155,7 @@ def elu_backward(grad_output, input, alpha):
     array([10.,  5.])
     """
     constants = np.array([alpha], input.dtype), lanes_of(input.dtype)
-    return _filled(_elu_backward, (grad_output, input), constants, EXPONENTIAL)
+    return filled(_elu_backward, (grad_output, input), constants, EXPONENTIAL)
 
 
 def sigmoid(input):
@@ -168,7 +165,7 @@ def sigmoid(input):
     array([0.5 , 0.75, 0.  , 1.  ])
     """
     nobody = np.empty(0, input.dtype)
-    return _filled(_sigmoid, (input,), (nobody, lanes_of(input.dtype)), EXPONENTIAL)
+    return filled(_sigmoid, (input,), (nobody, lanes_of(input.dtype)), EXPONENTIAL)
 
 
 def sigmoid_backward(grad_output, output):
@@ -177,7 +174,7 @@ def sigmoid_backward(grad_output, output):
     >>> sigmoid_backward(np.array([10.0, 16.0]), np.array([0.5, 0.75]))
     array([2.5, 3. ])
     """
-    return _filled(_sigmoid_backward, (grad_output, output), (), 3 * FETCH)
+    return filled(_sigmoid_backward, (grad_output, output), (), 3 * FETCH)
 
 
 def silu(input):
@@ -187,7 +184,7 @@ def silu(input):
     (array([0.        , 0.82395922]), array([0.5 , 0.75]))
     """
     output = empty(input.shape, input.dtype)
-    gate = _filled(_sigmoid, (input,), (output.ravel(), lanes_of(input.dtype)), EXPONENTIAL)
+    gate = filled(_sigmoid, (input,), (output.ravel(), lanes_of(input.dtype)), EXPONENTIAL)
     return output, gate
 
 
@@ -197,4 +194,4 @@ def silu_backward(grad_output, input, gate):
     >>> silu_backward(np.array([10.0, 10.0]), np.array([0.0, 4.0]), np.array([0.5, 0.75]))
     array([ 5., 15.])
     """
-    return _filled(_silu_backward, (grad_output, gate, input), (), 4 * FETCH)
+    return filled(_silu_backward, (grad_output, gate, input), (), 4 * FETCH)

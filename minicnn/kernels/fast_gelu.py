@@ -25,12 +25,11 @@ from numba import njit
 
 from minicnn.kernels import activations
 from minicnn.kernels.board import handed_out
-from minicnn.kernels.fast_softmax import EXPONENTIAL
+from minicnn.kernels.fast_activations import filled
 from minicnn.kernels.masks import load_some, store_some
 from minicnn.kernels.memory import empty
-from minicnn.kernels.planes import ready
 from minicnn.kernels.registers import lanes_of
-from minicnn.kernels.threads import share
+from minicnn.kernels.threads import EXPONENTIAL
 from minicnn.kernels.vector import (
     add,
     broadcast,
@@ -39,6 +38,7 @@ from minicnn.kernels.vector import (
     larger,
     multiply,
     multiply_add,
+    smaller,
     spread,
     subtract,
     winner,
@@ -47,6 +47,7 @@ from minicnn.kernels.vector import (
 END = 14  # beyond it Φ(-a) is less than any float32
 SPLIT = 2**12 + 1  # half the digits of a float32
 DEGREE = 11  # of the polynomial: off by less than a tenth of the last digit
+DENSITY = np.float32([1 / math.sqrt(2 * math.pi)])  # of the normal distribution at 0
 
 
 @lru_cache(maxsize=1)
@@ -70,57 +71,53 @@ def terms() -> np.ndarray:
 
 
 @njit(inline="always")
-def bell(a, zero, half, split):
-    """Return ``e^(-a²/2)``: what the square has lost by rounding is made good.
+def bell(x, like):
+    """Return ``-|x|``, -END at least, and ``e^(-x²/2)``: what the square has lost by rounding is made good.
 
-    Times 4097 and back, `a` keeps the upper half of its digits; products of halves are exact.
+    Times 4097 and back, a number keeps the upper half of its digits; products of halves are exact.
     """
-    square, shifted = multiply(a, a), multiply(a, split)
+    zero, half = spread(like, 0), divide(spread(like, 1), spread(like, 2))
+    a = larger(spread(like, -END), smaller(x, subtract(zero, x)))  # NaN stays
+    square, shifted = multiply(a, a), multiply(a, spread(like, SPLIT))
     high = subtract(shifted, subtract(shifted, a))
     low = subtract(a, high)
     lost = add(subtract(multiply(high, high), square), multiply(add(high, high), low))
     lost = add(lost, multiply(low, low))
     height = exp(multiply(subtract(zero, square), half))
-    return subtract(height, multiply(height, multiply(lost, half)))
+    return a, subtract(height, multiply(height, multiply(lost, half)))
 
 
 @njit(cache=True, nogil=True)
-def _gelu(input, output, below, terms, lanes, board, start, stop):
+def _gelu(input, below, output, terms, lanes, board, start, stop):
     """Fill output, and `below` with Φ; all arrays are flat."""
     if handed_out(board, start, stop):
         return
-    zero, one, two, end = spread(input, 0), spread(input, 1), spread(input, 2), spread(input, -END)
-    half, split = divide(one, two), spread(input, SPLIT)
+    zero, one, two = spread(input, 0), spread(input, 1), spread(input, 2)
     stretch, shift = broadcast(terms, 0), broadcast(terms, 1)
-    i = start
-    while i < stop:
+    for i in range(start, stop, lanes):
         x = load_some(input, i, stop - i)
-        a = subtract(zero, larger(end, subtract(zero, larger(x, subtract(zero, x)))))  # NaN stays
-        r = divide(two, add(a, two))
+        a, height = bell(x, input)
+        r = divide(two, subtract(two, a))
         u, p = multiply_add(r, stretch, shift), broadcast(terms, 2)
         for power in range(3, len(terms)):
             p = multiply_add(p, u, broadcast(terms, power))
-        tail = multiply(bell(a, zero, half, split), multiply(r, p))
+        tail = multiply(height, multiply(r, p))
         likely = winner(x, zero, subtract(one, tail), tail)
         store_some(below, i, likely, stop - i)
         store_some(output, i, multiply(x, likely), stop - i)
-        i += lanes
 
 
 @njit(cache=True, nogil=True)
-def _gelu_backward(grad_output, input, below, grad_input, density, lanes, board, start, stop):
+def _gelu_backward(grad_output, below, input, grad_input, density, lanes, board, start, stop):
     """Fill grad_input; `density` holds the height of the bell curve at 0."""
     if handed_out(board, start, stop):
         return
-    zero, one, two, end = spread(input, 0), spread(input, 1), spread(input, 2), spread(input, -END)
-    half, split, height = divide(one, two), spread(input, SPLIT), broadcast(density, 0)
-    i = start
-    while i < stop:
+    top = broadcast(density, 0)
+    for i in range(start, stop, lanes):
         x = load_some(input, i, stop - i)
-        a = subtract(zero, larger(end, subtract(zero, larger(x, subtract(zero, x)))))
-        slope = multiply_add(x, multiply(bell(a, zero, half, split), height), load_some(below, i, stop - i))
+        _, height = bell(x, input)
+        slope = multiply_add(x, multiply(height, top), load_some(below, i, stop - i))
         store_some(grad_input, i, multiply(load_some(grad_output, i, stop - i), slope), stop - i)
-        i += lanes
 
 
 def gelu(input):
@@ -131,10 +128,9 @@ def gelu(input):
     """
     if input.dtype != np.float32:
         return activations.gelu(input)
-    output, below = empty(input.shape, input.dtype), empty(input.shape, input.dtype)
-    flat = ready(input).ravel(), output.ravel(), below.ravel()
-    share(_gelu, (*flat, terms(), lanes_of(input.dtype)), input.size, 2 * EXPONENTIAL * input.size)
-    return output, below
+    output = empty(input.shape, input.dtype)
+    constants = output.ravel(), terms(), lanes_of(input.dtype)
+    return output, filled(_gelu, (input,), constants, 2 * EXPONENTIAL)
 
 
 def gelu_backward(grad_output, input, below):
@@ -145,7 +141,5 @@ def gelu_backward(grad_output, input, below):
     """
     if input.dtype != np.float32:
         return activations.gelu_backward(grad_output, input, below)
-    grad_input, density = empty(input.shape, input.dtype), np.float32([1 / math.sqrt(2 * math.pi)])
-    flat = (ready(array).ravel() for array in (grad_output, input, below, grad_input))
-    share(_gelu_backward, (*flat, density, lanes_of(input.dtype)), input.size, 2 * EXPONENTIAL * input.size)
-    return grad_input
+    constants = DENSITY, lanes_of(input.dtype)
+    return filled(_gelu_backward, (grad_output, below, input), constants, 2 * EXPONENTIAL)

@@ -17,6 +17,7 @@ from numba import njit
 
 from minicnn.kernels import fast_conv, jitted
 from minicnn.kernels.board import handed_out
+from minicnn.kernels.fast_activations import filled
 from minicnn.kernels.fast_pooling import pool_two_by_two
 from minicnn.kernels.memory import empty
 from minicnn.kernels.planes import ready
@@ -62,10 +63,7 @@ def relu(input):
     >>> relu(np.array([3.0, -4.0]))
     array([3., 0.])
     """
-    output = empty(input.shape, input.dtype)
-    flat = ready(input).ravel()
-    share(_relu, (flat, output.ravel()), flat.size, 2 * FETCH * flat.size)
-    return output
+    return filled(_relu, (input,), (), 2 * FETCH)
 
 
 def relu_backward(grad_output, output):
@@ -75,10 +73,7 @@ def relu_backward(grad_output, output):
     >>> relu_backward(np.array([10.0, 20.0]), np.array([3.0, 0.0]))
     array([10.,  0.])
     """
-    grad_input = empty(output.shape, output.dtype)
-    flat = ready(grad_output).ravel(), ready(output).ravel(), grad_input.ravel()
-    share(_relu_backward, flat, output.size, 3 * FETCH * output.size)
-    return grad_input
+    return filled(_relu_backward, (grad_output, output), (), 3 * FETCH)
 
 
 def prepared_conv2d(layers: int, keep: bool, input_shape, weight_shape, dtype, *geometry):

@@ -23,7 +23,7 @@ from minicnn.kernels.memory import empty
 from minicnn.kernels.planes import ready
 from minicnn.kernels.registers import lanes_of
 from minicnn.kernels.rows import copy_rows
-from minicnn.kernels.threads import FETCH, share
+from minicnn.kernels.threads import EXPONENTIAL, FETCH, share
 from minicnn.kernels.vector import (
     add,
     broadcast,
@@ -32,7 +32,7 @@ from minicnn.kernels.vector import (
     larger,
     largest,
     load,
-    multiply_add,
+    multiply,
     read,
     spread,
     store,
@@ -42,7 +42,6 @@ from minicnn.kernels.vector import (
 )
 
 BLOCK = 512  # numbers that are laid out before the first row of them is read
-EXPONENTIAL = 16  # multiply-adds that e^x is worth
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -67,7 +66,7 @@ def _cross_entropy(logits, targets, losses, probabilities, keep, columns, lanes,
             for j in range(line + lanes, behind, lanes):
                 top = larger(load(lines, j), top)
             top = largest(top)
-            sums = nothing = spread(lines, 0)
+            sums = spread(lines, 0)
             for j in range(line, behind, lanes):
                 numbers = exp(subtract(load(lines, j), top))
                 sums = add(sums, numbers)
@@ -80,7 +79,7 @@ def _cross_entropy(logits, targets, losses, probabilities, keep, columns, lanes,
                 write(part, 0, one / whole)
                 share_of = broadcast(part, 0)
                 for j in range(line, behind, lanes):
-                    store(lines, j, multiply_add(load(lines, j), share_of, nothing))
+                    store(lines, j, multiply(load(lines, j), share_of))
         if keep:
             copy_rows(lines, zero, probabilities, begin * columns, rows, columns, wide, columns, lanes)
             for n in range(rows):

@@ -18,6 +18,7 @@ WORTH_A_THREAD = 1_000_000  # multiply-adds, some 25 µs: less is done by the ca
 AWAKE = 0.6  # of it is enough while the others look at the board anyway
 WORTH_WAKING = 8  # times as much, some 0.2 ms, is done alone before a sleeping thread is woken for it
 FETCH = 2  # multiply-adds that a convolution does while one number is fetched or put away
+EXPONENTIAL = 16  # and while e^x is computed
 
 _in_use = threading.Lock()  # the team serves one caller at a time; who comes second works alone
 _team: Team | None = None

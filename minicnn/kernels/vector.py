@@ -22,6 +22,7 @@ for. A vector has as many lanes as the machine's registers hold (8 float32 with 
     v = exp(a)                      e to the a, where a is 0 or less, or NaN (see `exponential`)
     v = expm1(a)                    the same less one, with all digits where a is near 0
     v = larger(a, b)                a where a > b, else b, also if one is NaN
+    v = smaller(a, b)               b where a > b, else a, also if one is NaN
     v = total(a)                    the sum of all lanes, in every lane
     v = largest(a)                  the largest of all lanes, in every lane, if none is NaN
     x = first(a)                    one number: that of the first lane
@@ -230,6 +231,7 @@ def _larger(builder, a, b):
 add, subtract = _lane_by_lane(ir.IRBuilder.fadd), _lane_by_lane(ir.IRBuilder.fsub)
 multiply, divide = _lane_by_lane(ir.IRBuilder.fmul), _lane_by_lane(ir.IRBuilder.fdiv)
 larger = _lane_by_lane(_larger)
+smaller = _lane_by_lane(lambda builder, a, b: builder.select(builder.fcmp_ordered(">", a, b), b, a))
 
 
 def _all_lanes(combine):
@@ -263,20 +265,19 @@ def first(typing, a):
     return a.dtype(a), generate
 
 
-@intrinsic
-def exp(typing, a):
-    def generate(context, builder, signature, arguments):
-        return exponential.exponential(builder, arguments[0], a)
+def _exponential(less_one: bool):
+    """Return the intrinsic of e^x, or of e^x - 1."""
 
-    return a(a), generate
+    def intrinsic_of(typing, a):
+        def generate(context, builder, signature, arguments):
+            return exponential.exponential(builder, arguments[0], a, less_one)
+
+        return a(a), generate
+
+    return intrinsic(intrinsic_of)
 
 
-@intrinsic
-def expm1(typing, a):
-    def generate(context, builder, signature, arguments):
-        return exponential.exponential(builder, arguments[0], a, less_one=True)
-
-    return a(a), generate
+exp, expm1 = _exponential(less_one=False), _exponential(less_one=True)
 
 
 @intrinsic

@@ -56,7 +56,7 @@ def test_as_numpy_in_float64(size, scale, dtype):
             "sigmoid_backward",
             "silu_backward",
             "gelu_backward",
-        ):  # a sum, or 1 - y, where y is near 1
+        ):  # sums, and 1 - y where y is near 1
             room = LAST_DIGITS * np.finfo(dtype).eps * max(1, scale) * np.abs(grad)
         assert (np.abs(found - exact) <= room).all(), name
 

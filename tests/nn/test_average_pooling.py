@@ -200,11 +200,14 @@ def test_special_values_as_torch(dtype, odd, options):
     input = draws((2, 3, 9, 8), dtype)
     input[1, 2, 0, 3] = odd
     assert_matches_torch(nn.AvgPool2d(**options), torch.nn.AvgPool2d(**options), input)
-    input[
-        1, 2, 1, 3
-    ] = -odd  # ∞ - ∞ is NaN; of 10000 - 10000 torch's float32 keeps four digits less than ours
-    exact = torch.nn.AvgPool2d(**options)(torch.from_numpy(input.astype(np.float64))).numpy()
-    assert_same_sum(nn.AvgPool2d(**options)(input), exact.astype(dtype))
+    input[1, 2, 1, 3] = -odd  # ∞ - ∞ is NaN
+    if (
+        dtype == np.float32 and odd == 1e4
+    ):  # 10000 - 10000 takes four digits from torch's sums, and none from ours
+        exact = torch.nn.AvgPool2d(**options)(torch.from_numpy(input.astype(np.float64))).numpy()
+        assert_same_sum(nn.AvgPool2d(**options)(input), exact.astype(dtype))
+    else:
+        assert_matches_torch(nn.AvgPool2d(**options), torch.nn.AvgPool2d(**options), input)
 
 
 @both_dtypes
