@@ -57,7 +57,7 @@ class CollectorRests(Listener):
     def on_start(self, event: Event) -> None:
         """Stop the collector for a kernel of this package, if it is at work."""
         kernel = event.data["dispatcher"]
-        if gc.isenabled() and kernel.py_func.__module__.startswith("minicnn."):
+        if gc.isenabled() and str(kernel.py_func.__module__).startswith("minicnn."):
             self.kernel = kernel
             gc.disable()
 

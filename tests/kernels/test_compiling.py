@@ -56,6 +56,13 @@ def test_it_does_not_for_somebody_elses():
     assert gc.isenabled()
 
 
+def test_somebody_elses_may_stand_in_no_module():
+    made: dict = {}
+    exec("def kernel(number):\n    return number + 1", made)  # as some write their kernels
+    assert made["kernel"].__module__ is None
+    assert njit(made["kernel"])(1) == 2
+
+
 def test_whoever_has_stopped_it_finds_it_stopped():
     gc.disable()
     try:
