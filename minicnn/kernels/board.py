@@ -2,7 +2,7 @@
 
 A kernel that is shared takes three arguments at the end, and begins with one question:
 
-    @njit(cache=True, nogil=True)
+    @compiled
     def kernel(input, output, board, start, stop):
         if handed_out(board, start, stop):
             return
@@ -33,6 +33,7 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from minicnn.kernels.compiling import compiled
 from minicnn.kernels.vector import element_address
 
 LEFT = 0  # pieces that nobody has taken yet; below 0 the helpers are to go home
@@ -160,7 +161,7 @@ def call(typing, board, start, stop):
     return types.int32(board, types.int64, types.int64), generate
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def do_pieces(board):
     """Take pieces until none is left."""
     while True:
@@ -173,7 +174,7 @@ def do_pieces(board):
                 post(board, FAILED, 1)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def lead(board):
     """Do what has been written on the board, together with whoever comes, until all is done."""
     post(board, LEFT, board[PIECES])
@@ -182,7 +183,7 @@ def lead(board):
         pass
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def help_out(board, looks):
     """Look at the board, and help, until there was nothing to do for so many looks; return what was LEFT."""
     idle, left = 0, 0

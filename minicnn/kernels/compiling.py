@@ -1,5 +1,7 @@
-"""The time that kernels take to be compiled, and what keeps it short.
+"""How kernels are compiled, and what keeps the time that it takes short.
 
+    @compiled       let Numba compile the function that follows, so that it runs while other threads have Python's
+                    lock; the code is kept for the next process, in a folder beside the source or in the user's own
     compact()       let LLVM keep the function that this stands in small: its vectors are written out, look for
                     no others. A large one is compiled in two thirds of the time; an innermost loop would be a
                     tenth slower.
@@ -13,10 +15,37 @@ step. So it rests while a kernel of ours is compiled.
 from __future__ import annotations
 
 import gc
+import warnings
+from functools import partial
 
-from numba import types
+from numba import njit, types
 from numba.core.event import Event, Listener
 from numba.extending import intrinsic
+
+NOWHERE = (
+    "minicnn: compiled kernels need a folder to be kept in. Got none that can be written, so every process compiles "
+    "them anew, which takes seconds. Set NUMBA_CACHE_DIR to a folder that can be written."
+)
+
+
+def can_be_kept(function) -> bool:
+    """Return whether Numba finds a folder for what it compiles of a file's functions; warn if it does not.
+
+    A package that was installed by somebody else, for a user without a home, as in a container: there is none.
+
+    >>> can_be_kept(can_be_kept)
+    True
+    """
+    try:
+        njit(cache=True)(function)
+    except RuntimeError:
+        warnings.warn(NOWHERE, RuntimeWarning, stacklevel=2)
+        return False
+    return True
+
+
+KEPT = can_be_kept(can_be_kept)
+compiled = partial(njit, cache=KEPT, nogil=True)
 
 
 def _marked(attribute: str):

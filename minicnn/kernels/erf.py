@@ -7,8 +7,10 @@ import math
 import numba
 import numpy as np
 
+from minicnn.kernels.compiling import KEPT
 
-@numba.vectorize(cache=True)
+
+@numba.vectorize(cache=KEPT)
 def _erfc(x):
     return math.erfc(x)
 

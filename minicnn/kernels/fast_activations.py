@@ -15,9 +15,9 @@ for 0 where that is too small for full precision.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from minicnn.kernels.board import handed_out
+from minicnn.kernels.compiling import compiled
 from minicnn.kernels.masks import load_some, store_some
 from minicnn.kernels.memory import empty
 from minicnn.kernels.planes import ready
@@ -39,7 +39,7 @@ from minicnn.kernels.vector import (
 )
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _leaky_relu(numbers, input, output, slope, board, start, stop):
     """Fill output with the numbers, times `slope` where the input is not positive; all arrays are flat."""
     if handed_out(board, start, stop):
@@ -49,7 +49,7 @@ def _leaky_relu(numbers, input, output, slope, board, start, stop):
         write(output, i, number if read(input, i) > 0 else number * slope)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _elu(input, output, alpha, lanes, board, start, stop):
     """Fill output; `alpha` is an array of one number."""
     if handed_out(board, start, stop):
@@ -61,7 +61,7 @@ def _elu(input, output, alpha, lanes, board, start, stop):
         store_some(output, i, winner(x, zero, x, multiply(scale, expm1(low))), stop - i)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _elu_backward(grad_output, input, grad_input, alpha, lanes, board, start, stop):
     if handed_out(board, start, stop):
         return
@@ -73,7 +73,7 @@ def _elu_backward(grad_output, input, grad_input, alpha, lanes, board, start, st
         store_some(grad_input, i, winner(x, zero, add(grad, low), below), stop - i)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _sigmoid(input, output, weighed, lanes, board, start, stop):
     """Fill output, and `weighed` with ``input · output`` unless it is empty."""
     if handed_out(board, start, stop):
@@ -88,7 +88,7 @@ def _sigmoid(input, output, weighed, lanes, board, start, stop):
             store_some(weighed, i, multiply(x, y), stop - i)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _sigmoid_backward(grad_output, output, grad_input, board, start, stop):
     if handed_out(board, start, stop):
         return
@@ -98,7 +98,7 @@ def _sigmoid_backward(grad_output, output, grad_input, board, start, stop):
         write(grad_input, i, read(grad_output, i) * (y * (one - y)))
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _silu_backward(grad_output, gate, input, grad_input, board, start, stop):
     if handed_out(board, start, stop):
         return

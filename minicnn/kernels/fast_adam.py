@@ -5,16 +5,16 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-from numba import njit
 
 from minicnn.kernels import elementwise
 from minicnn.kernels.board import handed_out
+from minicnn.kernels.compiling import compiled
 from minicnn.kernels.loops import silent
 from minicnn.kernels.threads import FETCH, share
 from minicnn.kernels.vector import read, write
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _adam(data, grad, mean, square, factors, board, start, stop):
     if handed_out(board, start, stop):
         return

@@ -13,9 +13,9 @@ and then the line over the rows.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from minicnn.kernels.board import handed_out
+from minicnn.kernels.compiling import compiled
 from minicnn.kernels.masks import load_some
 from minicnn.kernels.memory import empty
 from minicnn.kernels.planes import ready
@@ -24,7 +24,7 @@ from minicnn.kernels.threads import share
 from minicnn.kernels.vector import add, read, spread, store, write
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _average(input, output, rows, columns, divisors, size, lanes, board, start, stop):
     """Fill output for the planes start .. stop - 1 of `size` (H, W); both are flat."""
     if handed_out(board, start, stop):
@@ -47,7 +47,7 @@ def _average(input, output, rows, columns, divisors, size, lanes, board, start, 
                 write(output, (p * len(rows) + y) * W_out + x, total / divisors[y, x])
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _average_backward(grad_output, grad_input, rows, columns, divisors, size, board, start, stop):
     """Fill grad_input for the planes start .. stop - 1."""
     if handed_out(board, start, stop):

@@ -25,6 +25,7 @@ from numba import njit
 
 from minicnn.kernels import activations
 from minicnn.kernels.board import handed_out
+from minicnn.kernels.compiling import compiled
 from minicnn.kernels.fast_activations import filled
 from minicnn.kernels.masks import load_some, store_some
 from minicnn.kernels.memory import empty
@@ -87,7 +88,7 @@ def bell(x, like):
     return a, subtract(height, multiply(height, multiply(lost, half)))
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _gelu(input, below, output, terms, lanes, board, start, stop):
     """Fill output, and `below` with Φ; all arrays are flat."""
     if handed_out(board, start, stop):
@@ -107,7 +108,7 @@ def _gelu(input, below, output, terms, lanes, board, start, stop):
         store_some(output, i, multiply(x, likely), stop - i)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _gelu_backward(grad_output, below, input, grad_input, density, lanes, board, start, stop):
     """Fill grad_input; `density` holds the height of the bell curve at 0."""
     if handed_out(board, start, stop):

@@ -16,11 +16,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
 from minicnn.kernels import fast_positions, fast_relu, jitted
 from minicnn.kernels.board import handed_out
 from minicnn.kernels.calls import GatherCall, gather_call
+from minicnn.kernels.compiling import compiled
 from minicnn.kernels.fast_conv import NO_WINNERS
 from minicnn.kernels.gathering import gather
 from minicnn.kernels.planes import ready
@@ -29,7 +29,7 @@ from minicnn.kernels.threads import FETCH, share
 from minicnn.kernels.vector import read, write
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _add_parts(parts, sums):
     """Add all parts but the first to `sums`, where the first is; return whether no sum is NaN or infinite.
 
@@ -44,7 +44,7 @@ def _add_parts(parts, sums):
     return finite
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _add_totals(totals, grad_bias):
     """Fill grad_bias (C_out,) with the sums of flat totals (images, C_out), image after image; totals change."""
     filters = len(grad_bias)
@@ -137,7 +137,7 @@ def conv2d_grad_weight(grad_output, input, weight_shape, stride, padding, dilati
     return conv2d_grad_parameters(*arrays, weight_shape, stride, padding, dilation, groups, bias=False)[0]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _add_planes(grad_output, size, totals, board, start, stop):
     """Fill totals[start:stop] with the sums of planes of `size` numbers."""
     if handed_out(board, start, stop):

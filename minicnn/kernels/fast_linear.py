@@ -18,10 +18,9 @@ it ends where the row ends.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from minicnn.kernels.board import handed_out
-from minicnn.kernels.compiling import compact
+from minicnn.kernels.compiling import compact, compiled
 from minicnn.kernels.fast_conv import as_it_lies
 from minicnn.kernels.gathering import gather_tiles
 from minicnn.kernels.memory import empty, zeros
@@ -41,7 +40,7 @@ FIVE = 5  # outputs that a single row makes at once: ten, the most usual number 
 RUN = 128  # vectors of a line that are added up before the next run
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _linear(input, weight, bias, output, features, by_rows, lanes, board, start, stop):
     """Fill the blocks start .. stop - 1 of four columns of output (N, O), or so many times three of its rows.
 
@@ -76,7 +75,7 @@ def _linear(input, weight, bias, output, features, by_rows, lanes, board, start,
                 output[first + n, o + u] = number + read(bias, o + u)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _linear_row(input, weight, bias, output, lanes, board, start, stop):
     """Fill the blocks start .. stop - 1 of five numbers of the output of a single row; all arrays are flat.
 
@@ -133,7 +132,7 @@ def linear(input, weight, bias):
     return output
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _product(filters, form, table, lines, count, target, features, width, lanes, board, start, stop):
     """Fill the panels start .. stop - 1 of `width` columns of target (A, I), for `count` flat lines of I numbers.
 
@@ -157,7 +156,7 @@ def _product(filters, form, table, lines, count, target, features, width, lanes,
         copy_rows(sums, zero, target, begin, rows, width, width, features, lanes)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _thin_product(filters, lines, count, target, features, lanes, board, start, stop):
     """Do what `_product` does for a single filter or line: fill the vectors start .. stop - 1.
 

@@ -13,9 +13,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
 from minicnn.kernels.board import handed_out
+from minicnn.kernels.compiling import compiled
 from minicnn.kernels.memory import empty
 from minicnn.kernels.planes import ready
 from minicnn.kernels.threads import FETCH, share
@@ -24,7 +24,7 @@ from minicnn.kernels.vector import read, write
 SUMS = {"reassoc"}  # NaN and infinity stay what they are
 
 
-@njit(cache=True, nogil=True, fastmath=SUMS)
+@compiled(fastmath=SUMS)
 def _sum(input, c, size):
     """Return the sum of channel c of a flat array of `size` (N, C, S)."""
     N, C, S = size
@@ -36,7 +36,7 @@ def _sum(input, c, size):
     return total
 
 
-@njit(cache=True, nogil=True, fastmath=SUMS)
+@compiled(fastmath=SUMS)
 def _squares(input, c, size, mean):
     """Return the sum of the squared distances from the mean."""
     N, C, S = size
@@ -49,7 +49,7 @@ def _squares(input, c, size, mean):
     return total
 
 
-@njit(cache=True, nogil=True, fastmath=SUMS)
+@compiled(fastmath=SUMS)
 def _products(grad_output, input, c, size, mean, inv_std):
     """Return the sum of the gradients times the normalised numbers."""
     N, C, S = size
@@ -62,7 +62,7 @@ def _products(grad_output, input, c, size, mean, inv_std):
     return total
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _batch_norm(input, output, size, means, variances, inv_stds, weight, bias, eps, own, board, start, stop):
     """Fill output, and statistics if they are the input's `own`, for the channels start .. stop - 1."""
     if handed_out(board, start, stop):
@@ -82,7 +82,7 @@ def _batch_norm(input, output, size, means, variances, inv_stds, weight, bias, e
                 write(output, i, (read(input, i) - mean) * inv_std * scale + shift)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _backward(grad_output, input, grad_input, size, means, inv_stds, weight, grads, own, board, start, stop):
     """Fill grad_input and grads, those of weight and bias (2, C), for the channels start .. stop - 1."""
     if handed_out(board, start, stop):

@@ -19,9 +19,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
 from minicnn.kernels.board import handed_out
+from minicnn.kernels.compiling import compiled
 from minicnn.kernels.memory import empty
 from minicnn.kernels.planes import ready
 from minicnn.kernels.plans import even_table
@@ -43,7 +43,7 @@ def serves(input_shape, weight_shape, stride, padding, groups) -> bool:
     return plain and images * math.prod(size) >= VECTORS * lanes_of(np.dtype(np.float32))
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _multiply(planes, pixels, weights, form, table, bias, rectify, target, sizes, lanes, board, start, stop):
     """Compute the tiles start .. stop - 1; `planes`, of so many pixels, and `target` are flat.
 

@@ -15,10 +15,10 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-from numba import njit
 
 from minicnn.kernels import pooling
 from minicnn.kernels.board import handed_out
+from minicnn.kernels.compiling import compiled
 from minicnn.kernels.geometry import pool_output_size
 from minicnn.kernels.memory import empty
 from minicnn.kernels.planes import ready
@@ -30,7 +30,7 @@ from minicnn.kernels.vector import broadcast, evens, load, read, store, winner, 
 EXACT = 2**24  # whole numbers up to here are exact in float32, too
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _max_pool2d_backward(grad_output, indices, grad_input, cells, pixels, board, start, stop):
     """Give every window's gradient to its winner, in the planes start .. stop - 1; all three are flat."""
     if handed_out(board, start, stop):
@@ -46,7 +46,7 @@ def _max_pool2d_backward(grad_output, indices, grad_input, cells, pixels, board,
                 write(grad_input, place, read(grad_input, place) + read(grad_output, cell))
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _deal_rows(input, begin, plane, place, rows, columns, W, width, left, piles):
     """Copy rows so that the columns of a pile lie side by side; `left` columns of padding come before."""
     length = width // piles
@@ -59,7 +59,7 @@ def _deal_rows(input, begin, plane, place, rows, columns, W, width, left, piles)
                 x, card = x + piles, card + 1
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _max_pool2d(input, output, indices, offsets, places, starts, corners, shape, lanes, board, start, stop):
     """Fill output and indices for the planes start .. stop - 1; all arrays are flat.
 
@@ -98,7 +98,7 @@ def _max_pool2d(input, output, indices, offsets, places, starts, corners, shape,
             write(indices, p * cells + i, read(corners, i) + np.int64(read(behind, i)))
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _two_by_two(planes, output, winners, size, rectify, lanes, board, start, stop):
     """Fill output and winners for the planes start .. stop - 1 of `size` (H, W); all three are flat."""
     if handed_out(board, start, stop):
@@ -114,7 +114,7 @@ def _two_by_two(planes, output, winners, size, rectify, lanes, board, start, sto
         finish_pooled(plane, 0, W, bias, 0, *how)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _two_by_two_indices(planes, output, indices, corners, size, lanes, board, start, stop):
     """Fill output and indices for the planes start .. stop - 1; each plane's winners stay in the cache."""
     if handed_out(board, start, stop):

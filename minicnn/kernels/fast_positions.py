@@ -20,9 +20,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
 from minicnn.kernels.board import handed_out
+from minicnn.kernels.compiling import compiled
 from minicnn.kernels.planes import ready
 from minicnn.kernels.plans import even_table
 from minicnn.kernels.registers import lanes_of
@@ -36,7 +36,7 @@ MANY = 144  # ... and a filter of so many weights: measured with vectors of 32 b
 TOGETHER = 512  # positions that are summed up at once: their panel fits into the second cache
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _grad_weight(grads, input, grad_weight, spots, offsets, layout, sizes, table, rest, board, start, stop):
     """Fill the tiles start .. stop - 1 of the columns of grad_weight, flat (C_out, channels · taps).
 

@@ -13,10 +13,9 @@ The numbers are those of the three operations one after another, bit for bit.
 
 from __future__ import annotations
 
-from numba import njit
-
 from minicnn.kernels import fast_conv, jitted
 from minicnn.kernels.board import handed_out
+from minicnn.kernels.compiling import compiled
 from minicnn.kernels.fast_activations import filled
 from minicnn.kernels.fast_pooling import pool_two_by_two
 from minicnn.kernels.memory import empty
@@ -28,7 +27,7 @@ from minicnn.kernels.tiles import PLAIN, POOLED, RELU
 from minicnn.kernels.vector import read, write
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _relu(input, output, board, start, stop):
     if handed_out(board, start, stop):
         return
@@ -38,14 +37,14 @@ def _relu(input, output, board, start, stop):
         write(output, i, nothing if number <= 0 else number)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _relu_backward(grad_output, output, grad_input, board, start, stop):
     if handed_out(board, start, stop):
         return
     where_positive(grad_output, output, start, grad_input, start, stop - start)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _relu_max_pool2d_backward(grad_output, winners, grad_input, size, lanes, board, start, stop):
     """Fill the planes start .. stop - 1 of `size` (H, W); all arrays are flat."""
     if handed_out(board, start, stop):

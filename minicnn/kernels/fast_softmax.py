@@ -15,10 +15,9 @@ A row's numbers depend on that row alone, so neither the threads nor the other r
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from minicnn.kernels.board import handed_out
-from minicnn.kernels.compiling import compact
+from minicnn.kernels.compiling import compact, compiled
 from minicnn.kernels.memory import empty
 from minicnn.kernels.planes import ready
 from minicnn.kernels.registers import lanes_of
@@ -44,7 +43,7 @@ from minicnn.kernels.vector import (
 BLOCK = 512  # numbers that are laid out before the first row of them is read
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _cross_entropy(logits, targets, losses, probabilities, keep, columns, lanes, board, start, stop):
     """Fill losses, and probabilities if `keep`, for the rows start .. stop - 1; all four are flat."""
     compact()
@@ -87,7 +86,7 @@ def _cross_entropy(logits, targets, losses, probabilities, keep, columns, lanes,
                     write(lines, j, -np.inf)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _cross_entropy_backward(probabilities, targets, factors, grad, columns, board, start, stop):
     """Fill grad for the rows start .. stop - 1."""
     if handed_out(board, start, stop):
@@ -130,7 +129,7 @@ def cross_entropy_backward(probabilities, targets, factors):
     return grad
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _are_classes(indexes, classes):
     found = True
     for i in range(len(indexes)):

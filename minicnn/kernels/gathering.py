@@ -14,16 +14,15 @@ Between two rows the sums wait in the second cache. So small images lie end to e
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from minicnn.kernels.board import handed_out
-from minicnn.kernels.compiling import compact, separate
+from minicnn.kernels.compiling import compact, compiled, separate
 from minicnn.kernels.rows import add_lanes, copy_rows, lay_out, spread_plane, total_of, where_positive
 from minicnn.kernels.tiles import VECTORS
 from minicnn.kernels.vector import load, multiply_add, read, store, write
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def gather_tiles(cells, grads, begin, apart, length, offsets, sums, at, lanes):
     """Add the products of 4 rows of gradients with cells read from `offsets` to vectors of sums.
 
@@ -56,7 +55,7 @@ def gather_tiles(cells, grads, begin, apart, length, offsets, sums, at, lanes):
             at += 3 * lanes
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def gather(
     grad_output,
     output,

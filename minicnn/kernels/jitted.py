@@ -18,8 +18,8 @@ where a factor is not finite, `_by_definition` computes instead, which is `loops
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from minicnn.kernels.compiling import compiled
 from minicnn.kernels.geometry import conv_output_sizes
 from minicnn.kernels.loops import silent
 from minicnn.kernels.planes import by_group, fold, layout, ready, spread, widen
@@ -42,7 +42,7 @@ FLAGS = {"contract", "reassoc", "nsz", "arcp"}
 OUTPUT, INPUT, WEIGHT = 0, 1, 2  # which array `_by_definition` is to fill
 
 
-@njit(cache=True, nogil=True, fastmath=FLAGS)
+@compiled(fastmath=FLAGS)
 def _conv2d(planes, weight, bias, offsets, width, output):
     """Fill output (N, C_out, H_out, W_out) from planes (N, groups, cells) and weight (C_out, terms)."""
     _, C_out, H_out, W_out = output.shape
@@ -70,7 +70,7 @@ def _conv2d(planes, weight, bias, offsets, width, output):
                     output[n, o, y, x] = sums[y * width + x]
 
 
-@njit(cache=True, nogil=True, fastmath=FLAGS)
+@compiled(fastmath=FLAGS)
 def _conv2d_grad_input(grads, weight, offsets, length, planes):
     """Add to planes (N, groups, cells) what grads (N, C_out, rows end to end) send back through weight."""
     filters = len(weight) // planes.shape[1]
@@ -90,7 +90,7 @@ def _conv2d_grad_input(grads, weight, offsets, length, planes):
                         sums[x] += wa * a[x]
 
 
-@njit(cache=True, nogil=True, fastmath=FLAGS)
+@compiled(fastmath=FLAGS)
 def _conv2d_grad_weight(grads, planes, offsets, length, sums):
     """Add to sums (C_out, terms; float64) the products of grads and planes, image by image."""
     C_out, terms = sums.shape
@@ -120,7 +120,7 @@ def _conv2d_grad_weight(grads, planes, offsets, length, sums):
                 sums[o, t] += sum_a
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _by_definition(wanted, output, input, weight, stride, padding, dilation, groups):
     """Add to the wanted one of three float64 arrays the products of the other two, as `loops` does."""
     N, C_out, H_out, W_out = output.shape

@@ -19,10 +19,9 @@ Rows, cells and table are those of `tiles.walk`, and so is the order of every su
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from minicnn.kernels.board import handed_out
-from minicnn.kernels.compiling import compact, separate
+from minicnn.kernels.compiling import compact, compiled, separate
 from minicnn.kernels.rows import finish, finish_pooled, lay_out
 from minicnn.kernels.tiles import POOLED, RELU
 from minicnn.kernels.vector import broadcast, lanes_in, load, multiply_add, read, spread, store, write
@@ -30,7 +29,7 @@ from minicnn.kernels.vector import broadcast, lanes_in, load, multiply_add, read
 LONG = 12  # vectors of a tile
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def long_tiles(cells, table, tap, weights, origin, wide, length):
     """Write the first `length` sums of the filter whose weights begin at `origin` to `wide`, whole tiles of them.
 
@@ -70,7 +69,7 @@ def long_tiles(cells, table, tap, weights, origin, wide, length):
             place += lanes
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def walk_narrow(
     source,
     weights,

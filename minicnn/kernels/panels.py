@@ -16,10 +16,9 @@ What a vector has too much, the next writes over. To pick costs about as much as
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from minicnn.kernels.board import handed_out
-from minicnn.kernels.compiling import compact
+from minicnn.kernels.compiling import compact, compiled
 from minicnn.kernels.rows import finish_tile, lay_out
 from minicnn.kernels.tiles import FILTERS, RELU, VECTORS, walk_tiles
 from minicnn.kernels.vector import load, read, store, write
@@ -28,7 +27,7 @@ SHORT = 8  # a row of no more positions, or of fewer than a vector has
 MANY = 48  # filters: from there on picking pays
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def walk_panels(
     source,
     weights,

@@ -13,15 +13,15 @@ import math
 from functools import lru_cache
 
 import numpy as np
-from numba import njit
 
+from minicnn.kernels.compiling import compiled
 from minicnn.kernels.geometry import pool_output_size
 from minicnn.kernels.planes import layout, ready, spread
 
 __all__ = ["max_pool2d", "max_pool2d_backward"]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _max_pool2d(planes, offsets, first_tap, corners, places, width, output, indices):
     """Fill output and indices (P, H_out, W_out) from planes (P, cells)."""
     H_out, W_out = corners.shape
@@ -43,7 +43,7 @@ def _max_pool2d(planes, offsets, first_tap, corners, places, width, output, indi
                 indices[p, y, x] = corners[y, x] + places[tap] if tap >= 0 else -1
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _max_pool2d_by_window(input, output, indices, kernel_size, stride, padding, dilation):
     """Fill output and indices (P, H_out, W_out) from input (P, H, W), window by window."""
     _, H, W = input.shape
@@ -65,7 +65,7 @@ def _max_pool2d_by_window(input, output, indices, kernel_size, stride, padding, 
                             output[p, y, x], indices[p, y, x] = value, i * W + j
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _max_pool2d_backward(grad_output, indices, grad_input):
     """Add grad_output (P, cells out) to grad_input (P, cells in) at the winners."""
     for p in range(len(grad_input)):

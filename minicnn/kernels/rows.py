@@ -9,9 +9,8 @@ numbers that would take longer than the row.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
-from minicnn.kernels.compiling import compact, separate
+from minicnn.kernels.compiling import compact, compiled, separate
 from minicnn.kernels.jitted import FLAGS
 from minicnn.kernels.masks import load_some, store_some
 from minicnn.kernels.vector import (
@@ -34,7 +33,7 @@ from minicnn.kernels.vector import (
 )
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def copy_rows(source, begin, target, place, rows, columns, down, width, lanes):
     """Copy `rows` rows of `columns` numbers, which are `down` apart, to rows that are `width` apart."""
     if columns == down == width:
@@ -50,7 +49,7 @@ def copy_rows(source, begin, target, place, rows, columns, down, width, lanes):
         begin, place = begin + down, place + width
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def finish(sums, begin, width, bias, f, rectify, target, place, rows, columns, step, lanes):
     """Write ``sums + bias[f]``, rows `width` apart, to the cells that are `step` apart in `target`.
 
@@ -75,7 +74,7 @@ def finish(sums, begin, width, bias, f, rectify, target, place, rows, columns, s
         begin, place = begin + width, place + step[0]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def finish_tile(sums, tile, begin, bias, rectify, target, pixels, filters, lanes):
     """Write ``sums + bias`` of so many pixels, from `begin` on, to planes of `target`, image after image.
 
@@ -98,7 +97,7 @@ def finish_tile(sums, tile, begin, bias, rectify, target, pixels, filters, lanes
         x += count
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def lay_out(source, begin, target, place, spots, down, along, width, lanes):
     """Copy the plane at source[begin:] to target[place:], with rows `width` apart: both are flat.
 
@@ -132,7 +131,7 @@ def lay_out(source, begin, target, place, spots, down, along, width, lanes):
             at, to = at + down, to + width
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def finish_pooled(sums, begin, width, bias, f, rectify, line, target, winners, place, rows, columns, lanes):
     """Write the largest of every 2x2 cells of ``relu(sums + bias[f])`` to `target`, and which won to `winners`.
 
@@ -174,7 +173,7 @@ def finish_pooled(sums, begin, width, bias, f, rectify, line, target, winners, p
             write(winners, to + x, np.uint8(read(line, half + x)))
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def add_lanes(sums, lanes):
     """Let number i of `sums` be the total of vector i: neighbours are added, of two vectors at once.
 
@@ -193,7 +192,7 @@ def add_lanes(sums, lanes):
             store(sums, i, add(evens(left, right), odds(left, right)))
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def spread_plane(grads, winners, at, target, place, H, W, lanes):
     """Give each 2x2 window's gradient to its winner, in a plane (H, W) of `target` that begins at `place`.
 
@@ -232,7 +231,7 @@ def spread_plane(grads, winners, at, target, place, H, W, lanes):
         to += 1
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def where_positive(grads, outputs, begin, target, place, count):
     """Copy `count` gradients, with 0 where ReLU's output is 0; NaN lets them pass."""
     nothing = target.dtype.type(0)
@@ -241,7 +240,7 @@ def where_positive(grads, outputs, begin, target, place, count):
         write(target, place + i, nothing if number <= 0 else grad)
 
 
-@njit(cache=True, nogil=True, fastmath=FLAGS)
+@compiled(fastmath=FLAGS)
 def total_of(numbers, begin, count):
     """Return the sum of `count` numbers in float64; the same bits, whoever asks."""
     separate()

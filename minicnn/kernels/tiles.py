@@ -27,10 +27,9 @@ The weight gradient has the same tile the other way round: see `gathering`.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from minicnn.kernels.board import handed_out
-from minicnn.kernels.compiling import compact, separate
+from minicnn.kernels.compiling import compact, compiled, separate
 from minicnn.kernels.rows import finish, finish_pooled, lay_out
 from minicnn.kernels.vector import broadcast, load, multiply_add, read, spread, store, write
 
@@ -39,7 +38,7 @@ CACHED = 2**15  # sums that are kept in the cache until they are finished
 PLAIN, RELU, POOLED = 0, 1, 2  # what follows the sums: nothing, ReLU, or ReLU and 2x2 pooling
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def walk_tiles(cells, table, tap, weights, origin, form, first, last, lanes, wide, length):
     """Write the sums of the blocks first .. last - 1 of 4 filters into rows of `length` numbers of `wide`.
 
@@ -79,7 +78,7 @@ def walk_tiles(cells, table, tap, weights, origin, form, first, last, lanes, wid
                 row += length
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def walk(
     source,
     weights,

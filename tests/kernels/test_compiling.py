@@ -11,7 +11,7 @@ import pytest
 from numba import config, njit, types
 from numba.extending import intrinsic
 
-from minicnn.kernels.compiling import compact, separate
+from minicnn.kernels.compiling import KEPT, can_be_kept, compact, separate
 
 seen = []
 
@@ -108,3 +108,37 @@ print(*(len(kernel.signatures) for kernel in (walk_narrow, long_tiles, walk_pane
 """
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.split() == ["0", "0", "0"]
+
+
+@pytest.mark.skipif(config.DISABLE_JIT, reason="nothing is compiled")
+def test_where_nothing_can_be_written_kernels_are_compiled_all_the_same_and_a_warning_says_so():
+    code = """
+import tempfile, warnings
+
+def refuse(*args, **kwargs):
+    raise PermissionError("read-only")
+
+tempfile.TemporaryFile = refuse  # with it Numba tries whether it can write
+with warnings.catch_warnings(record=True) as told:
+    warnings.simplefilter("always")
+    import minicnn
+for warning in told:
+    print(warning.category.__name__, warning.message)
+import numpy as np
+from minicnn import kernels
+print(kernels.relu(np.array([3.0, -4.0])))
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.splitlines() == [
+        "RuntimeWarning minicnn: compiled kernels need a folder to be kept in. Got none that can be written, so every "
+        "process compiles them anew, which takes seconds. Set NUMBA_CACHE_DIR to a folder that can be written.",
+        "[3. 0.]",
+    ]
+
+
+@pytest.mark.skipif(config.DISABLE_JIT, reason="nothing is compiled")
+def test_where_there_is_a_folder_they_are_kept():
+    from minicnn.kernels import tiles
+
+    assert KEPT is can_be_kept(compiled_as_if_in)
+    assert bool(tiles.walk._cache.cache_path) is KEPT
