@@ -6,8 +6,12 @@ Exit codes: 0 done; 1 something was wrong with the files or the data, or numbers
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
+import os
 import sys
 import warnings
+from collections.abc import Iterator
 
 from minicnn import __version__
 from minicnn.commands import bench, compare, evaluate, explain, predict, tour, trace, train
@@ -70,10 +74,14 @@ def main(arguments: list[str] | None = None) -> int:
     """
     parsed = build_parser().parse_args(arguments)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), replacing_letters(sys.stdout):
             warnings.simplefilter("always", UserWarning)
             warnings.showwarning = show_warning
             code = parsed.run(parsed)
+            print(end="", flush=True)
+    except BrokenPipeError:  # who read along, as `head` does, has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still to be written
+        return 1
     except (ValueError, TypeError, RuntimeError, OSError) as error:
         print(f"minicnn {parsed.command}: {one_line(error)}", file=sys.stderr)
         return 1
@@ -81,6 +89,26 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"minicnn {parsed.command}: stopped", file=sys.stderr)
         return 1
     return code or 0
+
+
+@contextlib.contextmanager
+def replacing_letters(stream) -> Iterator[None]:
+    """Let `stream` print a question mark for a letter that it cannot print, such as Σ in a pipe of Windows.
+
+    >>> stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    >>> with replacing_letters(stream):
+    ...     print("Σ x · w", file=stream, end="", flush=True)
+    >>> stream.buffer.getvalue()
+    b'? x ? w'
+    """
+    before = stream.errors if isinstance(stream, io.TextIOWrapper) else None
+    if before == "strict":
+        stream.reconfigure(errors="replace")
+    try:
+        yield
+    finally:
+        if before == "strict":
+            stream.reconfigure(errors=before)
 
 
 def one_line(error: Exception) -> str:

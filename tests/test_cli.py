@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -184,6 +185,28 @@ def test_python_dash_m():
         [sys.executable, "-m", "minicnn", "--version"], capture_output=True, text=True, check=True
     )
     assert result.stdout.startswith("minicnn ")
+
+
+def command_for_explain(trained, tmp_path):
+    image = save_digit(tmp_path / "digit.png")
+    return [sys.executable, "-m", "minicnn", "explain", str(trained), image, "--layer", "0", "--at", "1,2,3"]
+
+
+def test_a_stream_without_greek_letters_gets_question_marks(trained, tmp_path):
+    own = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    result = subprocess.run(
+        command_for_explain(trained, tmp_path), capture_output=True, text=True, env=own, check=True
+    )
+    assert result.stderr == ""
+    assert result.stdout.startswith('Conv2d "0": output[0, 1, 2, 3] = ? input?weight + bias')
+
+
+def test_who_has_read_enough_of_it_hears_nothing(trained, tmp_path):
+    pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command_for_explain(trained, tmp_path), **pipe) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 1
 
 
 @pytest.mark.slow
