@@ -56,7 +56,7 @@ def build_parser() -> argparse.ArgumentParser:
     for name, module in COMMANDS.items():
         subparser = subparsers.add_parser(
             name,
-            help=module.__doc__.splitlines()[0].split(": ", 1)[1],
+            help=(module.__doc__ or ": ").splitlines()[0].split(": ", 1)[1],  # python -OO has no docstrings
             description=module.DESCRIPTION,
             epilog=module.EXAMPLES,
             formatter_class=argparse.RawDescriptionHelpFormatter,

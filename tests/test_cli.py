@@ -187,6 +187,11 @@ def test_python_dash_m():
     assert result.stdout.startswith("minicnn ")
 
 
+def test_without_docstrings():
+    help_without = [sys.executable, "-OO", "-m", "minicnn", "--help"]
+    assert "tour" in subprocess.run(help_without, capture_output=True, text=True, check=True).stdout
+
+
 def command_for_explain(trained, tmp_path):
     image = save_digit(tmp_path / "digit.png")
     return [sys.executable, "-m", "minicnn", "explain", str(trained), image, "--layer", "0", "--at", "1,2,3"]
