@@ -21,6 +21,8 @@ import numpy as np
 import safetensors.numpy
 
 VERSION = 1
+# Older versions of Python give up while they read such a header, newer ones while they build the model.
+TOO_DEEP = "a header nested deeper than Python can follow"
 NO_DIGEST = "0" * 64
 # JSON inside JSON: the inner quotes are escaped. Text of a user cannot look like this, its quotes are
 # escaped twice.
@@ -144,6 +146,8 @@ def _read(path: Path, kind: str) -> tuple[dict, dict[str, np.ndarray]]:
         found, version, content = whole["kind"], whole["version"], whole["content"]
         if (found, version) == (kind, VERSION):
             tensors = safetensors.numpy.load(data)
+    except RecursionError:
+        raise DamagedFile(TOO_DEEP) from None
     except Exception as error:  # the checksum fits, so somebody made the file with care: trust nothing
         raise DamagedFile(f"a header that makes no sense ({type(error).__name__})") from None
     if (found, version) != (kind, VERSION):
