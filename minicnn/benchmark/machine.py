@@ -9,6 +9,7 @@ import time
 
 from minicnn import __version__, get_num_threads
 from minicnn.benchmark.entrants import PEERS, is_installed
+from minicnn.kernels.threads import cores
 
 LIBRARIES = ("numpy", "numba", "llvmlite", "torch", "jax", *PEERS)
 
@@ -26,7 +27,6 @@ def describe() -> dict:
     for library in LIBRARIES:
         if is_installed(library):
             versions[library] = importlib.metadata.version(library)
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     threads = {"minicnn": get_num_threads()}
     if is_installed("torch"):
         import torch
@@ -34,7 +34,7 @@ def describe() -> dict:
         threads["torch"] = torch.get_num_threads()
     return {
         "processor": processor(),
-        "cores": allowed,
+        "cores": cores(),
         "system": f"{platform.system()} {platform.machine()}",
         "versions": versions,
         "threads": threads,
