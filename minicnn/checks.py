@@ -20,6 +20,17 @@ ARRAYS = (np.ndarray, np.memmap)  # np.matrix multiplies otherwise, and a masked
 without_warnings = np.errstate(over="ignore", invalid="ignore", divide="ignore")
 
 
+def cast(numbers, dtype=np.float64) -> np.ndarray:
+    """Return numbers in another dtype, in the shape that they have.
+
+    ``np.float64(numbers)`` reads as well, but before NumPy 2.4 it makes a scalar of an array of one number.
+
+    >>> cast(np.float32([[3]])), cast(np.float32(3))
+    (array([[3.]]), np.float64(3.0))
+    """
+    return np.asarray(numbers, dtype)[()]
+
+
 def as_float_array(who: str, what: str, value) -> np.ndarray:
     """Return `value` as it is if it is a native float32 or float64 array; nothing is cast silently.
 

@@ -119,6 +119,30 @@ def test_the_import_rule_rejects(room, source):
         check_imports_go_down(room, source)
 
 
+def scalar_casts(source: str) -> list[int]:
+    """Return the lines that call np.float64 or its kin on what may be an array of one number.
+
+    Of such an array it makes a scalar, before NumPy 2.4; `checks.cast` does not.
+    """
+    names = {"float16", "float32", "float64"}
+    calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call) and node.args]
+    return [
+        call.lineno
+        for call in calls
+        if isinstance(call.func, ast.Attribute)
+        and call.func.attr in names
+        and not isinstance(call.args[0], ast.List)
+    ]
+
+
+@pytest.mark.parametrize("room", ["inspection", "interop"])
+def test_arrays_of_one_number_stay_arrays(room):
+    found = {path: scalar_casts(path.read_text(encoding="utf-8")) for path in (PACKAGE / room).rglob("*.py")}
+    assert len(found) > 20
+    assert not any(found.values()), found
+    assert scalar_casts("a = np.float32([1])\nb = np.float64(a)") == [2]
+
+
 def public_objects() -> list[tuple[str, object]]:
     """Return what users meet: all that a module's `__all__` names, and all of a single file like models.py."""
     found = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from minicnn.checks import cast
 from minicnn.inspection.page import short
 
 SHADES = " .:-=+*#%@"  # from the darkest to the brightest
@@ -47,7 +48,7 @@ def picture(pixels: np.ndarray) -> list[str]:
     """
     if pixels.ndim not in (2, 3) or not pixels.size:
         return [numbers(pixels)]
-    grey = np.float64(pixels) if pixels.ndim == 2 else np.float64(pixels).mean(axis=0)  # (H, W)
+    grey = cast(pixels) if pixels.ndim == 2 else cast(pixels).mean(axis=0)  # (H, W)
     block = -(-max(grey.shape) // WIDEST)
     rows, columns = (np.arange(0, size, block) for size in grey.shape)
     counts = np.add.reduceat(np.add.reduceat(np.ones(grey.shape), rows, axis=0), columns, axis=1)

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from minicnn.checks import cast
+
 AXES = {1: ("feature",), 2: ("row", "column"), 3: ("channel", "row", "column")}
 
 
@@ -139,6 +141,6 @@ def largest(array: np.ndarray) -> tuple[int, ...]:
     >>> largest(np.array([[1.0, -5.0], [3.0, 2.0]]))
     (0, 1)
     """
-    size = np.abs(np.float64(array))
+    size = np.abs(cast(array))
     place = np.where(np.isnan(size), np.inf, size).argmax()
     return tuple(int(i) for i in np.unravel_index(place, array.shape))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from minicnn import nn
+from minicnn.checks import cast
 from minicnn.inspection import Worksheet, grade, worksheet
 from minicnn.inspection.worksheets.draw import KINDS, on_blanks
 from minicnn.inspection.worksheets.grade import ADVICE
@@ -115,7 +116,7 @@ def test_every_slip_is_named(name, of, size):
         assert sheet.answer.dtype == np.int64
         assert all(array.dtype == np.int64 for array in sheet.given.values())
         assert grade(sheet, sheet.answer).right
-        outcomes = [on_blanks(sheet, np.float64(a)) for a in (sheet.answer, *sheet.slips.values())]
+        outcomes = [on_blanks(sheet, cast(a)) for a in (sheet.answer, *sheet.slips.values())]
         for one, other in itertools.combinations(outcomes, 2):
             assert not np.array_equal(one, other, equal_nan=True)
         for slip, outcome in sheet.slips.items():

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from minicnn.checks import cast
 from minicnn.inspection.explainers.common import explain_sum
 from minicnn.inspection.explainers.registry import register
 from minicnn.inspection.explanation import Explanation, as_terms, literal, number
@@ -158,7 +159,7 @@ def row_of(array: np.ndarray, index: tuple, axis: int) -> np.ndarray:
     """
     place = list(index)
     place[axis] = slice(None)
-    return np.float64(array[tuple(place)])
+    return cast(array[tuple(place)])
 
 
 def softmax_steps(logits: np.ndarray, classes=None) -> tuple[list[str], np.ndarray, np.ndarray]:

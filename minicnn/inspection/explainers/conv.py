@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from minicnn.checks import cast
 from minicnn.inspection.explainers.common import explain_sum
 from minicnn.inspection.explainers.registry import register
 from minicnn.inspection.explanation import NOWHERE, Explanation, as_terms
@@ -95,8 +96,8 @@ def output(step, index: tuple) -> Explanation:
     row, column = windows.sources[0][rows][k], windows.sources[1][columns][m]
     inside = windows.inside[0][rows][k] & windows.inside[1][columns][m]
     image = batched(step.input)[n, first : first + channels]
-    values = np.where(inside, np.float64(image[c, np.where(inside, row, 0), np.where(inside, column, 0)]), 0)
-    weights = np.float64(weight[o])
+    values = np.where(inside, cast(image[c, np.where(inside, row, 0), np.where(inside, column, 0)]), 0)
+    weights = cast(weight[o])
     places = {"channel": c + first, "row": row, "column": column}
     product = np.where(inside, values * weights, 0)  # padding adds nothing, whatever the weight is
     note = np.where(inside, "", "padding")
@@ -124,8 +125,8 @@ def grad_input(step, index: tuple) -> Explanation:
     xs, ls = windows.meetings(1, j)
     o, v, h = np.indices((filters, len(ys), len(xs)))
     o = o + first
-    grads = np.float64(batched(step.grad_output)[n, o, ys[v], xs[h]])
-    weights = np.float64(weight[o, c % weight.shape[1], ks[v], ls[h]])
+    grads = cast(batched(step.grad_output)[n, o, ys[v], xs[h]])
+    weights = cast(weight[o, c % weight.shape[1], ks[v], ls[h]])
     places = {"filter": o, "row": ys[v], "column": xs[h]}
     terms = as_terms(
         {name: place.ravel() for name, place in places.items()},
@@ -143,12 +144,12 @@ def grad_weight(step, index: tuple) -> Explanation:
     weight, windows = step.parameters["weight"], Windows(step)
     channel = o // (len(weight) // step.module.groups) * weight.shape[1] + c
     rows, columns = windows.starts[0] + windows.taps[0][k], windows.starts[1] + windows.taps[1][m]
-    grads = np.float64(batched(step.grad_output)[:, o])  # (N, H_out, W_out)
+    grads = cast(batched(step.grad_output)[:, o])  # (N, H_out, W_out)
     inside = windows.inside[0][rows][:, None] & windows.inside[1][columns]  # (H_out, W_out)
     row, column = windows.sources[0][rows][:, None], windows.sources[1][columns]
     pixels = batched(step.input)[:, channel][:, np.where(inside, row, 0), np.where(inside, column, 0)]
     n, y, x = np.nonzero(np.broadcast_to(inside, grads.shape))
-    values, kept = np.float64(pixels[n, y, x]), grads[n, y, x]
+    values, kept = cast(pixels[n, y, x]), grads[n, y, x]
     terms = as_terms({"image": n, "row": y, "column": x}, kept * values, grad_output=kept, input=values)
     rule = "Σ grad_output·input over images and positions (padding left out)"
     return explain_sum(step, "weight.grad", index, rule, terms, expression="(grad_output * input).sum()")
@@ -156,7 +157,7 @@ def grad_weight(step, index: tuple) -> Explanation:
 
 def grad_bias(step, index: tuple) -> Explanation:
     """bias.grad[o] = Σ_{n,y,x} grad_output[n, o, y, x]"""
-    grads = np.float64(batched(step.grad_output)[:, index[0]])
+    grads = cast(batched(step.grad_output)[:, index[0]])
     n, y, x = (place.ravel() for place in np.indices(grads.shape))
     terms = as_terms({"image": n, "row": y, "column": x}, grads.ravel())
     return explain_sum(step, "bias.grad", index, "Σ grad_output over images and positions", terms)

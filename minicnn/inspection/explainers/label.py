@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from minicnn.checks import cast
 from minicnn.inspection.explainers.registry import register
 from minicnn.inspection.explanation import Explanation, as_terms, number
 
@@ -11,7 +12,7 @@ from minicnn.inspection.explanation import Explanation, as_terms, number
 def output(step, index: tuple) -> Explanation:
     """index = argmax of the row's probabilities; label = classes[index]"""
     n = index[0]
-    logits, probabilities = np.float64(step.saved["logits"][n]), np.float64(step.input[n])
+    logits, probabilities = cast(step.saved["logits"][n]), cast(step.input[n])
     classes = step.saved.get("classes")
     chosen = np.arange(len(probabilities)) == step.output[n]
     position = np.arange(len(probabilities))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from minicnn.checks import cast
 from minicnn.inspection.explainers.common import explain_sum, moved
 from minicnn.inspection.explainers.registry import register
 from minicnn.inspection.explanation import NOWHERE, Explanation, as_terms
@@ -27,7 +28,7 @@ def input_places(step, count: int) -> dict[str, np.ndarray]:
 def output(step, index: tuple) -> Explanation:
     """output[n, j] = Σ_i input[n, i] · weight[j, i] + bias[j]"""
     *row, j = index
-    values, weights = np.float64(step.input[tuple(row)]), np.float64(step.parameters["weight"][j])
+    values, weights = cast(step.input[tuple(row)]), cast(step.parameters["weight"][j])
     places, note, rule = input_places(step, len(values)), np.full(len(values), "", "U4"), "Σ input·weight"
     if "bias" in step.parameters:  # a last term: 1 · bias
         values, weights = np.append(values, 1), np.append(weights, step.parameters["bias"][j])
@@ -40,7 +41,7 @@ def output(step, index: tuple) -> Explanation:
 def grad_input(step, index: tuple) -> Explanation:
     """grad_input[n, i] = Σ_j grad_output[n, j] · weight[j, i]"""
     *row, i = index
-    grads, weights = np.float64(step.grad_output[tuple(row)]), np.float64(step.parameters["weight"][:, i])
+    grads, weights = cast(step.grad_output[tuple(row)]), cast(step.parameters["weight"][:, i])
     terms = as_terms({"output": np.arange(len(grads))}, grads * weights, grad_output=grads, weight=weights)
     return explain_sum(
         step, "grad_input", index, "Σ grad_output·weight", terms, expression="(grad_output * weight).sum()"
@@ -50,7 +51,7 @@ def grad_input(step, index: tuple) -> Explanation:
 def grad_weight(step, index: tuple) -> Explanation:
     """weight.grad[j, i] = Σ_n grad_output[n, j] · input[n, i]"""
     j, i = index
-    grads, values = np.float64(step.grad_output[..., j]).ravel(), np.float64(step.input[..., i]).ravel()
+    grads, values = cast(step.grad_output[..., j]).ravel(), cast(step.input[..., i]).ravel()
     terms = as_terms({"image": np.arange(grads.size)}, grads * values, grad_output=grads, input=values)
     return explain_sum(
         step, "weight.grad", index, "Σ grad_output·input", terms, expression="(grad_output * input).sum()"
@@ -59,7 +60,7 @@ def grad_weight(step, index: tuple) -> Explanation:
 
 def grad_bias(step, index: tuple) -> Explanation:
     """bias.grad[j] = Σ_n grad_output[n, j]"""
-    grads = np.float64(step.grad_output[..., index[0]]).ravel()
+    grads = cast(step.grad_output[..., index[0]]).ravel()
     terms = as_terms({"image": np.arange(grads.size)}, grads)
     return explain_sum(step, "bias.grad", index, "Σ grad_output", terms)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from minicnn import functional
+from minicnn.checks import cast
 from minicnn.inspection.explainers.common import explain_sum
 from minicnn.inspection.explainers.registry import register
 from minicnn.inspection.explanation import Explanation, as_terms, number
@@ -32,21 +33,21 @@ def log_softmax(logits: np.ndarray, axis: int) -> np.ndarray:
     array([[-0.6931, -0.6931]])
     """
     with np.errstate(invalid="ignore"):
-        shifted = np.float64(logits) - np.float64(logits).max(axis=axis, keepdims=True)
+        shifted = cast(logits) - cast(logits).max(axis=axis, keepdims=True)
     return shifted - np.log(np.exp(shifted).sum(axis=axis, keepdims=True))
 
 
 def truth_of(step) -> np.ndarray:
     """Return what each class ought to have, times its weight: 1 at the target, if nothing else was saved."""
     if "truth" in step.saved:
-        return np.float64(step.saved["truth"])
+        return cast(step.saved["truth"])
     return functional.one_hot(step.saved["targets"], step.input.shape[1], dtype=np.float64)
 
 
 def row_sums(logits: np.ndarray) -> list[str]:
     """Return how the log-sum-exp of the first rows comes about."""
     lines = []
-    for n, row in enumerate(np.float64(logits)[:SHOWN_ROWS]):
+    for n, row in enumerate(cast(logits)[:SHOWN_ROWS]):
         top, powers = row.max(), np.exp(row - row.max()).sum()
         total = number(top + np.log(powers))
         lines.append(f"  row {n}: log Σ exp(z) = {number(top)} + log({number(powers)}) = {total}")
@@ -126,7 +127,7 @@ register("CrossEntropyLoss", output=cross_entropy_output, grad_input=cross_entro
 
 def nll_output(step, index: tuple) -> Explanation:
     """loss = Σ -weight·x[target] / Σ weight"""
-    scores, weights = np.float64(step.saved["scores"]), np.float64(step.saved["weights"])
+    scores, weights = cast(step.saved["scores"]), cast(step.saved["weights"])
     axis = class_axis(scores)
     picked = np.expand_dims(step.saved["index"], axis)
     values = np.take_along_axis(scores, picked, axis).squeeze(axis)
@@ -182,13 +183,13 @@ def binary(x, t, step):
     """Return losses and slopes of the binary cross-entropy of probabilities."""
     with np.errstate(divide="ignore"):
         likely, unlikely = np.maximum(np.log(x), -100), np.maximum(np.log1p(-x), -100)
-    w = np.float64(step.saved["weight"])
+    w = cast(step.saved["weight"])
     return w * ((t - 1) * unlikely - t * likely), w * (x - t) / np.maximum(x * (1 - x), 1e-12)
 
 
 def binary_logits(x, t, step):
     """Return losses and slopes of the binary cross-entropy of logits."""
-    w, v = np.float64(step.saved["weight"]), np.float64(step.saved["pos_weight"])
+    w, v = cast(step.saved["weight"]), cast(step.saved["pos_weight"])
     log_term = np.log1p(np.exp(-np.abs(x))) + np.maximum(-x, 0)
     losses = w * ((1 - t) * x + (1 + (v - 1) * t) * log_term)
     return losses, w * ((1 - t) * sigmoid(x) - v * t * sigmoid(-x))
@@ -209,7 +210,7 @@ PAIRWISE = {
 def pairwise_output(step, index: tuple) -> Explanation:
     """loss = Σ l(x, target) / count"""
     function, rule, _ = PAIRWISE[step.kind]
-    x, t = np.float64(step.input), np.float64(step.saved["targets"])
+    x, t = cast(step.input), cast(step.saved["targets"])
     losses, _ = function(x, t, step)
     share = 1 / divisor(step, x.shape)
     places = [index] if step.module.reduction == "none" else np.ndindex(x.shape)
@@ -243,7 +244,7 @@ def scale_of(x: np.ndarray, t: np.ndarray, losses: np.ndarray) -> np.ndarray:
 def pairwise_grad_input(step, index: tuple) -> Explanation:
     """grad = slope / count"""
     function, _, rule = PAIRWISE[step.kind]
-    x, t = np.float64(step.input), np.float64(step.saved["targets"])
+    x, t = cast(step.input), cast(step.saved["targets"])
     _, slopes = function(x, t, step)
     share = outer_grad(step, index) / divisor(step, x.shape)
     slope = float(np.broadcast_to(slopes, x.shape)[index])

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from minicnn.checks import cast
 from minicnn.inspection.explainers.common import explain_sum
 from minicnn.inspection.explainers.registry import register
 from minicnn.inspection.explanation import Explanation, as_terms, number
@@ -47,7 +48,7 @@ def channel_values(array: np.ndarray, channel: int) -> np.ndarray:
     >>> channel_values(np.arange(8.0).reshape(2, 2, 2), 1).tolist()
     [2.0, 3.0, 6.0, 7.0]
     """
-    return np.float64(array[:, channel]).ravel()
+    return cast(array[:, channel]).ravel()
 
 
 def channel_of(step, channel: int) -> Channel:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from minicnn.checks import cast
 from minicnn.inspection.explainers.common import explain_sum, moved
 from minicnn.inspection.explainers.registry import register
 from minicnn.inspection.explanation import Explanation, as_terms, number
@@ -83,7 +84,7 @@ def mean_output(step, index: tuple) -> Explanation:
         for axis in axes:
             left.insert(axis, 0)
     places = [slice(None) if axis in axes else i for axis, i in enumerate(left)]
-    values = np.float64(step.input[tuple(places)])
+    values = cast(step.input[tuple(places)])
     grid = {f"axis {axis}": grid.ravel() for axis, grid in zip(axes, np.indices(values.shape), strict=True)}
     terms = as_terms(grid, values.ravel() / values.size, input=values.ravel())
     rule = f"Σ input / {number(values.size)}"
@@ -142,7 +143,7 @@ def padded_grad(step, index: tuple) -> Explanation:
     *front, i, j = index
     cells = [(y, x) for y in np.flatnonzero(rows == i) for x in np.flatnonzero(columns == j)]
     row, column = np.array(cells, int).reshape(-1, 2).T
-    grads = np.float64(step.grad_output[(*front, row, column)])
+    grads = cast(step.grad_output[(*front, row, column)])
     rule = "Σ grad_output of the cells that hold this pixel"
     return explain_sum(step, "grad_input", index, rule, as_terms({"row": row, "column": column}, grads))
 

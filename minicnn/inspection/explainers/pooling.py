@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from minicnn.checks import cast
 from minicnn.inspection.explainers.common import explain_sum
 from minicnn.inspection.explainers.conv import as_pair, batched
 from minicnn.inspection.explainers.registry import register
@@ -48,7 +49,7 @@ def cells_of(step, index: tuple) -> tuple[dict, np.ndarray]:
     n, c, y, x = (0, *index)[-4:]
     rows, columns = window(step, (y, x))
     row, column = (grid.ravel() for grid in np.meshgrid(rows, columns, indexing="ij"))
-    return {"row": row, "column": column}, np.float64(batched(step.input)[n, c, row, column])
+    return {"row": row, "column": column}, cast(batched(step.input)[n, c, row, column])
 
 
 def winner(values: np.ndarray) -> int:
@@ -110,7 +111,7 @@ def weighed_windows(step, index: tuple, cells: list, name: str, factors, rule: s
     """Return the input gradient as the sum of the windows' gradients, each times a factor."""
     n, c, *_ = (0, *index)[-4:]
     rows, columns = np.array(cells, int).reshape(-1, 2).T
-    grads = np.float64(batched(step.grad_output)[n, c, rows, columns])
+    grads = cast(batched(step.grad_output)[n, c, rows, columns])
     factors = np.asarray(factors, np.float64)
     product = np.where(factors == 0, 0, grads * factors)
     terms = as_terms({"row": rows, "column": columns}, product, grad_output=grads, **{name: factors})

@@ -7,6 +7,7 @@ from functools import partial
 
 import numpy as np
 
+from minicnn.checks import cast
 from minicnn.inspection.figures.canvas import BLUE, GREY, RED
 from minicnn.inspection.figures.softmax import percent
 from minicnn.inspection.figures.strip import FAINT, SMALL, Panel, Strip, width_of
@@ -122,7 +123,7 @@ def draw_numbers(
     thick = height / rows
     bottom = strip.middle - height / 2 + thick * (rows - len(values))
     ax = strip.axes(x + lead, bottom, BARS, thick * len(values))
-    draw_bars(ax, np.float64(values), [""] * len(values) if names is None else names, texts, colours)
+    draw_bars(ax, cast(values), [""] * len(values) if names is None else names, texts, colours)
     for text in [*ax.texts, *ax.get_yticklabels()]:
         text.set(fontsize=SMALL * min(strip.scale, 1.0), parse_math=False)
     ax.tick_params(left=False, pad=2)

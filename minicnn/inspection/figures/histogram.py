@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from minicnn import nn
+from minicnn.checks import cast
 from minicnn.inspection.attribution import check_images
 from minicnn.inspection.figures.canvas import as_figure
 from minicnn.inspection.record import recording, unchanged
@@ -186,7 +187,7 @@ def count(array: np.ndarray) -> tuple[float, int, np.ndarray]:
     >>> count(np.array([0.0, 0.5, 0.6, 63.9]))[:2], count(np.array([-1.0, np.nan, 99.0]))[:2]
     ((2.0, 0), (2.0, -1))
     """
-    finite = np.float64(array[np.isfinite(array)]).ravel()
+    finite = cast(array[np.isfinite(array)]).ravel()
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
     width = 2.0 ** math.ceil(math.log2(max(high - low, abs(high) * 1e-6, 1e-30) / BINS))
     places = np.floor(finite / width).astype(np.int64)

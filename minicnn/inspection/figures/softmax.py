@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from minicnn.checks import cast
 from minicnn.inspection.figures.canvas import BLUE, GREY, as_figure, as_place
 from minicnn.inspection.figures.values import draw_bars
 from minicnn.inspection.record import Step
@@ -46,7 +47,7 @@ def plot_softmax(step, *, image=0, classes=None, figure=None):
     """
     who = "plot_softmax"
     logits, names = logits_of(who, step, classes)
-    row = np.float64(logits[as_place(who, "image", image, len(logits))])  # (C,)
+    row = cast(logits[as_place(who, "image", image, len(logits))])  # (C,)
     with np.errstate(invalid="ignore"):  # an infinite logit gives NaN, as the softmax itself does
         shifted = row - row.max()
         exponentials = np.exp(shifted)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from minicnn.checks import cast
 from minicnn.inspection.explainers.conv import batched
 from minicnn.inspection.receptive import ONE_BY_ONE, POOLS
 from minicnn.inspection.record import Step
@@ -116,7 +117,7 @@ def most_telling(maps: np.ndarray, most: int = MOST_MAPS) -> list[int]:
     >>> most_telling(np.array([[[1.0, 2, 3]], [[2, 4, 6.5]], [[1, 0, 1]]]), most=2)     # 0 is nearly half of 1
     [1, 2]
     """
-    rest = np.nan_to_num(np.float64(maps), posinf=0, neginf=0).reshape(len(maps), -1)  # (C, H · W)
+    rest = np.nan_to_num(cast(maps), posinf=0, neginf=0).reshape(len(maps), -1)  # (C, H · W)
     rest /= np.abs(rest).max(initial=0) or 1.0  # no square overflows
     if rest.shape[1] > 1:
         rest -= rest.mean(axis=1, keepdims=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from minicnn.checks import cast
 from minicnn.inspection.figures.canvas import BLUE, RED, as_figure
 
 MOST_BARS = 40
@@ -67,7 +68,7 @@ def plot_values(values: np.ndarray, title: str, label: str, *, names=None, figur
     >>> plot_values(np.arange(100.0), "many", "output").axes[0].get_ylabel()
     'numbers'
     """
-    values = np.float64(values).ravel()
+    values = cast(values).ravel()
     if len(values) > MOST_BARS:
         figure = as_figure("plot_values", figure, (6.5, 4))
         ax = figure.subplots()

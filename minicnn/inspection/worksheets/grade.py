@@ -9,6 +9,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from minicnn.checks import cast
 from minicnn.inspection.page import Page, Section
 from minicnn.inspection.worksheets.draw import on_blanks
 from minicnn.inspection.worksheets.sheet import Worksheet, as_rows
@@ -233,7 +234,7 @@ def grade(sheet: Worksheet, answers) -> Grade:
         )
     grid = as_grid(sheet, answers)
     given, expected = on_blanks(sheet, grid), sheet.answer[sheet.blanks]
-    outcomes = {name: on_blanks(sheet, np.float64(slip)) for name, slip in sheet.slips.items()}
+    outcomes = {name: on_blanks(sheet, cast(slip)) for name, slip in sheet.slips.items()}
     marks = []
     for place, (index, value) in enumerate(zip(np.argwhere(sheet.blanks), given, strict=True)):
         right = value == expected[place]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from minicnn import nn
+from minicnn.checks import cast
 from minicnn.inspection.worksheets.sheet import Worksheet
 
 ON_GRADIENT = "The gradient of the loss with respect to the output is given."
@@ -54,13 +55,13 @@ class Convolution:
 
     def output(self, image: np.ndarray) -> np.ndarray:
         """Return the output for a plane."""
-        return self.layer(np.float64(image)[None, None])[0, 0]
+        return self.layer(cast(image)[None, None])[0, 0]
 
     def gradients(self, image: np.ndarray, grad_output: np.ndarray) -> dict[str, np.ndarray]:
         """Return the gradients of the plane and of kernel and bias."""
         self.output(image)
         self.layer.zero_grad()
-        grad_input = self.layer.backward(np.float64(grad_output)[None, None])[0, 0]
+        grad_input = self.layer.backward(cast(grad_output)[None, None])[0, 0]
         return {
             "grad_input": grad_input,
             "weight.grad": self.layer.weight.grad[0, 0],
@@ -142,7 +143,7 @@ def pooled(kind, plane: np.ndarray, stride, padding, kernel) -> np.ndarray:
     >>> pooled(nn.MaxPool2d, np.array([[1, 2], [3, 4]]), 2, 0, 2)
     array([[4.]])
     """
-    return kind(kernel, stride, padding)(np.float64(plane)[None, None])[0, 0]
+    return kind(kernel, stride, padding)(cast(plane)[None, None])[0, 0]
 
 
 def spread(kind, plane: np.ndarray, grad_output: np.ndarray, stride, padding, kernel) -> np.ndarray:
@@ -153,8 +154,8 @@ def spread(kind, plane: np.ndarray, grad_output: np.ndarray, stride, padding, ke
            [0., 5.]])
     """
     layer = kind(kernel, stride, padding)
-    layer(np.float64(plane)[None, None])
-    return layer.backward(np.float64(grad_output)[None, None])[0, 0]
+    layer(cast(plane)[None, None])
+    return layer.backward(cast(grad_output)[None, None])[0, 0]
 
 
 def draw_pool(layer: nn.Module, size: tuple[int, int], of: str, rng: np.random.Generator) -> Worksheet:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from minicnn import functional, nn
+from minicnn.checks import cast
 from minicnn.inspection.worksheets.planes import ON_GRADIENT, small, whole
 from minicnn.inspection.worksheets.sheet import Worksheet
 
@@ -16,7 +17,7 @@ def draw_relu(layer: nn.ReLU, size: tuple[int, int], of: str, rng: np.random.Gen
     """Return an exercise on max(x, 0)."""
     numbers = small(rng, size, -9, 9)
     layer = nn.ReLU()
-    output = layer(np.float64(numbers))
+    output = layer(cast(numbers))
     if of == "output":
         slips = {
             "sign dropped": np.abs(numbers),
@@ -25,7 +26,7 @@ def draw_relu(layer: nn.ReLU, size: tuple[int, int], of: str, rng: np.random.Gen
         }
         return Worksheet("relu", of, "Compute max(x, 0).", {"x": numbers}, whole(output), slips)
     grad_output = small(rng, size, -9, 9)
-    answer = layer.backward(np.float64(grad_output))
+    answer = layer.backward(cast(grad_output))
     slips = {
         "gradient sign": -answer,
         "input ignored: every gradient passes": grad_output,
@@ -43,7 +44,7 @@ def draw_linear(layer: nn.Linear, size: tuple[int, int], of: str, rng: np.random
     rows = small(rng, (1 if of == "output" else BATCH, weight.shape[1]))
     exact = nn.Linear(weight.shape[1], len(weight), dtype=np.float64, rng=0)
     exact.weight.data[...], exact.bias.data[...] = weight, bias
-    output = exact(np.float64(rows))
+    output = exact(cast(rows))
     square = weight.shape[0] == weight.shape[1]
     how = "Linear layer: each row of the weight belongs to one output."
     if of == "output":
@@ -57,7 +58,7 @@ def draw_linear(layer: nn.Linear, size: tuple[int, int], of: str, rng: np.random
         task = f"{how}\nSum input times weight{' and add the bias' if layer.bias is not None else ''}."
         return Worksheet("linear", of, task, given, whole(output), slips)
     grad_output = small(rng, output.shape)
-    grad_input = exact.backward(np.float64(grad_output))
+    grad_input = exact.backward(cast(grad_output))
     answers = {"grad_input": grad_input, "weight.grad": exact.weight.grad, "bias.grad": exact.bias.grad}
     answer, slips = answers[of], {"gradient sign": -answers[of]}
     task = f"{how} There are {BATCH} images, one a row.\n{ON_GRADIENT} Compute "
@@ -102,10 +103,10 @@ def in_parts(powers: np.ndarray, axis: int) -> np.ndarray:
 def draw_softmax(layer: nn.Softmax, size: tuple[int, int], of: str, rng: np.random.Generator) -> Worksheet:
     """Return an exercise on probabilities, counted in 60ths; logits are logarithms of whole numbers."""
     powers = exponentials(rng, size[1])
-    answer = whole(PARTS * functional.softmax(np.log(np.float64(powers)), axis=1))
+    answer = whole(PARTS * functional.softmax(np.log(cast(powers)), axis=1))
     slips = {
         "softmax over the wrong axis": in_parts(powers, axis=0),
-        "sum forgotten": np.float64(powers),
+        "sum forgotten": cast(powers),
         "only the largest counts": np.where(answer == answer.max(axis=1, keepdims=True), PARTS, 0),
         "sum over all rows": PARTS * powers / powers.sum(),
     }
@@ -124,7 +125,7 @@ def draw_cross_entropy(
     mean = criterion.reduction == "mean"
     unit = PARTS * (BATCH if mean else 1)
     exact = nn.CrossEntropyLoss(reduction="mean" if mean else "sum")
-    exact(np.log(np.float64(powers)), targets)
+    exact(np.log(cast(powers)), targets)
     answer = whole(unit * exact.backward())
     truth = PARTS * np.eye(size[1])[targets]
     slips = {

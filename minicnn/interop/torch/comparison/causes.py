@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from minicnn import nn
+from minicnn.checks import cast
 from minicnn.inspection import Trace
 from minicnn.inspection.page import Page, Section
 from minicnn.interop.torch.comparison.candidates import Sides
@@ -123,7 +124,7 @@ def relative(ours: np.ndarray, theirs: np.ndarray) -> float:
     """
     if ours.shape != theirs.shape:
         return float("inf")
-    absolute = measures(np.float64(ours), np.float64(theirs)).absolute
+    absolute = measures(cast(ours), cast(theirs)).absolute
     if absolute == 0 or not np.isfinite(absolute):
         return absolute
     return absolute / float(max(np.abs(ours).max(), np.abs(theirs).max()))

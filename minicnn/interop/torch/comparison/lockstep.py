@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from minicnn import nn, optim
+from minicnn.checks import cast
 from minicnn.inspection.page import Page, Section, short
 from minicnn.interop.torch.comparison.exact import partners
 from minicnn.interop.torch.comparison.sides import Batch, torch_loss
@@ -244,7 +245,7 @@ def apart(ours: dict, theirs: dict, names: dict[str, str]) -> tuple[float, str]:
     for name, other in names.items():
         distance = np.inf
         if ours[name].shape == theirs[other].shape:
-            distance = float(np.abs(np.float64(ours[name]) - np.float64(theirs[other])).max(initial=0))
+            distance = float(np.abs(cast(ours[name]) - cast(theirs[other])).max(initial=0))
         if not distance <= largest:
             largest, worst = distance, name
     return largest, worst

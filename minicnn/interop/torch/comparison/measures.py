@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from minicnn.checks import cast
+
 
 @dataclass(frozen=True)
 class Measures:
@@ -49,9 +51,9 @@ def measures(ours: np.ndarray, theirs: np.ndarray) -> Measures:
     if same.all():
         return Measures()
     with np.errstate(invalid="ignore", over="ignore"):
-        distance = np.abs(np.float64(ours) - np.float64(theirs))
+        distance = np.abs(cast(ours) - cast(theirs))
         distance = np.where(same, 0, np.where(np.isnan(distance), np.inf, distance))
-        size = np.maximum(np.abs(np.float64(ours)), np.abs(np.float64(theirs)))
+        size = np.maximum(np.abs(cast(ours)), np.abs(cast(theirs)))
         relative = np.where(np.isfinite(distance), distance / np.where(size > 0, size, 1), distance)
     where = tuple(int(i) for i in np.unravel_index(distance.argmax(), distance.shape))
     absolute, ulps = float(distance[where]), np.inf

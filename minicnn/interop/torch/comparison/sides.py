@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from minicnn import nn
+from minicnn.checks import cast
 from minicnn.inspection import Step, Trace, trace
 from minicnn.inspection.record import recording
 from minicnn.interop.torch.comparison.functions import functions_watched
@@ -35,13 +36,13 @@ class Batch:
         for name in ("weight", "pos_weight"):
             value = getattr(criterion, name, None)
             if isinstance(value, np.ndarray):
-                setattr(criterion, name, np.float64(value))
+                setattr(criterion, name, cast(value))
             elif value is not None:
                 setattr(criterion, name, value.double())
         targets = np.asarray(self.targets)
         return Batch(
-            np.float64(self.images),
-            np.float64(targets) if targets.dtype.kind == "f" else targets,
+            cast(self.images),
+            cast(targets) if targets.dtype.kind == "f" else targets,
             criterion,
         )
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from minicnn import nn
+from minicnn.checks import cast
 from minicnn.interop.torch.comparison.candidates import Candidate, Sides
 from minicnn.interop.torch.comparison.sides import Batch
 from minicnn.interop.torch.comparison.weight_slips import (
@@ -114,7 +115,7 @@ def other_input(sides: Sides) -> Iterator[Candidate]:
         flip = {(ours.name, "weight"): ours.parameters["weight"][:, ::-1]}
         if ours.parameters["weight"].shape[1] > 1:
             yield sides.changed("channels RGB against BGR", ours.name, flip)
-    mine, other = np.float64(ours.input), np.float64(theirs.input)
+    mine, other = cast(ours.input), cast(theirs.input)
     if mine.shape != other.shape or mine.ndim < 2 or np.array_equal(mine, other):
         return
     slip = None
@@ -152,7 +153,7 @@ def other_labels(sides: Sides) -> Iterator[Candidate]:
         batch = Batch(sides.batch.images, theirs, sides.batch.criterion)
         yield Candidate(slip, "targets", copy.deepcopy(sides.model), batch)
     for ours, other in sides.layers("Linear")[-1:]:
-        held, wanted = np.float32(ours.parameters["weight"]), np.float32(other.parameters["weight"])
+        held, wanted = (cast(side.parameters["weight"], np.float32) for side in (ours, other))
         if held.shape != wanted.shape:
             continue
         order = [next((i for i, row in enumerate(held) if np.array_equal(row, w)), -1) for w in wanted]

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from minicnn import nn
+from minicnn.checks import cast
 from minicnn.inspection.record import own_parameters
 from minicnn.interop.torch.comparison.candidates import Candidate, Sides
 
@@ -48,11 +49,11 @@ def other_bias(sides: Sides) -> Iterator[Candidate]:
         held, wanted = ours.parameters.get("bias"), theirs.parameters.get("bias")
         key = (ours.name, "bias")
         if held is None and wanted is not None:
-            missing.append({key: nn.Parameter(np.float64(wanted))})
+            missing.append({key: nn.Parameter(cast(wanted))})
         if held is None:
             continue
         if wanted is not None and not held.any() and wanted.any():
-            missing.append({key: np.float64(wanted)})
+            missing.append({key: cast(wanted)})
         without.append({key: None if wanted is None else np.zeros_like(held)})
         twice.append({key: 2 * held})
         half.append({key: held / 2})
@@ -67,7 +68,7 @@ def taken_over(sides: Sides) -> dict:
         for key, value in values_of(modules.get(ours.name)).items():
             other = values_of(theirs.module).get(key)
             if other is not None and other.shape == value.shape and not np.array_equal(other, value):
-                changes[ours.name, key] = np.float64(other)
+                changes[ours.name, key] = cast(other)
     return changes
 
 
@@ -105,7 +106,7 @@ def as_float16(values: np.ndarray) -> np.ndarray:
     >>> as_float16(np.array([1.0001])).tolist()
     [1.0]
     """
-    return np.float64(np.float16(values))
+    return cast(cast(values, np.float16))
 
 
 def as_bfloat16(values: np.ndarray) -> np.ndarray:
@@ -114,9 +115,9 @@ def as_bfloat16(values: np.ndarray) -> np.ndarray:
     >>> as_bfloat16(np.array([1.001, 3.0])).tolist()
     [1.0, 3.0]
     """
-    bits = np.float32(values).view(np.uint32)
+    bits = cast(values, np.float32).view(np.uint32)
     bits = (bits + 0x7FFF + ((bits >> 16) & 1)) & np.uint32(0xFFFF0000)
-    return np.float64(bits.astype(np.uint32).view(np.float32))
+    return cast(bits.astype(np.uint32).view(np.float32))
 
 
 def stale_weights(sides: Sides) -> Iterator[Candidate]:
