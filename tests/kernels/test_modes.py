@@ -91,6 +91,36 @@ def test_another_process_makes_the_same_bits():
     assert run(code) == fingerprint()
 
 
+TRAINING = """
+import hashlib
+import numpy as np
+from minicnn import nn, optim
+own = {"rng": 0, "dtype": np.float64}
+model = nn.Sequential(
+    nn.Conv2d(3, 8, 3, padding=1, **own), nn.BatchNorm2d(8, dtype=np.float64), nn.ReLU(), nn.AvgPool2d(2),
+    nn.Conv2d(8, 12, 3, stride=2, **own), nn.ReLU(), nn.Flatten(), nn.Linear(12 * 36, 10, **own),
+)
+rng = np.random.default_rng(0)
+images, targets = rng.normal(size=(33, 3, 29, 29)), rng.integers(0, 10, 33)
+criterion, optimizer = nn.CrossEntropyLoss(), optim.Adam(model.parameters())
+for _ in range(2):
+    optimizer.zero_grad()
+    criterion(model(images), targets)
+    digest = hashlib.sha256(model.backward(criterion.backward()).tobytes())
+    optimizer.step()
+for parameter in model.parameters():
+    digest.update(parameter.data.tobytes())
+print(digest.hexdigest())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(config.DISABLE_JIT, reason="nothing is compiled")
+def test_kernels_that_were_just_compiled_make_the_same_bits_as_those_that_were_kept(tmp_path):
+    runs = [run(TRAINING, NUMBA_CACHE_DIR=str(tmp_path)) for _ in range(2)]
+    assert runs[0] == runs[1]  # they were not with Numba 0.60
+
+
 @pytest.mark.skipif(config.DISABLE_JIT, reason="nothing is compiled")
 def test_one_compiled_version_for_each_dtype_serves_all_layouts():
     for dtype in (np.float32, np.float64):
