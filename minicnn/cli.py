@@ -27,6 +27,7 @@ COMMANDS = {
     "bench": bench,
 }
 
+RAISE = ("strict", "surrogateescape")  # how a stream may take a letter that it cannot print
 DESCRIPTION = "A convolutional network whose every number can be followed by hand."
 EXAMPLES = """examples:
   minicnn tour                                       learn real digits and see every step, in a minute
@@ -101,14 +102,15 @@ def replacing_letters(stream) -> Iterator[None]:
     >>> stream.buffer.getvalue()
     b'? x ? w'
     """
-    before = stream.errors if isinstance(stream, io.TextIOWrapper) else None
-    if before == "strict":
-        stream.reconfigure(errors="replace")
+    if not isinstance(stream, io.TextIOWrapper) or stream.errors not in RAISE:
+        yield
+        return
+    before = stream.errors
+    stream.reconfigure(errors="replace")
     try:
         yield
     finally:
-        if before == "strict":
-            stream.reconfigure(errors=before)
+        stream.reconfigure(errors=before)
 
 
 def one_line(error: Exception) -> str:

@@ -123,8 +123,8 @@ Write it again, or fetch it again.
     try:
         return _restore(content, tensors)
     except Exception as error:  # whatever is wrong in a file that somebody else may have made
-        too_deep = isinstance(error, RecursionError)
-        reason = files.TOO_DEEP if too_deep else str(error).rstrip(".") or type(error).__name__
+        reason = files.TOO_DEEP if isinstance(error, RecursionError) else str(error).rstrip(".")
+        reason = reason or type(error).__name__
         raise files.refusal(path, "checkpoint.load", "checkpoint.save", reason) from error
 
 

@@ -8,7 +8,6 @@ import numpy as np
 from tqdm import tqdm
 
 from minicnn import checks, nn
-from minicnn.checks import cast
 from minicnn.inspection.record import unchanged
 from minicnn.nn.module import check_module
 
@@ -142,7 +141,7 @@ def occlusion(
             covered = np.repeat(image, len(part), axis=0)  # (patches, C, H, W)
             for number, (row, column) in enumerate(part):
                 covered[number : number + 1, :, row : row + size, column : column + size] = cover
-            logits = cast(model(covered)[:, chosen])
+            logits = checks.cast(model(covered)[:, chosen])
             for (row, column), logit in zip(part, logits, strict=True):
                 falls[row : row + size, column : column + size] += float(whole[0, chosen]) - logit
                 covering[row : row + size, column : column + size] += 1

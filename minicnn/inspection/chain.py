@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from minicnn import checks, nn
-from minicnn.checks import cast
 from minicnn.inspection.explainers.losses import log_softmax, truth_of
 from minicnn.inspection.letters import numbers, picture, strength
 from minicnn.inspection.page import Page, Section, largest, position, short
@@ -80,7 +79,7 @@ class Story(Page):
 
     def _pixels(self) -> Section:
         shape = "x".join(map(str, self.pixels.shape))
-        facts = f"range {span(self.pixels)}, mean {short(cast(self.pixels).mean())}"
+        facts = f"range {span(self.pixels)}, mean {short(checks.cast(self.pixels).mean())}"
         return Section(f"pixels: {shape}, {facts}", above=picture(self.pixels))
 
     def _forward(self) -> Section:
@@ -151,9 +150,9 @@ def facts_of(output: np.ndarray) -> list[str]:
         return [shape, "-", "-", "-", "-", "-"]
     strongest = "-"
     if output.ndim == 3:
-        magnitude = np.abs(cast(output)).mean(axis=(1, 2))
+        magnitude = np.abs(checks.cast(output)).mean(axis=(1, 2))
         strongest = f"channel {largest(magnitude)[0]}"
-    mean = short(cast(output).mean()) if np.isfinite(output).all() else "not finite"
+    mean = short(checks.cast(output).mean()) if np.isfinite(output).all() else "not finite"
     zeros = f"{(output == 0).mean():.0%}"
     return [shape, position(largest(output)) or "-", span(output), mean, zeros, strongest]
 

@@ -8,7 +8,6 @@ from collections.abc import Callable
 import numpy as np
 
 from minicnn import checks, nn
-from minicnn.checks import cast
 from minicnn.inspection.differences import EACH, Slopes, Value
 from minicnn.inspection.gradient_report import GradientCheck, GradientRow
 from minicnn.inspection.gradient_steps import backward_order, branches_of, explanation_of, explicable
@@ -94,7 +93,7 @@ class Checker:
 
     def loss_of(self, logits: np.ndarray, taken: list) -> Value:
         """Return the loss as a Value: the sum of the losses where they are not reduced."""
-        losses = cast(self.criterion(logits, self.targets))
+        losses = checks.cast(self.criterion(logits, self.targets))
         if isinstance(self.criterion, nn.L1Loss):
             taken = [*taken, ("L1Loss", np.sign(logits - self.targets))]
         size = max(float(np.abs(losses).sum()), 1.0) * (1 + float(np.abs(logits).max(initial=0)))
