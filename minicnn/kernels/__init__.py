@@ -65,6 +65,7 @@ else:
     from minicnn.kernels import fast_norm as norms
     from minicnn.kernels import fast_relu as relus
     from minicnn.kernels import fast_softmax as softmaxes
+    from minicnn.kernels import score, threads
     from minicnn.kernels.compiling import CollectorRests
     from minicnn.kernels.fast_adam import adam
     from minicnn.kernels.fast_gelu import gelu, gelu_backward
@@ -106,6 +107,7 @@ if FUSES:
     prepared_conv2d = relus.prepared_conv2d
     conv2d_grad_sums = grads.conv2d_grad_sums
     conv2d_grad_parameters = grads.conv2d_grad_parameters
+    Recorder, perform = score.Recorder, threads.perform
 
 __all__ = [
     "adam",

@@ -39,6 +39,7 @@ from minicnn.kernels.vector import element_address
 LEFT = 0  # pieces that nobody has taken yet; below 0 the helpers are to go home
 INSIDE = 16  # helpers who may be reading what follows
 ENTRY, SIZE, PIECES, FAILED = 32, 33, 34, 35  # code to call, what it works on, how many pieces, any error
+COUNT = 36  # how many arguments the call has
 ARGUMENTS = 48  # of the kernel, 8 bytes each
 NUMBERS = 512  # of the whole board
 
@@ -130,6 +131,7 @@ def write_call(typing, board):
         data = cgutils.create_struct_proxy(board)(context, builder, arguments[0]).data
         for number, argument in enumerate(given):
             builder.store(argument, number_at(builder, data, ARGUMENTS + number, argument.type))
+        builder.store(ir.Constant(WORD, len(given)), number_at(builder, data, COUNT, WORD))
 
         entry = ir.Function(builder.module, PIECE, builder.module.get_unique_name(function.name + ".piece"))
         entry.linkage = "internal"

@@ -16,7 +16,7 @@ import numpy as np
 from minicnn.kernels import jitted
 from minicnn.kernels.calls import Call, backward_call, forward_call
 from minicnn.kernels.fast_pointwise import multiply, serves
-from minicnn.kernels.memory import empty, zeros
+from minicnn.kernels.memory import empty, flag, nothing, zeros
 from minicnn.kernels.planes import ready
 from minicnn.kernels.threads import share
 from minicnn.kernels.tiles import FILTERS, PLAIN, POOLED, RELU
@@ -73,7 +73,7 @@ def finite_sums(call: Call, arrays: tuple, weight) -> bool:
     >>> finite_sums(call, arrays, weight), target
     (True, array([12., 23.]))
     """
-    odd = np.zeros(1, weight.dtype)
+    odd = flag(weight.dtype)
     share(call.kernel, (*arrays, odd, *call.where), *call.sharing)
     return bool(odd[0] == 0 or np.isfinite(weight).all())
 
@@ -92,11 +92,11 @@ def prepared(input_shape, weight_shape, dtype, stride, padding, dilation, groups
     call = forward_call(input_shape, weight_shape, dtype, stride, padding, dilation, groups, end == POOLED)
     if call is None:
         return None
-    no_bias, pooled, shape = np.zeros(weight_shape[0], dtype), end == POOLED, call.target_shape
+    pooled, shape = end == POOLED, call.target_shape
     is_product = not pooled and serves(input_shape, weight_shape, stride, padding, groups)
 
     def run(input, weight, bias):
-        bias = no_bias if bias is None else ready(bias)
+        bias = nothing(weight_shape[0], dtype) if bias is None else ready(bias)
         weights = as_it_lies(weight, groups, FILTERS if is_product else call.filters)
         if is_product:
             return multiply(input, weights, 1, bias, end == RELU, len(weight)), NO_WINNERS
@@ -138,7 +138,7 @@ def conv2d_grad_input(grad_output, weight, input_shape, stride, padding, dilatio
         weights = as_it_lies(turned(weight, groups, call.turns), groups, least)
     else:
         weights = ready(weight).ravel(), (weight.shape[1], math.prod(weight.shape[2:]))
-    no_bias = np.zeros(input_shape[1], grad_output.dtype)
+    no_bias = nothing(input_shape[1], grad_output.dtype)
     if is_product:
         apart = 1 if call.turns else weight.shape[1]
         return multiply(grad_output, weights, apart, no_bias, False, input_shape[1])

@@ -23,7 +23,7 @@ from minicnn.kernels.board import handed_out
 from minicnn.kernels.compiling import compact, compiled
 from minicnn.kernels.fast_conv import as_it_lies
 from minicnn.kernels.gathering import gather_tiles
-from minicnn.kernels.memory import empty, zeros
+from minicnn.kernels.memory import empty, nothing, zeros
 from minicnn.kernels.planes import ready
 from minicnn.kernels.plans import even_table
 from minicnn.kernels.registers import lanes_of
@@ -119,7 +119,7 @@ def linear(input, weight, bias):
     rows, features = input.shape
     outputs = len(weight)
     output = empty((rows, outputs), input.dtype)
-    bias = np.zeros(outputs, input.dtype) if bias is None else ready(bias)
+    bias = nothing(outputs, input.dtype) if bias is None else ready(bias)
     flat, lanes = (ready(input).ravel(), ready(weight).ravel(), bias), lanes_of(input.dtype)
     work = (rows + FETCH) * weight.size
     if rows == 1 and outputs >= FIVE:

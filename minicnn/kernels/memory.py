@@ -14,8 +14,11 @@ from __future__ import annotations
 import math
 import os
 import threading
+from functools import lru_cache
 
 import numpy as np
+
+from minicnn.kernels.score import Recorder, listening
 
 WORTH_KEEPING = 2**15  # numbers: for 128 KiB and more the C library asks the system, and gives back at once
 KEPT = 2**28  # bytes that may wait for their next use; what was used longest ago goes first
@@ -100,6 +103,47 @@ def empty(shape, dtype) -> np.ndarray:
     >>> empty((6, 2**16), np.float32).ctypes.data == place
     True
     """
+    array = _given(shape, dtype)
+    if listening:
+        _recorder().given.append(array)
+    return array
+
+
+def flag(dtype) -> np.ndarray:
+    """Return a single zero, for a kernel to raise if something is not as it should be.
+
+    >>> flag(np.float32)
+    array([0.], dtype=float32)
+    """
+    array = np.zeros(1, dtype)
+    if listening:
+        _recorder().flags.append(array)
+    return array
+
+
+def nothing(count: int, dtype) -> np.ndarray:
+    """Return zeros that are only read, such as the bias of a layer that has none: always the same array.
+
+    >>> nothing(2, np.dtype(np.float32))
+    array([0., 0.], dtype=float32)
+    """
+    array = _zeros_for_all(count, dtype)
+    if listening:
+        _recorder().constants.append(array)
+    return array
+
+
+@lru_cache(maxsize=64)
+def _zeros_for_all(count: int, dtype) -> np.ndarray:
+    return np.zeros(count, dtype)
+
+
+def _recorder() -> Recorder:
+    """Return who hears this thread; somebody who forgets it at once, if nobody does."""
+    return listening.get(threading.get_ident()) or Recorder()
+
+
+def _given(shape, dtype) -> np.ndarray:
     numbers = math.prod(shape)
     if numbers < WORTH_KEEPING:
         return np.empty(shape, dtype)
@@ -114,15 +158,16 @@ def zeros(shape, dtype) -> np.ndarray:
     array([[0., 0.],
            [0., 0.]])
     """
-    array = empty(shape, dtype)
+    array = _given(shape, dtype)  # not heard, for nobody would hear either that NumPy fills it
     array[...] = 0
     return array
 
 
 def _forget_pool() -> None:
-    """A forked child may find its parent's pool busy for ever."""
+    """A forked child may find its parent's pool busy for ever, and has none of its other threads."""
     global _pool
     _pool = Pool()
+    listening.clear()
 
 
 if hasattr(os, "register_at_fork"):

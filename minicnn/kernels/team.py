@@ -112,24 +112,33 @@ class Team:
     ) -> None:
         """Call ``kernel(*arguments, board, start, stop)`` on ranges that together are 0 .. size - 1.
 
-        Those who sleep are left alone until what they missed, in units of `work`, adds up to `enough`. If a
-        piece fails, whoever did it, the caller does the whole range again alone, and meets the error itself.
+        For `work` and `enough` see `summon`. If a piece fails, whoever did it, the caller does the whole range
+        again alone, and meets the error itself.
         """
-        asleep = [helper for helper in self.helpers if helper.asleep]
-        if asleep:
-            self.missed += work
-            if self.missed >= enough:
-                self.missed = 0
-                for helper in asleep:
-                    helper.wake()
-            elif len(asleep) == len(self.helpers):
-                kernel(*arguments, NOBODY, 0, size)
-                return
+        if not self.summon(work, enough):
+            kernel(*arguments, NOBODY, 0, size)
+            return
         self.board[SIZE], self.board[PIECES] = size, pieces
         kernel(*arguments, self.board, 0, 0)
         if self.board[FAILED]:
             self.board[FAILED] = 0
             kernel(*arguments, NOBODY, 0, size)
+
+    def summon(self, work: int, enough: int) -> bool:
+        """Return whether anybody but the caller is there for so much work.
+
+        Those who sleep are left alone until what they missed adds up to `enough`; then they are woken.
+        """
+        asleep = [helper for helper in self.helpers if helper.asleep]
+        if not asleep:
+            return True
+        self.missed += work
+        if self.missed >= enough:
+            self.missed = 0
+            for helper in asleep:
+                helper.wake()
+            return True
+        return len(asleep) < len(self.helpers)
 
     def is_awake(self) -> bool:
         """Return whether all helpers look at the board."""

@@ -14,6 +14,11 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+
+from minicnn.kernels.board import new_board
+from minicnn.kernels.memory import empty
+from minicnn.kernels.score import WORD, Score, listening
 from minicnn.kernels.team import NOBODY, Team
 
 # Handing over takes a microsecond; but then what one thread has written the other fetches from its cache.
@@ -138,10 +143,13 @@ def share(kernel: Callable, arguments: tuple, size: int, work: int, ranges: int 
     """
     if size == 0:
         return
-    pieces, team = 1, _team
+    pieces, team, each = 1, _team, ranges if work >= 4 * WORTH_A_THREAD else 1
+    if listening and threading.get_ident() in listening:
+        worth = each if work >= AWAKE * WORTH_A_THREAD else 0
+        listening[threading.get_ident()].hear_call(kernel, arguments, size, worth, work)
     part = AWAKE if team is not None and team.is_awake() else 1
     if _threads > 1 and work >= part * WORTH_A_THREAD:
-        pieces = min(_threads * (ranges if work >= 4 * WORTH_A_THREAD else 1), size)
+        pieces = min(_threads * each, size)
     if pieces <= 1 or not _in_use.acquire(blocking=False):  # a busy team belongs to another thread
         kernel(*arguments, NOBODY, 0, size)
         return
@@ -149,6 +157,31 @@ def share(kernel: Callable, arguments: tuple, size: int, work: int, ranges: int 
         _current_team().share(kernel, arguments, size, pieces, work, WORTH_WAKING * WORTH_A_THREAD)
     finally:
         _in_use.release()
+
+
+def perform(score: Score, input) -> np.ndarray | None:
+    """Play a score for an input of its kind; return the output, or None if it cannot be trusted.
+
+    >>> import numpy as np
+    >>> from minicnn.kernels.fast_relu import relu
+    >>> from minicnn.kernels.score import Recorder
+    >>> numbers = np.array([3.0, -4.0])
+    >>> with Recorder() as recorder:
+    ...     output = relu(numbers)
+    >>> perform(recorder.score(numbers, output, []), np.array([-5.0, 6.0]))
+    array([0., 6.])
+    """
+    places, output = empty((score.room // WORD,), np.int64), empty(score.shape, score.dtype)
+    if _threads > 1 and score.work and _in_use.acquire(blocking=False):
+        try:
+            team = _current_team()
+            threads = _threads if team.summon(score.work, WORTH_WAKING * WORTH_A_THREAD) else 1
+            fine = score.play(input, places, output, threads, team.board)
+        finally:
+            _in_use.release()
+    else:
+        fine = score.play(input, places, output, 1, new_board())
+    return output if fine else None
 
 
 def _current_team() -> Team:

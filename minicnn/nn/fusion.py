@@ -40,6 +40,8 @@ class ConvStage(Stage):
              [70.,  0.]]]], dtype=float32)
     """
 
+    repeats = True
+
     def __call__(self, input: np.ndarray, keep: bool = True) -> np.ndarray:
         conv, kind = self.layers[0], kind_of(input)
         weight, bias = conv.weight.data, conv.bias

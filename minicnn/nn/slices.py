@@ -22,12 +22,14 @@ It pays where memory is slower than the stages are, in a net of few multiply-add
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cached_property
 
 import numpy as np
 
+from minicnn import kernels
+from minicnn.nn.replay import record
 from minicnn.nn.stages import Stage, kind_of, remember
 
-FEW = 2**14  # numbers of an input: with fewer it is not even asked whether slices would pay
 LARGE = 2**23  # bytes between two stages: no more than that stays in most caches anyway
 CACHED = 2**22  # bytes between two stages that a slice may have; half or twice as many take up to 10 % longer
 WORK = 32  # multiply-adds for each byte: with more, to begin and end every slice may cost what is saved
@@ -53,22 +55,39 @@ class Stages(list):
     def __init__(self, stages: Iterable[Stage]) -> None:
         super().__init__(stages)
         self.known: dict = {}  # by the input's kind: how many images a slice has, 0 for none; how many stages take it
+        self.replays: dict = {}  # by the input's kind: what was recorded, or None if nothing can be
+
+    @cached_property
+    def repeats(self) -> bool:
+        """Whether all stages do the same for every input of a kind."""
+        return kernels.FUSES and all(stage.repeats for stage in self)
 
     def infer(self, input: np.ndarray) -> np.ndarray:
         """Return the last stage's output; nothing is kept for backward."""
-        if type(input) is np.ndarray and input.size >= FEW:
-            known = self.known.get(kind_of(input))
-            if known is None:
-                return self._infer_first(input)
-            images, end = known
-            if images:
-                slices = (input[begin : begin + images] for begin in range(0, len(input), images))
-                return run(self[end:], np.concatenate([run(self[:end], part) for part in slices]))
-        return run(self, input)
+        kind = kind_of(input)
+        known = self.known.get(kind)
+        if known is None:
+            return self._infer_first(kind, input)
+        images, end = known
+        if images:
+            slices = (input[begin : begin + images] for begin in range(0, len(input), images))
+            return run(self[end:], np.concatenate([run(self[:end], part) for part in slices]))
+        return self._infer_again(kind, input)
 
-    def _infer_first(self, input: np.ndarray) -> np.ndarray:
+    def _infer_again(self, kind: tuple, input: np.ndarray) -> np.ndarray:
+        if kind in self.replays:
+            replay = self.replays[kind]
+            output = None if replay is None else replay(input)
+            return run(self, input) if output is None else output
+        output, replay = record(self, input) if self.repeats else (run(self, input), None)
+        remember(self.replays, kind, replay)
+        return output
+
+    def _infer_first(self, kind: tuple | None, input: np.ndarray) -> np.ndarray:
         """Return it for the first input of its kind; remember how the next ones should go."""
-        kind, images, written, last, total = kind_of(input), 0, [], 0, 0
+        if kind is None or not kind[0]:
+            return run(self, input)
+        images, written, last, total = 0, [], 0, 0
         for number, stage in enumerate(self):
             output = stage(input, False)
             work = stage.work(input, output) if number == len(written) else None

@@ -18,6 +18,7 @@ from functools import cached_property
 import numpy as np
 
 from minicnn import kernels
+from minicnn.nn.activations import ReLU
 from minicnn.nn.module import Module
 
 KINDS = 16  # so many kinds of inputs a stage remembers
@@ -46,6 +47,11 @@ class Stage:
     def learns(self) -> bool:
         """Whether there are parameters."""
         return any(True for layer in self.layers for _ in layer.parameters())
+
+    @property
+    def repeats(self) -> bool:
+        """Whether all numbers are made by kernels, which are called alike for every input of a kind."""
+        return all(type(layer) is ReLU and not watched(layer) for layer in self.layers)
 
     def __call__(self, input: np.ndarray, keep: bool = True) -> np.ndarray:
         for layer in self.layers:
@@ -96,6 +102,8 @@ class FlattenStage(Stage):
     [(1, 6), (1, 6), (5, 6)]
     """
 
+    repeats = True
+
     def __call__(self, input: np.ndarray, keep: bool = True) -> np.ndarray:
         layer, kind = self.layers[0], kind_of(input)
         shape = self.known.get(kind)
@@ -127,6 +135,8 @@ class LinearStage(Stage):
     >>> stage.layers[0].weight.grad
     array([[ 50., 500.]], dtype=float32)
     """
+
+    repeats = True
 
     def __call__(self, input: np.ndarray, keep: bool = True) -> np.ndarray:
         layer, kind = self.layers[0], kind_of(input)
