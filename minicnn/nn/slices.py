@@ -57,6 +57,10 @@ class Stages(list):
         self.known: dict = {}  # by the input's kind: how many images a slice has, 0 for none; how many stages take it
         self.replays: dict = {}  # by the input's kind: what was recorded, or None if nothing can be
 
+    def __reduce__(self) -> tuple:
+        """What is known, and where arrays lie, does not hold for copies."""
+        return Stages, (list(self),)
+
     @cached_property
     def repeats(self) -> bool:
         """Whether all stages do the same for every input of a kind."""

@@ -43,6 +43,10 @@ class Stage:
         self.layers = layers  # they see for themselves whether to `keep` something for backward
         self.known: dict = {}  # of inputs that have passed the checks, by their kind
 
+    def __getstate__(self) -> dict:
+        """What is known holds functions, which cannot be pickled; it is soon known again."""
+        return vars(self) | {"known": {}}
+
     @cached_property
     def learns(self) -> bool:
         """Whether there are parameters."""
