@@ -113,30 +113,32 @@ class Conv2d(Module):
     @checks.without_warnings
     def forward(self, input: np.ndarray) -> np.ndarray:
         """Return `(N, C_out, H_out, W_out)` for an input `(N, C_in, H, W)`."""
-        images, *rest = self.convolution_of(input)
-        output = kernels.conv2d(images, *rest)
+        images, weight, bias, *geometry = self.convolution_of(input)
+        output = kernels.conv2d(images, weight, bias, *geometry)
         output = output if input.ndim == 4 else output[0]
-        self.save(output, input=images)
+        border = self.pads()[0], self.padding_mode
+        self.save(output, input=images, weight=weight, geometry=tuple(geometry), border=border)
         return output
 
     @checks.without_warnings
     def backward(self, grad_output: np.ndarray) -> np.ndarray:
         """Return the gradient of the input; add to `weight.grad` and `bias.grad`."""
         self._backward_parameters(grad_output)
-        images, (pads, padding) = self.saved["input"], self.pads()
+        saved, (pads, mode) = self.saved, self.saved["border"]
         grads = grad_output if grad_output.ndim == 4 else grad_output[None]  # (N, C_out, H_out, W_out)
-        geometry = (self.stride, padding, self.dilation, self.groups)
-        grad_input = kernels.conv2d_grad_input(grads, self.weight.data, images.shape, *geometry)
+        grad_input = kernels.conv2d_grad_input(
+            grads, saved["weight"], saved["input"].shape, *saved["geometry"]
+        )
         if pads is not None:
-            grad_input = pad2d_backward(grad_input, pads, self.padding_mode)
+            grad_input = pad2d_backward(grad_input, pads, mode)
         return grad_input if grad_output.ndim == 4 else grad_input[0]
 
     @checks.without_warnings
     def _backward_parameters(self, grad_output: np.ndarray) -> None:
-        images = self.recall(grad_output)["input"]
+        saved = self.recall(grad_output)
         grads = grad_output if grad_output.ndim == 4 else grad_output[None]  # (N, C_out, H_out, W_out)
-        geometry = (self.stride, self.pads()[1], self.dilation, self.groups)
-        self.weight.accumulate(kernels.conv2d_grad_weight(grads, images, self.weight.data.shape, *geometry))
+        shape, geometry = saved["weight"].shape, saved["geometry"]
+        self.weight.accumulate(kernels.conv2d_grad_weight(grads, saved["input"], shape, *geometry))
         if self.bias is not None:
             self.bias.accumulate(kernels.conv2d_grad_bias(grads))
 

@@ -17,12 +17,13 @@ from minicnn import kernels
 from minicnn.kernels.geometry import conv_output_sizes
 from minicnn.nn.activations import ReLU
 from minicnn.nn.conv import Conv2d
-from minicnn.nn.grad_mode import enable_grad
 from minicnn.nn.linear import Flatten, Linear
 from minicnn.nn.module import Module, edits
 from minicnn.nn.pooling import MaxPool2d
 from minicnn.nn.slices import Stages
 from minicnn.nn.stages import FlattenStage, LinearStage, Stage, kind_of, saved_for, watched
+
+TWO_BY_TWO = (2, 2), (2, 2), (0, 0), (1, 1)  # kernel, stride, padding and dilation of the pooling
 
 
 class ConvStage(Stage):
@@ -57,7 +58,14 @@ class ConvStage(Stage):
         if keep:
             run = Run(self.layers, arrays, geometry, size, output, winners)
             shape, dtype = output.shape, output.dtype
-            conv.saved = {"output_shape": run.sums_shape, "dtype": dtype, "input": input, "run": run}
+            own = {
+                "input": input,
+                "weight": weight,
+                "geometry": geometry,
+                "border": (None, "zeros"),
+                "run": run,
+            }
+            conv.saved = {"output_shape": run.sums_shape, "dtype": dtype, **own}
             for layer in self.layers[1:]:
                 layer.saved = {"output_shape": shape, "dtype": dtype, "fused": run}
         return output
@@ -126,27 +134,40 @@ class Run:
 
     >>> layers = [Conv2d(1, 1, 1), ReLU()]
     >>> output = ConvStage(layers)(np.float32([[[[1, -1]]]]))
-    >>> layers[1].saved["fused"].unfold()
+    >>> layers[1].saved["fused"].unfold("ReLU")
     >>> sorted(layers[1].saved)
     ['dtype', 'output', 'output_shape']
     """
 
-    __slots__ = ("arrays", "geometry", "kept", "layers", "sums_shape")
+    __slots__ = ("arrays", "geometry", "kept", "layers", "output", "sums_shape")
 
     def __init__(self, layers, arrays, geometry, size, output, winners) -> None:
-        self.layers, self.arrays, self.geometry = layers, arrays, geometry
+        self.layers, self.arrays, self.geometry, self.output = layers, arrays, geometry, output
         self.sums_shape = (*output.shape[:2], *size)
         self.kept = (None, output, winners)[len(layers) - 1]  # by ReLU, or by the pooling windows
 
-    def unfold(self) -> None:
-        """Give every layer what it would have saved, had it run by itself."""
-        array = kernels.conv2d(*self.arrays, *self.geometry)
-        with enable_grad():
-            for layer in self.layers[1:]:
-                before = layer.saved
-                array = type(layer).forward(layer, array)
-                if before.get("fused") is not self:  # it has been used otherwise since then
-                    layer.saved = before
+    def unfold(self, who: str) -> None:
+        """Give every layer what it would have saved, had it run by itself; `who` asks for it."""
+        relu, *pools = self.layers[1:]
+        rectified, found = self.kept, {}
+        if pools:
+            rectified = kernels.relu(kernels.conv2d(*self.arrays, *self.geometry))
+            output, indices = kernels.max_pool2d(rectified, *TWO_BY_TWO, False)
+            if not np.array_equal(output, self.output, equal_nan=True):
+                raise RuntimeError(
+                    f"{who}: backward by itself needs the numbers of the last forward, computed once more. Got other "
+                    f"ones, for the image or a parameter of {self.layers[0].who} has changed since. "
+                    "Call model(x) again."
+                )
+            found[pools[0]] = {
+                "output_shape": output.shape,
+                "indices": indices,
+                "input_shape": self.sums_shape,
+            }
+        found[relu] = {"output_shape": self.sums_shape, "output": rectified}
+        for layer, saved in found.items():
+            if layer.saved.get("fused") is self:  # else it has been used otherwise since then
+                layer.saved = {"dtype": self.output.dtype, **saved}
 
 
 def is_two_by_two(pool: MaxPool2d) -> bool:
@@ -156,8 +177,7 @@ def is_two_by_two(pool: MaxPool2d) -> bool:
     (True, False)
     """
     geometry = pool.kernel_size, pool.stride, pool.padding, pool.dilation
-    wanted = (2, 2), (2, 2), (0, 0), (1, 1)
-    return geometry == wanted and not pool.ceil_mode and not pool.return_indices
+    return geometry == TWO_BY_TWO and not pool.ceil_mode and not pool.return_indices
 
 
 def runs(layers: Iterable[Module]) -> list[list[Module]]:

@@ -81,14 +81,14 @@ class Linear(Module):
         bias = None if self.bias is None else self.bias.data
         output = kernels.linear(rows, self.weight.data, bias)
         output = output.reshape(*input.shape[:-1], self.out_features)
-        self.save(output, input=input)
+        self.save(output, input=input, weight=self.weight.data)
         return output
 
     def backward(self, grad_output: np.ndarray) -> np.ndarray:
         """Return `(..., in_features)`; add to `weight.grad` and `bias.grad`."""
         self._backward_parameters(grad_output)
         rows = grad_output.reshape(-1, self.out_features)  # (N, out_features)
-        return kernels.linear_grad_input(rows, self.weight.data).reshape(self.saved["input"].shape)
+        return kernels.linear_grad_input(rows, self.saved["weight"]).reshape(self.saved["input"].shape)
 
     def _backward_parameters(self, grad_output: np.ndarray) -> None:
         input = self.recall(grad_output)["input"]

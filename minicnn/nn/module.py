@@ -116,7 +116,7 @@ class Module:
                 f"{self.who}: backward needs a forward first. Call model(x), then the loss, then backward."
             )
         if "fused" in self.saved:  # computed together with its neighbours: now alone
-            self.saved["fused"].unfold()
+            self.saved["fused"].unfold(self.who)
         self.check_grad_output(grad_output)
         return self.saved
 

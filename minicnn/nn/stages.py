@@ -152,7 +152,8 @@ class LinearStage(Stage):
             return output
         output = kernels.linear(input, weight, None if bias is None else bias.data)
         if keep:
-            layer.saved = {"output_shape": output.shape, "dtype": output.dtype, "input": input}
+            shape, dtype = output.shape, output.dtype
+            layer.saved = {"output_shape": shape, "dtype": dtype, "input": input, "weight": weight}
         return output
 
     def work(self, input: np.ndarray, output: np.ndarray) -> int | None:
@@ -161,7 +162,7 @@ class LinearStage(Stage):
     def backward(self, grad_output: np.ndarray) -> np.ndarray:
         if not self._learn(grad_output):
             return super().backward(grad_output)
-        return kernels.linear_grad_input(grad_output, self.layers[0].weight.data)
+        return kernels.linear_grad_input(grad_output, self.layers[0].saved["weight"])
 
     def backward_parameters(self, grad_output: np.ndarray) -> None:
         if not self._learn(grad_output):
