@@ -93,13 +93,18 @@ with .astype(np.float32), or the model with model.astype(np.float64).
         )
 
 
-def check_shape(who: str, what: str, array: np.ndarray, shape: tuple[int, ...]) -> None:
-    """Raise ValueError unless an array that belongs to a layer has the shape that the layer was built for.
+def check_own_array(who: str, what: str, array: np.ndarray, shape: tuple[int, ...], dtype) -> None:
+    """Raise unless an array that belongs to a layer has the shape that it was built for, and its dtype.
 
-    >>> check_shape("Linear", "bias", np.zeros(2), (3,))
+    >>> check_own_array("Linear", "bias", np.zeros(2), (3,), np.float64)
     Traceback (most recent call last):
     ValueError: Linear: bias must have shape (3,), as the layer was built. Got (2,). Build a layer of the other size.
     """
+    if array.dtype != dtype:
+        raise TypeError(
+            f"{who}: {what} must be {dtype}, as the layer's other arrays are. Got {array.dtype}. "
+            f"Convert it with .astype(np.{dtype})."
+        )
     if array.shape != shape:
         raise ValueError(
             f"{who}: {what} must have shape {shape}, as the layer was built. Got {array.shape}. "
@@ -161,6 +166,22 @@ def as_axis(who: str, what: str, array: np.ndarray, axis) -> int:
         advice = in_range if array.ndim else "Pass an array with axes."
         raise ValueError(f"{who}: {what} must have an axis {number}. Got shape {array.shape}. {advice}")
     return number % array.ndim
+
+
+def set_pairs(layer, **minimum: int) -> None:
+    """Make pairs of attributes that may be an int or a pair, each of at least so much.
+
+    >>> from types import SimpleNamespace
+    >>> layer = SimpleNamespace(who="Conv2d", stride=2)
+    >>> set_pairs(layer, stride=1)
+    >>> layer.stride
+    (2, 2)
+    """
+    for name, least in minimum.items():
+        value = getattr(layer, name)
+        pair = as_pair(layer.who, name, value, least)
+        if type(value) is not tuple or {int} != set(map(type, value)):
+            setattr(layer, name, pair)  # which makes the layer another one, of which nothing is known
 
 
 def as_pair(who: str, what: str, value, minimum: int) -> tuple[int, int]:

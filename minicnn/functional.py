@@ -48,7 +48,7 @@ def softmax(logits: np.ndarray, axis: int = -1) -> np.ndarray:
     array([0.7311, 0.2689, 0.    ])
     """
     axis = _checked_axis("softmax", logits, axis)
-    with np.errstate(invalid="ignore"):  # ∞ - ∞ is NaN and means to be
+    with np.errstate(over="ignore", invalid="ignore"):  # ∞ - ∞ is NaN and means to be; z - max may be -∞
         exponentials = np.exp(logits - logits.max(axis=axis, keepdims=True, initial=-np.inf))
         return exponentials / exponentials.sum(axis=axis, keepdims=True)
 
@@ -85,7 +85,7 @@ def log_softmax(logits: np.ndarray, axis: int = -1) -> np.ndarray:
     array([     0., -10000.])
     """
     axis = _checked_axis("log_softmax", logits, axis)
-    with np.errstate(invalid="ignore", divide="ignore"):
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         shifted = logits - logits.max(axis=axis, keepdims=True, initial=-np.inf)
         return shifted - np.log(np.exp(shifted).sum(axis=axis, keepdims=True))
 

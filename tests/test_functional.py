@@ -30,6 +30,7 @@ SPECIAL_ROWS = [
     [NAN, INF, 0],
     [1e4, -1e4, 0],
     [1e4, 1e4, 1e4],
+    [3e38, -3e38, 0],  # farther apart than float32 goes
     [0, 0, 0],
 ]
 

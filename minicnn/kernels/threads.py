@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import math
 import multiprocessing
+import operator
 import os
 import threading
 from collections.abc import Callable
@@ -102,10 +103,11 @@ def set_num_threads(count: int) -> None:
     >>> set_num_threads(before)
     """
     global _threads, _team
-    if isinstance(count, bool) or not isinstance(count, int):
+    if isinstance(count, bool) or not hasattr(count, "__index__"):
         raise TypeError(
             f"set_num_threads: count must be an integer. Got {count!r} ({type(count).__name__}). Pass an int."
         )
+    count = operator.index(count)
     if count < 1:
         raise ValueError(f"set_num_threads: count must be at least 1. Got {count}. Pass a larger number.")
     with _in_use:

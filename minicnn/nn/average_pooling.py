@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 
 from minicnn import checks, kernels
@@ -68,6 +70,8 @@ class AvgPool2d(_AveragePool):
              [1., 1., 2., 2.]]]], dtype=float32)
     """
 
+    pairs: ClassVar[dict[str, int]] = {"kernel_size": 1, "stride": 1, "padding": 0}
+
     def __init__(
         self,
         kernel_size,
@@ -78,10 +82,7 @@ class AvgPool2d(_AveragePool):
         divisor_override=None,
     ) -> None:
         super().__init__()
-        self.kernel_size = checks.as_pair(self.who, "kernel_size", kernel_size, minimum=1)
-        stride = kernel_size if stride is None else stride
-        self.stride = checks.as_pair(self.who, "stride", stride, minimum=1)
-        self.padding = checks.as_pair(self.who, "padding", padding, minimum=0)
+        self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
         self.ceil_mode, self.count_include_pad = bool(ceil_mode), bool(count_include_pad)
         self.divisor_override = divisor_override
         if divisor_override is not None:
@@ -90,7 +91,7 @@ class AvgPool2d(_AveragePool):
                 raise ValueError(
                     f"{self.who}: divisor_override must not be 0. Got 0. Pass another number, or None."
                 )
-        self.check_padding()
+        self.check_windows()
 
     def windows_of(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the rows and the columns of the windows, (H_out, 2) and (W_out, 2), and their divisors.
@@ -99,6 +100,7 @@ class AvgPool2d(_AveragePool):
         >>> rows.tolist(), columns.tolist(), divisors.tolist()
         ([[0, 1]], [[0, 1], [1, 3]], [[2.0, 2.0]])
         """
+        self.check_windows()  # somebody may have set other ones
         size = images.shape[2:]
         pixels, counts = [], []
         for a, cells in enumerate(self.cells_of(size)):

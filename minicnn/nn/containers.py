@@ -12,6 +12,7 @@ from minicnn.nn.fusion import stages_of
 from minicnn.nn.grad_mode import is_grad_enabled
 from minicnn.nn.module import Module, check_module, edits
 from minicnn.nn.stages import Stage
+from minicnn.nn.state import check_places
 
 
 class Sequential(Module):
@@ -73,7 +74,10 @@ class Sequential(Module):
           (1): Linear(4, 2, bias=True)
         )
         """
-        self.add_module(str(len(self)), module)
+        number = len(self)
+        while str(number) in self.children():  # another one has been removed
+            number += 1
+        self.add_module(str(number), module)
         return self
 
     def forward(self, input: np.ndarray) -> np.ndarray:
@@ -156,6 +160,7 @@ class Residual(Module):
             check_module(self.who, "shortcut", shortcut)
         self.body = body
         self.shortcut = shortcut
+        check_places(self.who, self._walk(""))
 
     @checks.without_warnings
     def forward(self, input: np.ndarray) -> np.ndarray:

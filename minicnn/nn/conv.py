@@ -91,14 +91,10 @@ class Conv2d(Module):
         super().__init__()
         self.in_channels = checks.as_int(self.who, "in_channels", in_channels, minimum=1)
         self.out_channels = checks.as_int(self.who, "out_channels", out_channels, minimum=1)
-        self.kernel_size = checks.as_pair(self.who, "kernel_size", kernel_size, minimum=1)
-        self.stride = checks.as_pair(self.who, "stride", stride, minimum=1)
-        self.dilation = checks.as_pair(self.who, "dilation", dilation, minimum=1)
+        self.kernel_size, self.stride, self.dilation = kernel_size, stride, dilation
         self.groups = checks.as_int(self.who, "groups", groups, minimum=1)
         self.padding, self.padding_mode = padding, padding_mode
         self._check_arguments()
-        if not isinstance(padding, str):
-            self.padding = checks.as_pair(self.who, "padding", padding, minimum=0)
         shape = (self.out_channels, self.in_channels // self.groups, *self.kernel_size)
         if math.prod(shape) >= LARGEST_WEIGHT:
             raise ValueError(
@@ -150,6 +146,7 @@ class Conv2d(Module):
         >>> images.shape, bias, geometry
         ((1, 1, 5, 5), None, [(1, 1), (1, 1), (1, 1), 1])
         """
+        self._check_arguments()  # somebody may have set other ones
         self._check_input(input)
         images = input if input.ndim == 4 else input[None]  # (N, C_in, H, W)
         pads, padding = self.pads()
@@ -169,6 +166,8 @@ class Conv2d(Module):
         return split_padding(self.padding, self.padding_mode, self.kernel_size, self.dilation)
 
     def _check_arguments(self) -> None:
+        """Raise unless the arguments fit together, as they are now; numbers that stand for pairs become pairs."""
+        checks.set_pairs(self, kernel_size=1, stride=1, dilation=1)
         if not isinstance(self.padding_mode, str) or self.padding_mode not in NUMPY_MODES:
             raise ValueError(
                 f"{self.who}: padding_mode must be one of {', '.join(NUMPY_MODES)}. Got "
@@ -185,6 +184,8 @@ class Conv2d(Module):
                 f'{self.who}: padding="same" needs stride 1. Got stride {self.stride}. '
                 "Give the padding as a number."
             )
+        if not by_name:
+            checks.set_pairs(self, padding=0)
         for name in ("in_channels", "out_channels"):
             if getattr(self, name) % self.groups:
                 raise ValueError(
@@ -206,11 +207,12 @@ class Conv2d(Module):
                 f"{self.who}: input must have {self.in_channels} channel{plural} (axis {input.ndim - 3}). "
                 f"Got {channels} in shape {input.shape}. Build the layer with in_channels={channels}."
             )
-        checks.check_same_dtype(self.who, "input", input, self.weight.data.dtype)
+        dtype = self.weight.data.dtype
+        checks.check_same_dtype(self.who, "input", input, dtype)
         shape = (self.out_channels, self.in_channels // self.groups, *self.kernel_size)
-        checks.check_shape(self.who, "weight", self.weight.data, shape)
+        checks.check_own_array(self.who, "weight", self.weight.data, shape, dtype)
         if self.bias is not None:
-            checks.check_shape(self.who, "bias", self.bias.data, (self.out_channels,))
+            checks.check_own_array(self.who, "bias", self.bias.data, (self.out_channels,), dtype)
 
     def _check_fits(self, size: tuple[int, int], padding: tuple[int, int]) -> None:
         """Raise ValueError if the output would be empty; `size` is that of the image as it is padded."""

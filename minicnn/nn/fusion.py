@@ -21,7 +21,8 @@ from minicnn.nn.linear import Flatten, Linear
 from minicnn.nn.module import Module, edits
 from minicnn.nn.pooling import MaxPool2d
 from minicnn.nn.slices import Stages
-from minicnn.nn.stages import FlattenStage, LinearStage, Stage, kind_of, saved_for, watched
+from minicnn.nn.stages import FlattenStage, LinearStage, Stage, alike, kind_of, saved_for, watched
+from minicnn.nn.state import check_places
 
 TWO_BY_TWO = (2, 2), (2, 2), (0, 0), (1, 1)  # kernel, stride, padding and dilation of the pooling
 
@@ -47,7 +48,7 @@ class ConvStage(Stage):
         conv, kind = self.layers[0], kind_of(input)
         weight, bias = conv.weight.data, conv.bias
         known = self.known.get(kind)
-        if known is None or weight.dtype != input.dtype:
+        if known is None or not alike(input, weight, bias):
             known = self._look_at(input)
             if known is None:
                 return super().__call__(input)
@@ -213,6 +214,7 @@ def stages_of(model: Module) -> Stages:
     """
     found = _stages.get(model)
     if found is None or found[0] != edits():  # a layer may be another one now, or have a hook
+        check_places(model.who, model._walk(""))
         stages = Stages([])
         for layers in runs(model.children().values()):
             quick = kernels.FUSES and not watched(layers[0])

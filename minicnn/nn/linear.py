@@ -73,10 +73,11 @@ class Linear(Module):
                 f"{self.who}: input must have {self.in_features} features (last axis). Got shape "
                 f"{input.shape}. Build the layer with in_features={input.shape[-1] if input.ndim else 1}."
             )
-        checks.check_same_dtype(self.who, "input", input, self.weight.data.dtype)
-        checks.check_shape(self.who, "weight", self.weight.data, (self.out_features, self.in_features))
+        dtype, shape = self.weight.data.dtype, (self.out_features, self.in_features)
+        checks.check_same_dtype(self.who, "input", input, dtype)
+        checks.check_own_array(self.who, "weight", self.weight.data, shape, dtype)
         if self.bias is not None:
-            checks.check_shape(self.who, "bias", self.bias.data, (self.out_features,))
+            checks.check_own_array(self.who, "bias", self.bias.data, shape[:1], dtype)
         rows = input.reshape(-1, self.in_features)  # (N, in_features)
         bias = None if self.bias is None else self.bias.data
         output = kernels.linear(rows, self.weight.data, bias)

@@ -157,6 +157,11 @@ class Module:
                 f"{type(self).__name__}: a module needs its base before its parts. Got {key!r} first. "
                 "Call super().__init__() at the top of __init__."
             )
+        if value is not None and not isinstance(value, Parameter) and type(vars(self).get(key)) is Parameter:
+            raise TypeError(
+                f"{self.who}: {key} must be a Parameter or None. Got {type(value).__name__}. "
+                f"Set {key}.data to give it other numbers."
+            )
         object.__setattr__(self, key, value)
         if isinstance(value, Module):  # children learn their place at once, so that messages can tell it
             for path, module in self.named_modules():
@@ -251,8 +256,11 @@ class Module:
         """
         own = self._state()
         check_state(self.who, own, state)
+        values = {
+            name: np.array(state[name]) for name in own
+        }  # copies: `state` may hold the model's own arrays
         for name, array in own.items():
-            array[...] = state[name]
+            array[...] = values[name]
 
     def zero_grad(self) -> None:
         """Forget all gradients."""

@@ -103,12 +103,14 @@ class _BatchNorm(Module):
         if self.affine:
             checks.check_same_dtype(self.who, "input", input, self.weight.data.dtype)
             for name in ("weight", "bias"):
-                checks.check_shape(self.who, name, getattr(self, name).data, (self.num_features,))
+                checks.check_own_array(
+                    self.who, name, getattr(self, name).data, (self.num_features,), input.dtype
+                )
         elif self.track_running_stats:
             checks.check_same_dtype(self.who, "input", input, self.running_mean.dtype)
         if self.track_running_stats:
             for name in ("running_mean", "running_var"):
-                checks.check_shape(self.who, name, getattr(self, name), (self.num_features,))
+                checks.check_own_array(self.who, name, getattr(self, name), (self.num_features,), input.dtype)
 
     def arguments(self) -> str:
         return (

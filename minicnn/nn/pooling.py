@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 
 from minicnn import checks, kernels
@@ -10,7 +12,12 @@ from minicnn.nn.module import Module
 
 
 class Pool(Module):
-    """What the pooling layers share: input with or without the batch axis, and windows that fit."""
+    """What the pooling layers share: input with or without the batch axis, and windows that fit.
+
+    A layer with windows names its `pairs`, and the least that they may be.
+    """
+
+    pairs: ClassVar[dict[str, int]] = {}
 
     def images_of(self, input: np.ndarray) -> np.ndarray:
         """Return the checked input as (N, C, H, W)."""
@@ -22,8 +29,11 @@ class Pool(Module):
             )
         return input if input.ndim == 4 else input[None]
 
-    def check_padding(self) -> None:
-        """Raise ValueError if a window could lie in the padding alone."""
+    def check_windows(self) -> None:
+        """Raise unless the windows make sense, and none can lie in the padding alone."""
+        if self.stride is None:
+            self.stride = self.kernel_size
+        checks.set_pairs(self, **self.pairs)
         if any(p > k // 2 for p, k in zip(self.padding, self.kernel_size, strict=True)):
             raise ValueError(
                 f"{self.who}: padding must be at most half the kernel size. Got padding {self.padding} for "
@@ -84,20 +94,19 @@ class MaxPool2d(Pool):
              [ 0.,  0., 20.,  0.]]]], dtype=float32)
     """
 
+    pairs: ClassVar[dict[str, int]] = {"kernel_size": 1, "stride": 1, "padding": 0, "dilation": 1}
+
     def __init__(
         self, kernel_size, stride=None, padding=0, dilation=1, return_indices=False, ceil_mode=False
     ) -> None:
         super().__init__()
-        self.kernel_size = checks.as_pair(self.who, "kernel_size", kernel_size, minimum=1)
-        stride = kernel_size if stride is None else stride
-        self.stride = checks.as_pair(self.who, "stride", stride, minimum=1)
-        self.padding = checks.as_pair(self.who, "padding", padding, minimum=0)
-        self.dilation = checks.as_pair(self.who, "dilation", dilation, minimum=1)
+        self.kernel_size, self.stride, self.padding, self.dilation = kernel_size, stride, padding, dilation
         self.return_indices, self.ceil_mode = bool(return_indices), bool(ceil_mode)
-        self.check_padding()
+        self.check_windows()
 
     def forward(self, input: np.ndarray):
         """Return the maxima, and with `return_indices` where they stand."""
+        self.check_windows()  # somebody may have set other ones
         images = self.images_of(input)
         self.cells_of(images.shape[2:], self.dilation)
         output, indices = kernels.max_pool2d(

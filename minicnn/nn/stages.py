@@ -145,7 +145,7 @@ class LinearStage(Stage):
     def __call__(self, input: np.ndarray, keep: bool = True) -> np.ndarray:
         layer, kind = self.layers[0], kind_of(input)
         weight, bias = layer.weight.data, layer.bias
-        if kind not in self.known or input.dtype != weight.dtype:
+        if kind not in self.known or not alike(input, weight, bias):
             output = layer(input)
             if input.ndim == 2:
                 self.remember(kind, True)
@@ -202,6 +202,16 @@ def kind_of(input) -> tuple | None:
     (((1, 2), dtype('float64')), None)
     """
     return (input.shape, input.dtype) if type(input) is np.ndarray else None
+
+
+def alike(input: np.ndarray, weight: np.ndarray, bias) -> bool:
+    """Return whether all have the same dtype; `bias` is a Parameter or None.
+
+    >>> from minicnn.parameter import Parameter
+    >>> alike(np.zeros(1), np.zeros(1), None), alike(np.zeros(1), np.zeros(1), Parameter(np.zeros(1, np.float32)))
+    (True, False)
+    """
+    return input.dtype == weight.dtype and (bias is None or bias.data.dtype == weight.dtype)
 
 
 def saved_for(layer: Module, grad_output: np.ndarray) -> dict | None:

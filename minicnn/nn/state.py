@@ -35,6 +35,30 @@ def check_state(who: str, own: dict[str, np.ndarray], state) -> None:
                 f"{who}: load_state_dict needs {name} as {array.dtype}. Got {value.dtype}. "
                 f"Convert the model first with model.astype(np.{value.dtype})."
             )
+        if not array.flags.writeable:
+            raise ValueError(
+                f"{who}: load_state_dict needs arrays that can be written. Got {name}, which is read-only. "
+                "Replace it by a copy of itself."
+            )
+
+
+def check_places(who: str, named: Iterator[tuple[str, object]]) -> None:
+    """Raise ValueError if a module stands in two places: it remembers one forward, that of its last call.
+
+    >>> relu = object()
+    >>> check_places("Sequential", [("0", relu), ("body.1", relu)])
+    Traceback (most recent call last):
+    ValueError: Sequential: every place needs a module of its own. Got the same object at '0' and 'body.1'. \
+Build a second one, and give it the first one's Parameters.
+    """
+    places: dict[int, str] = {}
+    for place, module in named:
+        if id(module) in places:
+            raise ValueError(
+                f"{who}: every place needs a module of its own. Got the same {type(module).__name__} at "
+                f"{places[id(module)]!r} and {place!r}. Build a second one, and give it the first one's Parameters."
+            )
+        places[id(module)] = place
 
 
 def once(named: Iterator[tuple[str, object]]) -> Iterator[tuple[str, object]]:

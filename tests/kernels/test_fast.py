@@ -261,6 +261,9 @@ def test_the_environment_sets_the_number_of_threads(monkeypatch):
         set_num_threads(0)
     with raises(TypeError, "set_num_threads: count must be an integer. Got 2.5 (float). Pass an int."):
         set_num_threads(2.5)
+    before = threads.get_num_threads()
+    set_num_threads(np.int64(before))
+    assert type(threads.get_num_threads()) is int
 
 
 OTHER_MACHINES = {

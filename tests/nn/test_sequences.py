@@ -157,3 +157,193 @@ def test_what_cannot_be_told_any_more(place):
     ):
         net[place].backward(grad)
     np.testing.assert_array_equal(net.backward(np.float32([[[[10]]]])), [[[[0, 0], [-10, 0]]]])
+
+
+# Attributes that are set by hand
+
+
+def test_attributes_as_in_the_constructor():
+    images = draws((2, 2, 9, 9), np.float32)
+    for layer, settings in [
+        (nn.Conv2d(2, 4, 3, rng=0), {"stride": 2, "padding": 1, "dilation": [2, 1]}),
+        (nn.MaxPool2d(3), {"kernel_size": 2, "stride": None, "padding": [1, 0], "dilation": np.int64(2)}),
+        (nn.AvgPool2d(3), {"kernel_size": [2, 3], "stride": 1, "padding": 1}),
+    ]:
+        layer(images)
+        for name, value in settings.items():
+            setattr(layer, name, value)
+        more = (2, 4, 3) if isinstance(layer, nn.Conv2d) else ()
+        built = type(layer)(*more, **settings)
+        if more:
+            built.load_state_dict(layer.state_dict())
+        np.testing.assert_array_equal(layer(images), built(images))
+        assert repr(layer) == repr(built)
+        np.testing.assert_array_equal(nn.Sequential(layer)(images), built(images))
+
+
+REFUSED = {
+    "stride (0, 0)": (
+        nn.Conv2d,
+        "stride",
+        (0, 0),
+        ValueError,
+        "stride must be at least 1. Got 0. Pass a larger number.",
+    ),
+    "padding by a name": (
+        nn.Conv2d,
+        "padding",
+        "sam",
+        ValueError,
+        'padding must be an int, a pair, "same" or "valid". Got \'sam\'. Choose one of these.',
+    ),
+    "negative padding": (
+        nn.Conv2d,
+        "padding",
+        (-1, -1),
+        ValueError,
+        "padding must be at least 0. Got -1. Pass a larger number.",
+    ),
+    "a mode": (
+        nn.Conv2d,
+        "padding_mode",
+        "wrap",
+        ValueError,
+        "padding_mode must be one of zeros, reflect, replicate, circular. Got 'wrap'. Choose one of these.",
+    ),
+    "padding of a maximum": (
+        nn.MaxPool2d,
+        "padding",
+        (7, 7),
+        ValueError,
+        "padding must be at most half the kernel size. Got padding (7, 7) for kernel (2, 2). Use less padding.",
+    ),
+    "an empty window": (
+        nn.AvgPool2d,
+        "kernel_size",
+        (0, 0),
+        ValueError,
+        "kernel_size must be at least 1. Got 0. Pass a larger number.",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_attributes_that_mean_nothing(name):
+    kind, attribute, value, error, message = REFUSED[name]
+    layer, images = kind(1, 1, 3) if kind is nn.Conv2d else kind(2), draws((2, 1, 9, 9), np.float32)
+    net = nn.Sequential(layer)
+    for model in (layer, net):
+        model(images)
+    setattr(layer, attribute, value)
+    for model in (layer, net):
+        with raises(error, f'{kind.__name__} "0": {message}'):
+            model(images)
+
+
+@pytest.mark.parametrize("value", [np.zeros((4, 2, 3, 3), np.float32), 3])
+def test_only_parameters_take_the_place_of_parameters(value):
+    layer = nn.Conv2d(2, 4, 3)
+    with raises(
+        TypeError,
+        f"Conv2d: weight must be a Parameter or None. Got {type(value).__name__}. "
+        "Set weight.data to give it other numbers.",
+    ):
+        layer.weight = value
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        (nn.Conv2d(2, 4, 3), (1, 2, 5, 5)),
+        (nn.Conv2d(2, 4, 1), (1, 2, 9, 9)),
+        (nn.Conv2d(4, 4, 3, groups=4), (1, 4, 5, 5)),
+        (nn.Linear(5, 4), (2, 5)),
+        (nn.BatchNorm1d(5), (2, 5)),
+    ],
+)
+@pytest.mark.parametrize("before", [0, 1, 3])
+def test_a_bias_of_another_dtype(layer, shape, before):
+    """float64 is what NumPy gives whoever does not ask; the kernels are compiled for one dtype."""
+    model, input = nn.Sequential(copy.deepcopy(layer)), draws(shape, np.float32)
+    for _ in range(before):
+        model(input)
+        with no_grad():
+            model(input)
+    model[0].bias.data = np.zeros(len(model[0].bias.data))
+    message = (
+        f'{type(layer).__name__} "0": bias must be float32, as the layer\'s other arrays are. Got float64. '
+        "Convert it with .astype(np.float32)."
+    )
+    with raises(TypeError, message):
+        model(input)
+    with raises(TypeError, message), no_grad():
+        model(input)
+
+
+# Places
+
+
+def test_append_after_a_layer_was_removed():
+    model = nn.Sequential(nn.Flatten(), nn.ReLU(), nn.Linear(2, 2))
+    del model.__dict__["1"]
+    assert list(model.append(nn.Tanh()).children()) == ["0", "2", "3"]
+    assert list(model[1:].append(nn.ReLU()).children()) == ["2", "3", "4"]
+
+
+def same_layer_twice():
+    """Return models in which a layer stands twice, and where."""
+    tanh, inner = nn.Tanh(), nn.Sequential(nn.Linear(2, 2))
+    outer = nn.Sequential(inner, tanh)
+    inner.append(tanh)
+    model = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
+    model.other = model[1]
+    return [(outer, "Tanh", "0.1", "1"), (model, "ReLU", "1", "other")]
+
+
+@pytest.mark.parametrize("number", range(2))
+def test_a_layer_in_two_places(number):
+    model, kind, first, second = same_layer_twice()[number]
+    with raises(
+        ValueError,
+        f"Sequential: every place needs a module of its own. Got the same {kind} at {first!r} and {second!r}. "
+        "Build a second one, and give it the first one's Parameters.",
+    ):
+        model(np.ones((1, 2), np.float32))
+
+
+def test_a_layer_on_both_ways_of_a_residual():
+    tanh = nn.Tanh()
+    with raises(
+        ValueError,
+        "Residual: every place needs a module of its own. Got the same Tanh at 'body.1' and 'shortcut'. "
+        "Build a second one, and give it the first one's Parameters.",
+    ):
+        nn.Residual(nn.Sequential(nn.Linear(2, 2), tanh), tanh)
+
+
+# States
+
+
+def test_a_state_of_the_models_own_arrays():
+    model = nn.Sequential(nn.Linear(2, 2, rng=0), nn.Linear(2, 2, rng=1))
+    first, second = (layer.weight.data.copy() for layer in model)
+    own = {name: parameter.data for name, parameter in model.named_parameters()}
+    model.load_state_dict(own | {"0.weight": own["1.weight"], "1.weight": own["0.weight"]})
+    np.testing.assert_array_equal(model[0].weight.data, second)
+    np.testing.assert_array_equal(model[1].weight.data, first)
+
+
+def test_all_of_a_state_or_nothing():
+    model = nn.Sequential(nn.Linear(2, 2, rng=0), nn.Linear(2, 2, rng=1))
+    before, state = (
+        model.state_dict(),
+        nn.Sequential(nn.Linear(2, 2, rng=2), nn.Linear(2, 2, rng=3)).state_dict(),
+    )
+    model[1].weight.data.flags.writeable = False
+    with raises(
+        ValueError,
+        "Sequential: load_state_dict needs arrays that can be written. Got 1.weight, which is read-only. "
+        "Replace it by a copy of itself.",
+    ):
+        model.load_state_dict(state)
+    same(model.state_dict().values(), before.values())
