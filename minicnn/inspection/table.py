@@ -11,7 +11,10 @@ def columns_of(step) -> list[str]:
     """Return the cells of one step, in the order of HEADER."""
     output = np.asarray(step.output)
     explainer = REGISTRY.get(step.kind)
-    kept = {id(value): value.nbytes for value in step.saved.values() if isinstance(value, np.ndarray)}
+    own = step.saved.get("weight")  # is there anyway
+    kept = {
+        id(one): one.nbytes for one in step.saved.values() if isinstance(one, np.ndarray) and one is not own
+    }
     return [
         step.name,
         step.kind,
