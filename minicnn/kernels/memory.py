@@ -18,7 +18,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from minicnn.kernels.score import Recorder, listening
+from minicnn.kernels.score import listening
 
 WORTH_KEEPING = 2**15  # numbers: for 128 KiB and more the C library asks the system, and gives back at once
 KEPT = 2**28  # bytes that may wait for their next use; what was used longest ago goes first
@@ -103,9 +103,14 @@ def empty(shape, dtype) -> np.ndarray:
     >>> empty((6, 2**16), np.float32).ctypes.data == place
     True
     """
-    array = _given(shape, dtype)
+    numbers = math.prod(shape)
+    if numbers < WORTH_KEEPING:
+        array = np.empty(shape, dtype)
+    else:
+        memory = _pool.lend(numbers * np.dtype(dtype).itemsize)
+        array = memory.view(Lease).view(dtype, np.ndarray).reshape(shape)
     if listening:
-        _recorder().given.append(array)
+        _tell("given", array)
     return array
 
 
@@ -117,7 +122,7 @@ def flag(dtype) -> np.ndarray:
     """
     array = np.zeros(1, dtype)
     if listening:
-        _recorder().flags.append(array)
+        _tell("flags", array)
     return array
 
 
@@ -129,7 +134,7 @@ def nothing(count: int, dtype) -> np.ndarray:
     """
     array = _zeros_for_all(count, dtype)
     if listening:
-        _recorder().constants.append(array)
+        _tell("constants", array)
     return array
 
 
@@ -138,17 +143,17 @@ def _zeros_for_all(count: int, dtype) -> np.ndarray:
     return np.zeros(count, dtype)
 
 
-def _recorder() -> Recorder:
-    """Return who hears this thread; somebody who forgets it at once, if nobody does."""
-    return listening.get(threading.get_ident()) or Recorder()
+def _tell(what: str, array: np.ndarray) -> None:
+    """Let whoever hears this thread know of an array."""
+    recorder = listening.get(threading.get_ident())
+    if recorder is not None:
+        getattr(recorder, what).append(array)
 
 
-def _given(shape, dtype) -> np.ndarray:
-    numbers = math.prod(shape)
-    if numbers < WORTH_KEEPING:
-        return np.empty(shape, dtype)
-    memory = _pool.lend(numbers * np.dtype(dtype).itemsize)
-    return memory.view(Lease).view(dtype, np.ndarray).reshape(shape)
+def _forget(array: np.ndarray) -> None:
+    recorder = listening.get(threading.get_ident())
+    if recorder is not None:
+        recorder.given = [one for one in recorder.given if one is not array]
 
 
 def zeros(shape, dtype) -> np.ndarray:
@@ -158,7 +163,9 @@ def zeros(shape, dtype) -> np.ndarray:
     array([[0., 0.],
            [0., 0.]])
     """
-    array = _given(shape, dtype)  # not heard, for nobody would hear either that NumPy fills it
+    array = empty(shape, dtype)
+    if listening:
+        _forget(array)  # for nobody hears that NumPy fills it
     array[...] = 0
     return array
 

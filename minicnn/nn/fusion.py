@@ -59,14 +59,15 @@ class ConvStage(Stage):
         if keep:
             run = Run(self.layers, arrays, geometry, size, output, winners)
             shape, dtype = output.shape, output.dtype
-            own = {
+            conv.saved = {
+                "output_shape": run.sums_shape,
+                "dtype": dtype,
                 "input": input,
                 "weight": weight,
                 "geometry": geometry,
                 "border": (None, "zeros"),
                 "run": run,
             }
-            conv.saved = {"output_shape": run.sums_shape, "dtype": dtype, **own}
             for layer in self.layers[1:]:
                 layer.saved = {"output_shape": shape, "dtype": dtype, "fused": run}
         return output

@@ -168,11 +168,18 @@ def test_errors(work):
 
 
 def test_other_threads_are_not_heard():
+    def work():
+        relu(np.ones(3)), zeros((3,), float), flag(float), nothing(3, np.dtype(float))
+        done.append(True)
+
+    done = []
     with Recorder() as recorder:
-        other = threading.Thread(target=lambda: relu(np.ones(3)))
+        other = threading.Thread(target=work)
         other.start()
         other.join()
         relu(np.ones(3))
+    assert done
+    assert recorder.flags == recorder.constants == []
     assert len(recorder.calls) == len(recorder.given) == 1
 
 
