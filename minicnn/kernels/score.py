@@ -15,7 +15,7 @@ between two calls it does not hear. So a score is written only if all arrays of 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -105,8 +105,7 @@ class Recorder:
         board = new_board()
         kernel(*arguments, board, 0, 0)  # writes on the board how it was called, and finds no pieces to do
         head = int(board[ENTRY]), size, pieces, int(board[COUNT])
-        arrays = [argument for argument in arguments if isinstance(argument, np.ndarray)]
-        self.calls.append((head, board[ARGUMENTS : ARGUMENTS + board[COUNT]], arrays))
+        self.calls.append((head, board[ARGUMENTS : ARGUMENTS + board[COUNT]], list(arrays_in(arguments))))
         self.work += work if pieces else 0
 
     def score(self, input: np.ndarray, output: np.ndarray, weights: list[np.ndarray]) -> Score | None:
@@ -121,10 +120,12 @@ class Recorder:
         for number, flag in enumerate(self.flags):
             begins[address(flag)] = PLACES, WORD * number
         for array in self.given:
+            if address(array) == address(output):
+                begins[address(array)] = OUTPUT, 0
+                continue
             room += -room % LINE
             begins[address(array)] = PLACES, room
             room += array.nbytes
-        begins[address(output)] = OUTPUT, 0
         numbers, held = [], []
         for head, arguments, arrays in self.calls:
             fixed = [array for array in arrays if address(array) not in begins]
@@ -134,8 +135,21 @@ class Recorder:
             moved = {address(array): begins[address(array)] for array in arrays if address(array) in begins}
             numbers += [(HERE, number) for number in head]
             numbers += [moved.get(number, (HERE, number)) for number in arguments.tolist()]
-        room += -room % WORD
-        return Score(np.array(numbers).reshape(-1, 2), room, len(self.flags), output, held, self.work)
+        numbers, room = np.array(numbers, np.int64).reshape(-1, 2), room + -room % WORD
+        return Score(numbers, room, len(self.flags), output, held, self.work)
+
+
+def arrays_in(arguments: tuple) -> Iterator[np.ndarray]:
+    """Yield all arrays among arguments, those in tuples too.
+
+    >>> [array.size for array in arrays_in((np.zeros(3), 1, (2.0, (np.zeros(5),))))]
+    [3, 5]
+    """
+    for argument in arguments:
+        if isinstance(argument, np.ndarray):
+            yield argument
+        elif isinstance(argument, tuple):
+            yield from arrays_in(argument)
 
 
 def address(array: np.ndarray) -> int:

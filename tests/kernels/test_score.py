@@ -114,12 +114,33 @@ def test_every_number_is_done_once(size):
     np.testing.assert_array_equal(done, 5)
 
 
+@njit(nogil=True)
+def add_pair(pair, output, board, start, stop):
+    """Fill output[start:stop] with the sums of two arrays."""
+    if handed_out(board, start, stop):
+        return
+    for i in range(start, stop):
+        output[i] = pair[0][i] + pair[1][i]
+
+
+def sum_of_pair(one, other):
+    output = empty(one.shape, one.dtype)
+    share(add_pair, ((one, other), output), len(one), 1)
+    return output
+
+
+def test_arrays_in_a_tuple():
+    score, _ = heard(lambda input: sum_of_pair(input, relu(input)), np.ones(3))
+    np.testing.assert_array_equal(perform(score, np.array([3.0, -4, 5])), [6, -4, 10])
+
+
 UNHEARD = {
     "NumPy's output": lambda input: relu(input) + 1,
     "the input": lambda input: input,
     "NumPy between two kernels": lambda input: relu(relu(input) * 2),
     "a weight that nobody named": lambda input: sum_of(input, np.ones(5)),
     "memory that NumPy fills": lambda input: sum_of(input, zeros((5,), float)),
+    "a weight in a tuple": lambda input: sum_of_pair(input, np.ones(5)),
     "a part of an array": lambda input: sum_of(input, relu(np.ones(10))[5:]),
 }
 

@@ -101,6 +101,14 @@ def test_dtypes_and_layers_without_bias(dtype, bias, played):
     assert len(played) == 6
 
 
+def test_no_images(played):
+    model = small_net()
+    for count in (0, 0, 0, 3, 3, 3, 0):
+        images = images_of(count)
+        np.testing.assert_array_equal(predict(model, images), one_by_one(model, images))
+    assert len(played) == 3
+
+
 def test_any_number_of_threads(played):
     model, images = NETS["DeeperCNN"].build(rng=0), draws((16, 3, 32, 32), np.float32)
     expected, before = one_by_one(model, images), get_num_threads()
