@@ -22,6 +22,14 @@ class Net(nn.Module):
     def forward(self, x):
         return self.fc(torch.flatten(F.relu(self.conv(x)), 1))
 
+class Drops(Net):
+    def forward(self, x):
+        return self.fc(self.drop(torch.flatten(F.relu(self.conv(x)), 1)))
+
+    def __init__(self):
+        super().__init__()
+        self.drop = nn.Dropout(0.5)
+
 class Needy(nn.Module):
     def __init__(self, size):
         super().__init__()
@@ -93,6 +101,16 @@ def test_numbers_that_differ_end_in_exit_code_1(script, capsys, monkeypatch):
     printed = capsys.readouterr().out
     assert "conv" in printed
     assert "likely cause: " in printed
+
+
+def test_dropout_is_told_from_a_fault(script, capsys):
+    assert compared(script, "Drops") == 1
+    printed = capsys.readouterr().out
+    assert "likely cause: dropout draws numbers of its own on either side (drop)" in printed
+    assert printed.endswith(
+        "call eval() on both models, or give dropout p = 0; on the command line pass --eval\n"
+    )
+    assert compared(script, "Drops", "--eval") == 0
 
 
 ERRORS = {

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import copy
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from minicnn import nn
 from minicnn.checks import cast
-from minicnn.inspection import Trace
+from minicnn.inspection import Step, Trace
 from minicnn.inspection.page import Page, Section
 from minicnn.interop.torch.comparison.candidates import Sides
 from minicnn.interop.torch.comparison.measures import measures
 from minicnn.interop.torch.comparison.pairing import both, buffers_of, in_float64
 from minicnn.interop.torch.comparison.rows import ROUNDING_IN_FLOAT64
 from minicnn.interop.torch.comparison.sides import Batch
-from minicnn.interop.torch.comparison.slips import SLIPS
+from minicnn.interop.torch.comparison.slips import OTHER_MODE, SLIPS
+
+DRAWS = "dropout draws numbers of its own on either side"
+ADVICE = {DRAWS: "call eval() on both models, or give dropout p = 0; on the command line pass --eval"}
 
 
 @dataclass(eq=False, repr=False)
@@ -25,12 +29,13 @@ class LikelyCause(Page):
     Attributes
     ----------
     slip : str or None
-        Its name; None if none of the known slips fits.
+        Its name; None if none of the known slips fits. Dropout that draws is named before any slip is tried.
     where : str
         The layer, or what else it was made in.
     before, after : dict of str to float
         The largest relative differences in float64: of the output, the loss, the gradients of the output and of the
-        first layer's input, and batch norm's statistics.
+        first layer's input, and batch norm's statistics. After: with the slip made on our side, too, or, where
+        dropout drew, with both models in evaluation mode.
     tried : list of str
         The slips that were tried, up to the one that fits.
 
@@ -58,20 +63,30 @@ class LikelyCause(Page):
         return f"likely cause: {self.slip} ({self.where})"
 
     def sections(self) -> list[Section]:
-        """Return what was before, and what is after the slip is made on our side, too."""
+        """Return what was before, what is after, and what to do where that is known."""
         names = dict.fromkeys((*self.before, *self.after))
         header = ["", "before", "after"]
         rows = [[n, *(f"{d[n]:.2g}" if n in d else "-" for d in (self.before, self.after))] for n in names]
-        return [Section("relative differences in float64", header=header, rows=rows)]
+        below = [ADVICE[self.slip]] if self.slip in ADVICE else []
+        return [Section("relative differences in float64", header=header, rows=rows, below=below)]
 
 
 def find_cause(model: nn.Module, module, mine: Batch, theirs: Batch) -> LikelyCause:
-    """Try the known slips on copies of our side; return the first that leaves nothing but rounding."""
+    """Try the known slips on copies of our side; return the first that leaves nothing but rounding.
+
+    A slip that is tried while dropout draws brings nothing together, so dropout is looked for first.
+    """
     model, module = in_float64(model, module)
     mine, theirs = mine.as_float64(), theirs.as_float64()
     ours, other, pairs = both(model, module, mine, theirs, single_step=False)
     kept = buffers_of(module, theirs)
     before = distances(ours, other, pairs, buffers_of(model, mine), kept)
+    slip, where = chance_of(ours, other, pairs, (model.training, module.training))
+    if slip is not None:
+        quiet = [copy.deepcopy(one).eval() for one in (model, module)]
+        after = distances(*both(*quiet, mine, theirs, single_step=False), {}, {})
+        if are_together(after) or any(map(draws, [*ours, *other])):
+            return LikelyCause(slip, where, before, after, [slip])
     sides, tried = Sides(model, mine, theirs, pairs, ours.steps), []
     for find in SLIPS:
         for candidate in find(sides):
@@ -89,6 +104,44 @@ def find_cause(model: nn.Module, module, mine: Batch, theirs: Batch) -> LikelyCa
             if are_together(after):
                 return LikelyCause(candidate.slip, candidate.where, before, after, tried)
     return LikelyCause(None, "", before, {}, tried)
+
+
+def chance_of(ours: Trace, theirs: Trace, pairs: list, modes: tuple[bool, bool]) -> tuple[str | None, str]:
+    """Return what dropout that draws makes the likely cause, and in which layers; (None, "") if none draws.
+
+    Parameters
+    ----------
+    ours, theirs : Trace
+    pairs : list of (our Step, torch's Step)
+    modes : (bool, bool)
+        Whether our model and torch's are in training. A dropout without a partner is taken to have one that follows
+        its model, as ``F.dropout(x, training=self.training)`` does, which makes no step.
+
+    Examples
+    --------
+    >>> steps = [Step("2", "Dropout", nn.Dropout(0.5), None, None, training=mode) for mode in (True, False)]
+    >>> chance_of(Trace(steps[:1]), Trace(steps[1:]), [tuple(steps)], (True, False))
+    ('train mode against eval mode', '2')
+    """
+    paired = {id(step) for pair in pairs for step in pair}
+    for side, trace in enumerate((ours, theirs)):
+        for step in trace:
+            if step.kind.startswith("Dropout") and id(step) not in paired:
+                partner = replace(step, training=modes[1 - side])
+                pairs = [*pairs, (partner, step) if side else (step, partner)]
+    drawn = [pair for pair in pairs if any(map(draws, pair))]
+    apart = [pair for pair in drawn if pair[0].training != pair[1].training]
+    slip = None if not drawn else OTHER_MODE if apart else DRAWS
+    return slip, ", ".join(dict.fromkeys(mine.name for mine, _ in apart or drawn))
+
+
+def draws(step: Step) -> bool:
+    """Say whether a step is a dropout that draws random numbers which matter.
+
+    >>> [draws(Step("2", "Dropout", nn.Dropout(p), None, None)) for p in (0.0, 0.5, 1.0)]
+    [False, True, False]
+    """
+    return step.kind.startswith("Dropout") and step.training and 0 < step.module.p < 1
 
 
 def are_together(found: dict[str, float]) -> bool:

@@ -26,6 +26,7 @@ from minicnn.interop.torch.comparison.weight_slips import (
 )
 from minicnn.interop.torch.layers import ARGUMENTS
 
+OTHER_MODE = "train mode against eval mode"
 PLACES = {
     **dict.fromkeys(
         ("padding", "padding_mode", "mode", "value", "count_include_pad"),
@@ -79,15 +80,14 @@ def other_softmax(sides: Sides) -> Iterator[Candidate]:
 
 def other_mode(sides: Sides) -> Iterator[Candidate]:
     """Batch norm and dropout work differently in training and in evaluation."""
-    slip = "train mode against eval mode"
     changes = [
         {(ours.name, "training"): theirs.training}
         for ours, theirs in sides.layers("BatchNorm1d", "BatchNorm2d", "Dropout", "Dropout2d")
         if ours.training != theirs.training
     ]
-    yield from sides.each_and_all(slip, changes)
+    yield from sides.each_and_all(OTHER_MODE, changes)
     model = copy.deepcopy(sides.model)
-    yield Candidate(slip, "model", model.train(not model.training), sides.batch)
+    yield Candidate(OTHER_MODE, "model", model.train(not model.training), sides.batch)
 
 
 def other_variance(sides: Sides) -> Iterator[Candidate]:
