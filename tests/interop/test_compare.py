@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import re
 
 import numpy as np
 import pytest
@@ -218,40 +217,6 @@ def test_print_and_html():
         assert part in text
     assert "<table>" in page
     assert repr(comparison) == text
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (
-            {"model": torch.nn.ReLU()},
-            "compare: model must be a minicnn module. Got ReLU. Bring it over first with from_torch.",
-        ),
-        (
-            {"torch_module": nn.ReLU()},
-            "compare: torch_module must be a torch.nn.Module. Got ReLU. Pass the model itself.",
-        ),
-        (
-            {"torch_module": torch.nn.Linear(2, 1).double()},
-            "compare: both models must have one dtype. Got float32 here and float64 in torch. "
-            "Convert one with model.astype or module.to.",
-        ),
-        (
-            {"criterion": torch.nn.MSELoss()},
-            "compare: criterion must be a loss of minicnn. Got MSELoss. "
-            "Pass one such as nn.CrossEntropyLoss(); torch's own goes into torch_criterion.",
-        ),
-        (
-            {"torch_criterion": torch.nn.HuberLoss()},
-            "compare: torch_criterion must be a loss that minicnn has. Got HuberLoss. "
-            "Pass for example torch.nn.CrossEntropyLoss().",
-        ),
-    ],
-)
-def test_what_is_refused(change, message):
-    arguments = {"model": nn.Linear(2, 2), "torch_module": torch.nn.Linear(2, 2), "criterion": None} | change
-    with pytest.raises(TypeError, match=re.escape(message)):
-        compare(images=np.ones((1, 2), np.float32), targets=np.array([0]), **arguments)
 
 
 def test_statistics_that_were_rounded_in_another_order_are_no_difference():

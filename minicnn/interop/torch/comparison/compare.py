@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from minicnn import nn
+from minicnn import checks, nn
 from minicnn.interop.torch.comparison.exact import are_exact, with_integers
 from minicnn.interop.torch.comparison.lockstep import in_lockstep
 from minicnn.interop.torch.comparison.pairing import (
@@ -20,7 +20,7 @@ from minicnn.interop.torch.comparison.pairing import (
 )
 from minicnn.interop.torch.comparison.result import Comparison
 from minicnn.interop.torch.comparison.rows import Row
-from minicnn.interop.torch.comparison.sides import Batch
+from minicnn.interop.torch.comparison.sides import Batch, our_loss
 from minicnn.interop.torch.library import import_torch
 
 
@@ -84,6 +84,8 @@ def compare(
         If torch is not installed.
     TypeError
         If a model or the criterion is of another library, or the two models are of different dtypes.
+    ValueError
+        If images, targets, `steps` or `batch_size` do not fit.
 
     Notes
     -----
@@ -105,12 +107,16 @@ def compare(
             f"compare: criterion must be a loss of minicnn. Got {type(criterion).__name__}. "
             "Pass one such as nn.CrossEntropyLoss(); torch's own goes into torch_criterion."
         )
+    steps = checks.as_int("compare", "steps", steps, minimum=0)
+    if batch_size is not None:
+        batch_size = checks.as_int("compare", "batch_size", batch_size, minimum=1)
     mine = Batch(images, targets, copy.deepcopy(criterion))
     theirs = Batch(
         images if torch_images is None else torch_images,
         targets if torch_targets is None else torch_targets,
         mine.criterion if torch_criterion is None else copy.deepcopy(torch_criterion),
     )
+    our_loss(theirs.criterion)  # refuses one that we do not have before anything runs
     if exact:
         model, torch_module, mine = with_integers(model, torch_module, images)
         theirs = mine

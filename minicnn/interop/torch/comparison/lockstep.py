@@ -153,8 +153,7 @@ class TorchSide:
     def __init__(self, module, criterion, kind: str, arguments: dict) -> None:
         self.torch = import_torch()
         self.module = copy.deepcopy(module)
-        ours = isinstance(criterion, nn.Loss)
-        self.criterion = torch_loss(criterion) if ours else copy.deepcopy(criterion)
+        self.criterion = torch_loss(copy.deepcopy(criterion))
         self.optimizer = getattr(self.torch.optim, kind)(self.module.parameters(), **arguments)
 
     def step(self, images: np.ndarray, targets: np.ndarray) -> tuple[float, np.ndarray]:

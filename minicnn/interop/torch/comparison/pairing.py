@@ -26,9 +26,12 @@ def both(
     single_step: bool,
     recorded: Trace | None = None,
 ) -> tuple[Trace, Trace, list[tuple[Step, Step]]]:
-    """Run both sides (torch's only if it is not `recorded`); return their traces, and the steps in pairs."""
-    torch_trace = run_torch(torch_module, theirs) if recorded is None else recorded
+    """Run both sides (torch's only if it is not `recorded`); return their traces, and the steps in pairs.
+
+    Ours is first: images or targets that do not fit are refused in our words.
+    """
     ours = run_ours(model, mine)
+    torch_trace = run_torch(torch_module, theirs) if recorded is None else recorded
     pairs = aligned(up_to_loss(ours), torch_trace.steps)
     if single_step:
         ours = fed_by(pairs, mine)

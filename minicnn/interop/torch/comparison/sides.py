@@ -70,11 +70,7 @@ def run_torch(module, batch: Batch) -> Trace:
     module = copy.deepcopy(module)
     images = torch.from_numpy(np.array(batch.images)).requires_grad_()
     targets = torch.from_numpy(np.array(batch.targets))
-    ours = theirs = batch.criterion
-    if isinstance(ours, torch.nn.Module):
-        ours = our_loss(theirs)
-    else:
-        theirs = torch_loss(ours)
+    ours, theirs = our_loss(batch.criterion), torch_loss(batch.criterion)
     targets = targets if targets.is_floating_point() else targets.long()
     with torch.enable_grad(), watch(module) as recorded:
         with functions_watched(module, recorded):
@@ -101,8 +97,10 @@ def run_torch(module, batch: Batch) -> Trace:
 
 
 def torch_loss(criterion):
-    """Return torch's loss with the arguments of ours."""
+    """Return torch's loss with the arguments of ours; one of torch's as it is."""
     torch = import_torch()
+    if isinstance(criterion, torch.nn.Module):
+        return criterion
     kind, arguments = type(criterion).__name__, {}
     for name in LOSS_ARGUMENTS:
         value = getattr(criterion, name, None)
@@ -112,18 +110,27 @@ def torch_loss(criterion):
 
 
 def our_loss(criterion):
-    """Return our loss with the arguments of torch's.
+    """Return our loss with the arguments of torch's; one of ours as it is.
 
     Raises
     ------
     TypeError
-        If we have no such loss.
+        If it is no loss, or we have no such one.
+
+    Examples
+    --------
+    >>> our_loss(print)
+    Traceback (most recent call last):
+    TypeError: compare: torch_criterion must be a loss that minicnn has. Got builtin_function_or_method. \
+Pass for example torch.nn.CrossEntropyLoss() (with the brackets).
     """
+    if isinstance(criterion, nn.Loss):
+        return criterion
     kind, arguments = type(criterion).__name__, {}
     if not issubclass(getattr(nn, kind, object), nn.Loss):
         raise TypeError(
             f"compare: torch_criterion must be a loss that minicnn has. Got {kind}. "
-            "Pass for example torch.nn.CrossEntropyLoss()."
+            "Pass for example torch.nn.CrossEntropyLoss() (with the brackets)."
         )
     for name in LOSS_ARGUMENTS:
         value = getattr(criterion, name, None)
