@@ -35,7 +35,7 @@ def as_classes(who: str, classes) -> np.ndarray:
     Raises
     ------
     TypeError
-        If `classes` is one string, or a name is neither text nor integer, or both occur.
+        If `classes` is one string or one number, or a name is neither text nor integer, or both occur.
     ValueError
         If there is no name, or one comes twice.
 
@@ -48,10 +48,11 @@ def as_classes(who: str, classes) -> np.ndarray:
     ValueError: Classifier: every class needs a name of its own. Got 'cat' more than once. \
 Rename or remove it.
     """
-    names = [] if isinstance(classes, str) else np.asarray(classes, dtype=object).ravel().tolist()
+    listed = np.asarray(classes, dtype=object)
+    names = listed.ravel().tolist()
     text = all(isinstance(name, str) for name in names)
     whole = all(isinstance(name, int | np.integer) and not isinstance(name, bool) for name in names)
-    if isinstance(classes, str) or not (text or whole):
+    if not listed.ndim or not (text or whole):
         raise TypeError(
             f"{who}: classes must be a list of names, all text or all integers. Got {_shortened(classes)}. "
             "Pass for example ['cat', 'dog']."
@@ -67,6 +68,45 @@ Rename or remove it.
             )
         seen.add(name)
     return np.array(names)
+
+
+def as_shown(who: str, classes) -> tuple[str, ...] | None:
+    """Return class names as the text that is shown; None for none.
+
+    Here one name may stand for two classes, as some lists of a thousand classes have it.
+
+    >>> as_shown("trace", np.array([10, 20]))
+    ('10', '20')
+    >>> as_shown("trace", 5)
+    Traceback (most recent call last):
+    TypeError: trace: classes must be a list of names. Got 5. Pass for example ['cat', 'dog'].
+    """
+    try:
+        return None if classes is None else tuple(map(str, classes))
+    except TypeError:
+        raise TypeError(
+            f"{who}: classes must be a list of names. Got {_shortened(classes)}. "
+            "Pass for example ['cat', 'dog']."
+        ) from None
+
+
+def check_one_a_logit(who: str, classes, output: np.ndarray) -> None:
+    """Raise ValueError unless there is a name for each logit, or two for one, where `output` is rows of logits.
+
+    >>> check_one_a_logit("trace", ("cat", "dog"), np.zeros((4, 3)))
+    Traceback (most recent call last):
+    ValueError: trace: each logit needs one class name, or a single logit two. Got 2 names for 3 logits. \
+Pass the classes the model was trained with.
+    """
+    if classes is None or output.ndim != 2:
+        return
+    count, names = output.shape[1], len(classes)
+    if names != (count if count > 1 else 2):
+        raise ValueError(
+            f"{who}: each logit needs one class name, or a single logit two. Got {names} name"
+            f"{'s' * (names != 1)} for {count} logit{'s' * (count != 1)}. Pass the classes the model was "
+            "trained with."
+        )
 
 
 def warn_if_sorted_as_text(who: str, classes: np.ndarray, stacklevel: int = 2) -> None:

@@ -72,6 +72,12 @@ ERRORS = [
         "indexes take labels_of(indexes, classes).",
     ),
     (
+        lambda: as_classes("Classifier", 5),
+        TypeError,
+        "Classifier: classes must be a list of names, all text or all integers. Got 5. Pass for example "
+        "['cat', 'dog'].",
+    ),
+    (
         lambda: as_classes("Classifier", "cat"),
         TypeError,
         "Classifier: classes must be a list of names, all text or all integers. Got 'cat'. Pass for example "

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from minicnn.functional import sigmoid, softmax
-from minicnn.labels import ABSTAINS
+from minicnn.labels import ABSTAINS, check_one_a_logit
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,13 +65,8 @@ class Decision:
         ValueError: Classifier: each logit needs one class name, or a single logit two. Got 2 names for 3 \
 logits. Pass the classes the model was trained with.
         """
+        check_one_a_logit(self.who, self.classes, logits)
         count = logits.shape[1]
-        if len(self.classes) != (count if count > 1 else 2):
-            raise ValueError(
-                f"{self.who}: each logit needs one class name, or a single logit two. Got "
-                f"{len(self.classes)} names for {count} logit{'s' * (count != 1)}. Pass the classes the "
-                "model was trained with."
-            )
         if count > 1 and self.threshold != 0.5:
             raise ValueError(
                 f"{self.who}: a threshold needs a model with one logit. Got threshold={self.threshold} and "

@@ -12,8 +12,8 @@ from minicnn.inspection.differences import EACH, Slopes, Value
 from minicnn.inspection.gradient_report import GradientCheck, GradientRow
 from minicnn.inspection.gradient_steps import backward_order, branches_of, explanation_of, explicable
 from minicnn.inspection.kinks import on_kink, one_kink_a_number
-from minicnn.inspection.record import Step, recording, unchanged
-from minicnn.inspection.trace import kept, trace
+from minicnn.inspection.record import Step, kept, recording, unchanged
+from minicnn.inspection.trace import trace
 from minicnn.nn.graph import joins
 
 WHO = "check_gradients"

@@ -132,6 +132,23 @@ def unchanged(model: Module) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def kept(criterion) -> Iterator[None]:
+    """Give the criterion back what it had saved.
+
+    >>> criterion = nn.MSELoss()
+    >>> with kept(criterion):
+    ...     loss = criterion(np.ones(2), np.zeros(2))
+    >>> criterion.saved
+    {}
+    """
+    saved = criterion.saved
+    try:
+        yield
+    finally:
+        criterion.saved = saved
+
+
+@contextlib.contextmanager
 def recording(model: Module) -> Iterator[list[Step]]:
     """Yield a list that fills with a Step for every call of every layer below `model`.
 

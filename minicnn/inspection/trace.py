@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import html
 import operator
 from collections.abc import Iterator
 
 import numpy as np
 
-from minicnn import functional, nn
+from minicnn import functional, labels, nn
 from minicnn.inspection.explainers import REGISTRY
 from minicnn.inspection.explanation import Explanation
-from minicnn.inspection.record import Step, recording, unchanged
+from minicnn.inspection.record import Step, kept, recording, unchanged
 from minicnn.inspection.table import summary_table
 
 
@@ -206,21 +205,40 @@ def trace(model: nn.Module, images: np.ndarray, targets=None, criterion=None, cl
     -------
     Trace
 
+    Raises
+    ------
+    TypeError
+        If the criterion is no loss, or `classes` no list of names.
+    ValueError
+        If there is not a name for each logit.
+
     Examples
     --------
     >>> model = nn.Sequential(nn.Linear(2, 3, rng=0))
     >>> trace(model, np.ones((1, 2), np.float32))["label"].kind
     'Label'
     """
+    return traced("trace", model, images, targets, criterion, classes)
+
+
+def traced(who: str, model: nn.Module, images: np.ndarray, targets, criterion, classes) -> Trace:
+    """Return what `trace` does, for a function that messages call `who`.
+
+    >>> traced("what_if", nn.Linear(2, 3), np.ones((1, 2), np.float32), None, None, ["cat", "dog"])
+    Traceback (most recent call last):
+    ValueError: what_if: each logit needs one class name, or a single logit two. Got 2 names for 3 logits. \
+Pass the classes the model was trained with.
+    """
     criterion = nn.CrossEntropyLoss() if criterion is None else criterion
     if not hasattr(criterion, "saved"):
         raise TypeError(
-            f"trace: criterion must be a loss. Got {type(criterion).__name__}. "
+            f"{who}: criterion must be a loss. Got {type(criterion).__name__}. "
             "Pass one such as nn.CrossEntropyLoss() (with the brackets)."
         )
-    names = None if classes is None else tuple(map(str, classes))
+    names = labels.as_shown(who, classes)
     with nn.enable_grad(), unchanged(model), kept(criterion), recording(model) as steps:
         output = model(images)
+        labels.check_one_a_logit(who, names, output)
         name_origins(steps)
         found, grad_images = list(steps), None
         if targets is not None:
@@ -249,23 +267,6 @@ def trace(model: nn.Module, images: np.ndarray, targets=None, criterion=None, cl
         known = {"logits": output, "classes": names}
         found.append(Step("label", "Label", None, probabilities, index, saved=known))
     return Trace(found, names, grad_images)
-
-
-@contextlib.contextmanager
-def kept(criterion) -> Iterator[None]:
-    """Give the criterion back what it had saved.
-
-    >>> criterion = nn.MSELoss()
-    >>> with kept(criterion):
-    ...     loss = criterion(np.ones(2), np.zeros(2))
-    >>> criterion.saved
-    {}
-    """
-    saved = criterion.saved
-    try:
-        yield
-    finally:
-        criterion.saved = saved
 
 
 def name_origins(steps: list[Step]) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from minicnn import checks, nn
 from minicnn.inspection.edits import WHO, as_edit, edited
 from minicnn.inspection.page import Page, Section, largest, position, short
-from minicnn.inspection.trace import Trace, trace
+from minicnn.inspection.trace import Trace, traced
 
 MOST_CLASSES = 20  # with more, only the logits that changed most are listed
 
@@ -174,6 +174,7 @@ class WhatIf(Page):
 def label_of(t: Trace):
     """Return the name of the class that won, or its index; None without one.
 
+    >>> from minicnn.inspection import trace
     >>> label_of(trace(nn.ReLU(), np.float32([[1, 5]]), classes=("cat", "dog")))
     'dog'
     """
@@ -244,7 +245,7 @@ def what_if(model: nn.Module, image: np.ndarray, edits: Mapping[str, object], cl
     TypeError
         If an edit's place is no text, or its value neither a number nor an array of the right dtype.
     ValueError
-        If a place names nothing in the model, or an index or a shape does not fit.
+        If a place names nothing in the model, an index or a shape does not fit, or there is not a name for each logit.
 
     Examples
     --------
@@ -276,8 +277,8 @@ def what_if(model: nn.Module, image: np.ndarray, edits: Mapping[str, object], cl
         )
     batch, said = as_batch_of_one(image), []
     planned = [as_edit(place, value) for place, value in edits.items()]
-    before = trace(model, batch, classes=classes)
+    before = traced(WHO, model, batch, None, None, classes)
     with edited(model, batch, planned, said) as changed_batch:
-        after = trace(model, changed_batch, classes=classes)
+        after = traced(WHO, model, changed_batch, None, None, classes)
     pixels = Change("image", "pixels", batch[0], changed_batch[0])
     return WhatIf(before, after, said, pixels)

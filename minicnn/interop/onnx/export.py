@@ -46,7 +46,8 @@ def to_onnx(model: nn.Module, path, example_input: np.ndarray, classes=None, tra
     RuntimeError
         If onnx is not installed.
     ValueError
-        If a layer cannot be written in ONNX, or the checker of the onnx package finds a fault.
+        If a layer cannot be written in ONNX, there is not a name for each logit, or the checker of the onnx
+        package finds a fault.
     TypeError
         If a module is none of `minicnn.nn`.
 
@@ -77,6 +78,7 @@ def to_onnx(model: nn.Module, path, example_input: np.ndarray, classes=None, tra
     writer = Writer(onnx)
     with nn.no_grad():
         name, output = writer.write(copy.deepcopy(model).eval(), "input", example_input)
+    labels.check_one_a_logit("to_onnx", names, output)
     writer.finish(name)
     graph = onnx.helper.make_graph(
         writer.nodes,

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from minicnn import labels
 from minicnn.inspection import Step, Trace
 from minicnn.inspection.record import own_parameters
 from minicnn.interop.torch import layers
@@ -53,7 +54,7 @@ def watch(module, classes=None) -> Iterator[Trace]:
     (321.0, [[10.0, 100.0]])
     """
     watcher = Watcher(import_torch(), module)
-    trace = Trace(watcher.steps, None if classes is None else tuple(map(str, classes)))
+    trace = Trace(watcher.steps, labels.as_shown("watch", classes))
     with contextlib.ExitStack() as stack:
         stack.callback(watcher.give_back)
         first = module.register_forward_pre_hook(lambda *_: watcher.start())
