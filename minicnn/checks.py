@@ -31,6 +31,26 @@ def cast(numbers, dtype=np.float64) -> np.ndarray:
     return np.asarray(numbers, dtype)[()]
 
 
+def library_of(value) -> str | None:
+    """Return "torch" or "minicnn" if the class of `value` is of one of them, or derived from one; else None.
+
+    >>> library_of(np.zeros(2)) is None
+    True
+    """
+    modules = (kind.__module__.partition(".")[0] for kind in type(value).__mro__)
+    return next((name for name in modules if name in ("torch", "minicnn")), None)
+
+
+def called(value) -> str:
+    """Return what a message calls a value of the wrong class: by its class, and the library if both have it.
+
+    >>> called(np.zeros(2)), called(dict)
+    ('ndarray', 'type')
+    """
+    library, name = library_of(value), type(value).__name__
+    return name if library is None else f"{library}'s {name}"
+
+
 def as_float_array(who: str, what: str, value) -> np.ndarray:
     """Return `value` as it is if it is a native float32 or float64 array; nothing is cast silently.
 

@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minicnn import labels, nn
+from minicnn import checks, labels, nn
 from minicnn.checkpoint import architecture, files
 from minicnn.data import transforms
+from minicnn.data.transforms.config import config_of
 
 
 class SavedModel(NamedTuple):
@@ -76,14 +77,14 @@ def save(path, model: nn.Module, *, classes=None, transform=None, extra: dict | 
     """
     if not isinstance(model, nn.Module):
         raise TypeError(
-            f"checkpoint.save: model must be a minicnn module. Got {type(model).__name__}. "
+            f"checkpoint.save: model must be a minicnn module. Got {checks.called(model)}. "
             "Pass for example nn.Sequential(...)."
         )
     content = {
         "architecture": architecture.describe(model),
         "shared": architecture.shared_parameters(model),
         "classes": None if classes is None else labels.as_classes("checkpoint.save", classes).tolist(),
-        "transform": _config(transform),
+        "transform": None if transform is None else config_of("checkpoint.save", transform),
         "extra": extra,
     }
     check_plain("checkpoint.save", content)
@@ -146,19 +147,6 @@ def _restore(content: dict, tensors: dict[str, np.ndarray]) -> SavedModel:
         raise ValueError("extra data that are no dict")
     transform = None if config is None else transforms.from_config(config)
     return SavedModel(model.eval(), classes, transform, extra)
-
-
-def _config(transform):
-    """Return a transform as plain data."""
-    if transform is None:
-        return None
-    try:
-        return transform.config()
-    except AttributeError:
-        raise TypeError(
-            "checkpoint.save: transform must be one of minicnn.data.transforms. "
-            f"Got {type(transform).__name__}. Compose it of those, or save with transform=None."
-        ) from None
 
 
 def check_plain(who: str, value, where: str = "") -> None:

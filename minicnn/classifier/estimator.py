@@ -101,7 +101,7 @@ class ModelEstimator(BaseEstimator):
     def _given_model(self) -> nn.Module:
         if not isinstance(self.model, nn.Module):
             raise TypeError(
-                f"{self._who}: model must be a minicnn module. Got {type(self.model).__name__}. "
+                f"{self._who}: model must be a minicnn module. Got {checks.called(self.model)}. "
                 "Pass for example nn.Sequential(...)."
             )
         return self.model

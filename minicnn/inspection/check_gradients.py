@@ -15,6 +15,8 @@ from minicnn.inspection.kinks import on_kink, one_kink_a_number
 from minicnn.inspection.record import Step, kept, recording, unchanged
 from minicnn.inspection.trace import trace
 from minicnn.nn.graph import joins
+from minicnn.nn.losses import check_loss
+from minicnn.nn.module import check_module
 
 WHO = "check_gradients"
 WHOLE = "the whole model"
@@ -193,10 +195,7 @@ def check_gradients(model: nn.Module, images: np.ndarray, targets, criterion=Non
     >>> finding.index, finding.analytic, round(finding.numeric, 6)
     ((0, 0), 3.0, 6.0)
     """
-    if not isinstance(model, nn.Module):
-        raise TypeError(
-            f"{WHO}: model must be a minicnn module. Got {type(model).__name__}. Pass the model first."
-        )
+    check_module(WHO, "model", model)
     checks.as_float_array(WHO, "images", images)
     for what, array in (("images", images), *((n, p.data) for n, p in model.named_parameters())):
         if array.dtype != np.float64:
@@ -208,6 +207,7 @@ def check_gradients(model: nn.Module, images: np.ndarray, targets, criterion=Non
     if not len(images):
         raise ValueError(f"{WHO}: images must hold at least one image. Got none. Pass a small batch.")
     criterion = nn.CrossEntropyLoss() if criterion is None else criterion
+    check_loss(WHO, criterion)
     with unchanged(model), kept(criterion), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         checker = Checker(model, images.copy(), targets, criterion, np.random.default_rng(rng))
         for parameter in model.parameters():

@@ -13,6 +13,8 @@ from minicnn.inspection.explainers import REGISTRY
 from minicnn.inspection.explanation import Explanation
 from minicnn.inspection.record import Step, kept, recording, unchanged
 from minicnn.inspection.table import summary_table
+from minicnn.nn.losses import check_loss
+from minicnn.nn.module import check_module
 
 
 class Trace:
@@ -208,7 +210,7 @@ def trace(model: nn.Module, images: np.ndarray, targets=None, criterion=None, cl
     Raises
     ------
     TypeError
-        If the criterion is no loss, or `classes` no list of names.
+        If `model` is no module, the criterion no loss, or `classes` no list of names.
     ValueError
         If there is not a name for each logit.
 
@@ -230,11 +232,8 @@ def traced(who: str, model: nn.Module, images: np.ndarray, targets, criterion, c
 Pass the classes the model was trained with.
     """
     criterion = nn.CrossEntropyLoss() if criterion is None else criterion
-    if not hasattr(criterion, "saved"):
-        raise TypeError(
-            f"{who}: criterion must be a loss. Got {type(criterion).__name__}. "
-            "Pass one such as nn.CrossEntropyLoss() (with the brackets)."
-        )
+    check_module(who, "model", model)
+    check_loss(who, criterion)
     names = labels.as_shown(who, classes)
     with nn.enable_grad(), unchanged(model), kept(criterion), recording(model) as steps:
         output = model(images)

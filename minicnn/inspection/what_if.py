@@ -11,6 +11,7 @@ from minicnn import checks, nn
 from minicnn.inspection.edits import WHO, as_edit, edited
 from minicnn.inspection.page import Page, Section, largest, position, short
 from minicnn.inspection.trace import Trace, traced
+from minicnn.nn.module import check_module
 
 MOST_CLASSES = 20  # with more, only the logits that changed most are listed
 
@@ -266,10 +267,7 @@ def what_if(model: nn.Module, image: np.ndarray, edits: Mapping[str, object], cl
       1                 2      0      -2           0.0009111  1.523e-08
       label: 0 stays
     """
-    if not isinstance(model, nn.Module):
-        raise TypeError(
-            f"{WHO}: model must be a minicnn module. Got {type(model).__name__}. Pass the model first."
-        )
+    check_module(WHO, "model", model)
     if not isinstance(edits, Mapping):
         raise TypeError(
             f"{WHO}: edits must be a dict of places and values. Got {type(edits).__name__}. "

@@ -136,6 +136,21 @@ For class indexes use CrossEntropyLoss, or functional.one_hot(targets, 10).
         return f"{self.who}(reduction={self.reduction!r})"
 
 
+def check_loss(who: str, value) -> None:
+    """Raise TypeError unless `value` is a loss.
+
+    >>> check_loss("trace", MSELoss)
+    Traceback (most recent call last):
+    TypeError: trace: criterion must be a loss of minicnn. Got type. Pass one such as nn.CrossEntropyLoss() \
+(with the brackets).
+    """
+    if not isinstance(value, Loss):
+        raise TypeError(
+            f"{who}: criterion must be a loss of minicnn. Got {checks.called(value)}. "
+            "Pass one such as nn.CrossEntropyLoss() (with the brackets)."
+        )
+
+
 class MSELoss(Loss):
     """The squared distance: ``l = (x - t)²``; its gradient is ``2 (x - t)``, over the count for the mean.
 

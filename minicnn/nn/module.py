@@ -324,7 +324,7 @@ def check_module(who: str, what: str, value) -> None:
     >>> check_module("Residual", "body", Module())
     """
     if not isinstance(value, Module):
-        raise TypeError(
-            f"{who}: {what} must be a minicnn module. Got {type(value).__name__}. "
-            "Pass layers such as nn.ReLU() (with the brackets)."
-        )
+        advice = "Pass layers such as nn.ReLU() (with the brackets)."
+        if checks.library_of(value) == "torch":
+            advice = "Bring it over first with from_torch."
+        raise TypeError(f"{who}: {what} must be a minicnn module. Got {checks.called(value)}. {advice}")

@@ -154,7 +154,7 @@ def test_criterion_must_be_a_loss(criterion, got):
     before = facts(model)
     with raises(
         TypeError,
-        f"trace: criterion must be a loss. Got {got}. Pass one such as nn.CrossEntropyLoss() "
+        f"trace: criterion must be a loss of minicnn. Got {got}. Pass one such as nn.CrossEntropyLoss() "
         "(with the brackets).",
     ):
         trace(model, BATCH, CLASSES, criterion)

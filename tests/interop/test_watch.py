@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from minicnn.interop.torch import watch
+from minicnn import nn
+from minicnn.interop.torch import compare, to_torch, watch
 from tests.helpers import draws
 from tests.interop.nets import NETS
 from tests.interop.test_from_torch import both_dtypes, built
@@ -101,3 +102,34 @@ def test_a_forward_that_fails_leaves_the_model_whole():
         module(torch.zeros(2, 4))
     assert all(isinstance(p, torch.nn.Parameter) for m in module for p in m._parameters.values())
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in module.modules())
+
+
+class Named(torch.nn.Module):
+    """Hands inputs over by name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.act, self.fc = torch.nn.Conv2d(1, 2, 3), torch.nn.ReLU(True), torch.nn.Linear(2, 3)
+
+    def forward(self, images):
+        maps = self.act(input=self.conv(input=images))
+        return self.fc(input=torch.relu(input=torch.flatten(input=maps, start_dim=1)))
+
+
+def test_inputs_that_are_given_by_name():
+    conv, linear = nn.Conv2d(1, 2, 3, dtype=np.float64, rng=0), nn.Linear(2, 3, dtype=np.float64, rng=1)
+    model = nn.Sequential(conv, nn.ReLU(), nn.Flatten(), nn.ReLU(), linear)
+    module, input = Named().double(), draws((2, 1, 3, 3))
+    for layer, values in ((module.conv, conv), (module.fc, linear)):
+        layer.load_state_dict(to_torch(values).state_dict())
+    alone = run(module, input)
+    module.zero_grad()
+    with watch(module) as t:
+        beside = run(module, input)
+    np.testing.assert_array_equal(alone[0], beside[0])
+    assert [step.name for step in t.steps] == ["conv", "act", "fc"]
+    assert t.explain("conv", (0, 1, 0, 0)).ok
+    np.testing.assert_array_equal(t["fc"].grads["weight"], beside[1]["fc.weight"])
+    comparison = compare(model, module, input, np.array([0, 2]))
+    assert comparison.ok
+    assert comparison.only_ours == comparison.only_torch == []

@@ -144,16 +144,16 @@ def test_repr():
 
 
 def test_what_is_no_module():
-    for wrong, got in (
-        (nn.ReLU, "type"),
-        (None, "NoneType"),
-        (torch.nn.ReLU(), "ReLU"),
-        ([nn.ReLU()], "list"),
+    layers = "Pass layers such as nn.ReLU() (with the brackets)."
+    for wrong, got, advice in (
+        (nn.ReLU, "type", layers),
+        (None, "NoneType", layers),
+        (torch.nn.ReLU(), "torch's ReLU", "Bring it over first with from_torch."),
+        ([nn.ReLU()], "list", layers),
     ):
         with raises(
             TypeError,
-            f"Sequential: child '1' must be a minicnn module. Got {got}. "
-            "Pass layers such as nn.ReLU() (with the brackets).",
+            f"Sequential: child '1' must be a minicnn module. Got {got}. {advice}",
         ):
             nn.Sequential(nn.Flatten(), wrong)
 

@@ -1,4 +1,4 @@
-"""from_config: a transform again, from what its `config()` wrote."""
+"""config_of and from_config: a transform as plain data, and again from what its `config()` wrote."""
 
 from __future__ import annotations
 
@@ -11,6 +11,21 @@ KINDS = {
     kind.__name__: kind
     for kind in (ToFloat, Normalize, OneHot, RandomHorizontalFlip, RandomCrop, RandomRotation)
 }
+
+
+def config_of(who: str, transform) -> dict:
+    """Return a transform as plain data, for `who` writes it to a file.
+
+    >>> config_of("to_onnx", ToFloat())
+    {'kind': 'ToFloat', 'dtype': 'float32'}
+    """
+    try:
+        return transform.config()
+    except AttributeError:
+        raise TypeError(
+            f"{who}: transform must be one of minicnn.data.transforms. Got {type(transform).__name__}. "
+            "Compose it of those, or save with transform=None."
+        ) from None
 
 
 def from_config(config: dict) -> Transform:

@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from minicnn import labels, nn
+from minicnn.data.transforms.config import config_of
 from minicnn.interop.onnx.operators import OPERATORS
 from minicnn.nn.graph import INPUT
+from minicnn.nn.module import check_module
 
 # Operators as of 2023, the first version with Gelu and with padding that wraps around.
 OPSET, IR_VERSION = 20, 9
@@ -49,7 +51,7 @@ def to_onnx(model: nn.Module, path, example_input: np.ndarray, classes=None, tra
         If a layer cannot be written in ONNX, there is not a name for each logit, or the checker of the onnx
         package finds a fault.
     TypeError
-        If a module is none of `minicnn.nn`.
+        If a module is none of `minicnn.nn`, or the transform none of `minicnn.data.transforms`.
 
     Notes
     -----
@@ -74,7 +76,11 @@ def to_onnx(model: nn.Module, path, example_input: np.ndarray, classes=None, tra
         )
     import onnx
 
+    check_module("to_onnx", "model", model)
     names = None if classes is None else labels.as_classes("to_onnx", classes).tolist()
+    facts = {} if names is None else {"classes": json.dumps(names)}
+    if transform is not None:
+        facts["transform"] = json.dumps(config_of("to_onnx", transform))
     writer = Writer(onnx)
     with nn.no_grad():
         name, output = writer.write(copy.deepcopy(model).eval(), "input", example_input)
@@ -93,9 +99,6 @@ def to_onnx(model: nn.Module, path, example_input: np.ndarray, classes=None, tra
         ir_version=IR_VERSION,
         opset_imports=[onnx.helper.make_opsetid("", OPSET)],
     )
-    facts = {} if names is None else {"classes": json.dumps(names)}
-    if transform is not None:
-        facts["transform"] = json.dumps(transform.config())
     onnx.helper.set_model_props(made, facts)
     try:
         onnx.checker.check_model(made, full_check=True)

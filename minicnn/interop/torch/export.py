@@ -11,6 +11,7 @@ from minicnn.interop.torch.layers import ARGUMENTS, arguments_of
 from minicnn.interop.torch.library import import_torch
 from minicnn.interop.torch.namesakes import FIELDS, namesakes
 from minicnn.nn.graph import INPUT
+from minicnn.nn.module import check_module
 
 PADDING = {"reflect": "ReflectionPad2d", "replicate": "ReplicationPad2d", "circular": "CircularPad2d"}
 
@@ -34,7 +35,7 @@ def to_torch(model: nn.Module):
     RuntimeError
         If torch is not installed.
     TypeError
-        If a module of the model has no counterpart in torch.
+        If `model` is no module of minicnn, or one of its modules has no counterpart in torch.
 
     Notes
     -----
@@ -47,6 +48,7 @@ def to_torch(model: nn.Module):
     2
     """
     torch = import_torch()
+    check_module("to_torch", "model", model)
     module = counterpart(model, torch)
     copy_values(model, module, torch)
     return module
@@ -60,6 +62,7 @@ def torch_output(model: nn.Module, input: np.ndarray) -> np.ndarray:
     array([0., 2.], dtype=float32)
     """
     torch = import_torch()
+    check_module("torch_output", "model", model)
     with torch.no_grad():
         return to_torch(model).eval()(torch.from_numpy(np.array(input))).numpy()
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 
+from minicnn import checks
+
 
 def is_installed() -> bool:
     """Say whether torch can be imported, without importing it.
@@ -35,3 +37,15 @@ def import_torch():
     import torch
 
     return torch
+
+
+def check_torch_module(who: str, what: str, value) -> None:
+    """Raise TypeError unless `value` is a torch.nn.Module.
+
+    >>> if is_installed():
+    ...     check_torch_module("watch", "module", import_torch().nn.ReLU())
+    """
+    if not isinstance(value, import_torch().nn.Module):
+        raise TypeError(
+            f"{who}: {what} must be a torch.nn.Module. Got {checks.called(value)}. Pass torch's model itself."
+        )

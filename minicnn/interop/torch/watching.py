@@ -12,7 +12,7 @@ from minicnn import labels
 from minicnn.inspection import Step, Trace
 from minicnn.inspection.record import own_parameters
 from minicnn.interop.torch import layers
-from minicnn.interop.torch.library import import_torch
+from minicnn.interop.torch.library import check_torch_module, import_torch
 
 
 @contextlib.contextmanager
@@ -39,6 +39,8 @@ def watch(module, classes=None) -> Iterator[Trace]:
     ------
     RuntimeError
         If torch is not installed.
+    TypeError
+        If `module` is no torch.nn.Module.
 
     Examples
     --------
@@ -53,7 +55,9 @@ def watch(module, classes=None) -> Iterator[Trace]:
     >>> watched() if is_installed() else (321.0, [[10.0, 100.0]])      # 10·2 + 100·3 + 1
     (321.0, [[10.0, 100.0]])
     """
-    watcher = Watcher(import_torch(), module)
+    torch = import_torch()
+    check_torch_module("watch", "module", module)
+    watcher = Watcher(torch, module)
     trace = Trace(watcher.steps, labels.as_shown("watch", classes))
     with contextlib.ExitStack() as stack:
         stack.callback(watcher.give_back)
@@ -61,7 +65,7 @@ def watch(module, classes=None) -> Iterator[Trace]:
         stack.callback(first.remove)
         for name, layer in module.named_modules():
             if layers.is_known(layer, watcher.torch):
-                before = layer.register_forward_pre_hook(watcher.before(name))
+                before = layer.register_forward_pre_hook(watcher.before(name), with_kwargs=True)
                 stack.callback(before.remove)
                 stack.callback(layer.register_forward_hook(watcher.after).remove)
         yield trace
@@ -90,8 +94,8 @@ class Watcher:
         arrive there are those of this call alone.
         """
 
-        def hook(layer, arguments):
-            (input,) = arguments
+        def hook(layer, arguments, named):
+            (input,) = arguments or named.values()
             self.calls[name] += 1
             count = self.calls[name]
             step = Step(
@@ -124,7 +128,7 @@ class Watcher:
                 input = input.detach().requires_grad_().clone()
             if input.requires_grad:
                 input.register_hook(lambda grad: give_gradient(step, "grad_input", copied(grad)))
-            return (input,)
+            return (input,), {}
 
         return hook
 

@@ -21,7 +21,8 @@ from minicnn.interop.torch.comparison.pairing import (
 from minicnn.interop.torch.comparison.result import Comparison
 from minicnn.interop.torch.comparison.rows import Row
 from minicnn.interop.torch.comparison.sides import Batch, our_loss
-from minicnn.interop.torch.library import import_torch
+from minicnn.interop.torch.library import check_torch_module, import_torch
+from minicnn.nn.module import check_module
 
 
 def compare(
@@ -104,7 +105,7 @@ def compare(
     criterion = nn.CrossEntropyLoss() if criterion is None else criterion
     if not isinstance(criterion, nn.Loss):
         raise TypeError(
-            f"compare: criterion must be a loss of minicnn. Got {type(criterion).__name__}. "
+            f"compare: criterion must be a loss of minicnn. Got {checks.called(criterion)}. "
             "Pass one such as nn.CrossEntropyLoss(); torch's own goes into torch_criterion."
         )
     steps = checks.as_int("compare", "steps", steps, minimum=0)
@@ -175,16 +176,8 @@ def assert_close(model: nn.Module, torch_module, images, targets, criterion=None
 def checked(model, torch_module):
     """Return the torch module, in float32 if it was in half precision, once both are seen to go together."""
     torch = import_torch()
-    if not isinstance(model, nn.Module):
-        raise TypeError(
-            f"compare: model must be a minicnn module. Got {type(model).__name__}. "
-            "Bring it over first with from_torch."
-        )
-    if not isinstance(torch_module, torch.nn.Module):
-        raise TypeError(
-            f"compare: torch_module must be a torch.nn.Module. Got {type(torch_module).__name__}. "
-            "Pass the model itself."
-        )
+    check_module("compare", "model", model)
+    check_torch_module("compare", "torch_module", torch_module)
     dtypes = {parameter.dtype for parameter in torch_module.parameters()}
     if dtypes & {torch.float16, torch.bfloat16}:
         torch_module = copy.deepcopy(torch_module).float()

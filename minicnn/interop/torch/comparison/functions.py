@@ -36,7 +36,9 @@ def functions_watched(module, trace: Trace) -> Iterator[None]:
         """Called by torch in place of each of its functions."""
 
         def __torch_function__(self, function, types, arguments=(), named=None):
-            named = named or {}
+            named = dict(named or {})
+            if not arguments and "input" in named:
+                arguments = (named.pop("input"),)
             step = None if inside or not torch.is_grad_enabled() else step_of(function, arguments, named)
             if step is None:
                 return function(*arguments, **named)

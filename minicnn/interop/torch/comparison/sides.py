@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from minicnn import nn
-from minicnn.checks import cast
+from minicnn.checks import called, cast
 from minicnn.inspection import Step, Trace, trace
 from minicnn.inspection.record import recording
 from minicnn.interop.torch.comparison.functions import functions_watched
@@ -129,7 +129,7 @@ Pass for example torch.nn.CrossEntropyLoss() (with the brackets).
     kind, arguments = type(criterion).__name__, {}
     if not issubclass(getattr(nn, kind, object), nn.Loss):
         raise TypeError(
-            f"compare: torch_criterion must be a loss that minicnn has. Got {kind}. "
+            f"compare: torch_criterion must be a loss that minicnn has. Got {called(criterion)}. "
             "Pass for example torch.nn.CrossEntropyLoss() (with the brackets)."
         )
     for name in LOSS_ARGUMENTS:
