@@ -112,6 +112,45 @@ def test_explain_names_the_layers_there_are(trained, tmp_path, capsys):
     )
 
 
+ALONE = "is a single number of the image, without a place"
+WITHOUT = "Leave --at out, or name a layer with --layer"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            ["--layer", "0", "--at", "3,5"],
+            'output of Conv2d "0" needs 3 numbers below 16, 28, 28. Got 3,5. Count from 0, as in --at 0,0,0',
+        ),
+        (
+            ["--layer", "0", "--at", "3,5,28"],
+            'output of Conv2d "0" needs 3 numbers below 16, 28, 28. Got 3,5,28. Count from 0, as in --at 0,0,0',
+        ),
+        (
+            ["--layer", "0"],
+            'output of Conv2d "0" needs 3 numbers below 16, 28, 28. Got none. Count from 0, as in --at 0,0,0',
+        ),
+        (
+            ["--layer", "softmax", "--at", "10"],
+            'output of Softmax "softmax" needs 1 number below 10. Got 10. Count from 0, as in --at 0',
+        ),
+        (
+            ["--target", "0", "--layer", "0", "--of", "bias.grad", "--at", "0,1"],
+            'bias.grad of Conv2d "0" needs 1 number below 16. Got 0,1. Count from 0, as in --at 0',
+        ),
+        (["--at", "3,5,7"], f'output of Label "label" {ALONE}. Got 3,5,7. {WITHOUT}'),
+        (
+            ["--target", "0", "--layer", "loss", "--at", "3"],
+            f'output of CrossEntropyLoss "loss" {ALONE}. Got 3. {WITHOUT}',
+        ),
+    ],
+)
+def test_a_place_is_refused_as_it_was_typed(options, message, trained, tmp_path, capsys):
+    assert main(["explain", str(trained), save_digit(tmp_path / "a.png"), *options]) == 1
+    assert capsys.readouterr().err == f"minicnn explain: --at: {message}.\n"
+
+
 def test_a_folder_of_images_is_learned(tmp_path, capsys):
     rng = np.random.default_rng(0)
     for name, level in (("dark", 60), ("bright", 190)):

@@ -41,18 +41,46 @@ def place(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in text.split(","))
 
 
+def check_place(what: str, at: tuple[int, ...], shape: tuple[int, ...]) -> None:
+    """Raise ValueError, in terms of what was typed, unless `at` is a place in an array of this shape.
+
+    >>> check_place('output of Conv2d "0"', (3, 5), (6, 28, 28))
+    Traceback (most recent call last):
+    ValueError: --at: output of Conv2d "0" needs 3 numbers below 6, 28, 28. Got 3,5. Count from 0, as in --at 0,0,0.
+    """
+    from minicnn.inspection.trace import as_index
+
+    try:
+        as_index("--at", what, at, shape)
+    except ValueError:
+        got, zeros = (",".join(map(str, numbers)) or "none" for numbers in (at, [0] * len(shape)))
+        if not shape:
+            raise ValueError(
+                f"--at: {what} is a single number of the image, without a place. Got {got}. "
+                "Leave --at out, or name a layer with --layer."
+            ) from None
+        raise ValueError(
+            f"--at: {what} needs {len(shape)} number{'s' * (len(shape) > 1)} below {', '.join(map(str, shape))}. "
+            f"Got {got}. Count from 0, as in --at {zeros}."
+        ) from None
+
+
 def run(arguments: argparse.Namespace) -> None:
     """Load, trace, explain, print."""
+    import numpy as np
+
     from minicnn.commands.trace import traced
 
-    t = traced(arguments)
-    index = arguments.at
-    if not arguments.of.endswith(".grad") and arguments.layer != "loss":
-        index = (0, *index)  # there is one image
+    t, name, of, at = traced(arguments), arguments.layer, arguments.of, arguments.at
+    of_images = not of.endswith(".grad") and name != "loss"
     try:
-        explanation = t.explain(arguments.layer, index, arguments.of)
+        step = t[name]
     except KeyError as error:
         raise ValueError(error.args[0]) from None
+    array = step.array(of)
+    if array is not None:
+        check_place(f"{of} of {step.who}", at, np.shape(array)[of_images:])
+    explanation = t.explain(name, (0, *at) if of_images else at, of)  # there is one image
     print(explanation)
     if arguments.code:
         print(explanation.as_numpy() if arguments.code == "numpy" else explanation.as_torch())
