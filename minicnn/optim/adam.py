@@ -55,6 +55,21 @@ class Adam(Optimizer):
         defaults = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "amsgrad": amsgrad}
         super().__init__(params, defaults)
 
+    def check_settings(self, settings: dict) -> None:
+        """Raise also unless the betas are two numbers from 0 on, less than 1."""
+        super().check_settings(settings)
+        betas = settings["betas"]
+        if np.ndim(betas) != 1 or len(betas) != 2:
+            raise ValueError(
+                f"{self.who}: betas must be two numbers. Got {betas}. Pass such as (0.9, 0.999)."
+            )
+        for beta in betas:
+            checks.as_number(self.who, "betas", beta, low=0)
+            if beta >= 1:
+                raise ValueError(
+                    f"{self.who}: betas must be less than 1. Got {betas}. Pass such as (0.9, 0.999)."
+                )
+
     def step(self) -> None:
         """Change every parameter that has a gradient."""
         self._update_all()  # the kernel does not warn of anything, so nobody needs to be told not to

@@ -43,11 +43,7 @@ class Optimizer:
         self.defaults = defaults
         self.param_groups: list[dict] = []
         self.state: dict[int, dict] = {}
-        if isinstance(params, Parameter):
-            raise TypeError(
-                f"{self.who}: params must be a list of Parameters. Got one Parameter. Pass [parameter]."
-            )
-        listed = list(params)
+        listed = self._listed(params)
         if not listed:
             raise ValueError(
                 f"{self.who}: params must hold at least one Parameter. Got none. "
@@ -61,6 +57,16 @@ class Optimizer:
     def who(self) -> str:
         """How messages call this optimizer."""
         return type(self).__name__
+
+    def _listed(self, params: Iterable) -> list:
+        try:
+            iterator = iter(params)
+        except TypeError:
+            raise TypeError(
+                f"{self.who}: params must be a list of Parameters. Got {type(params).__name__}. "
+                "Pass model.parameters(), or [parameter]."
+            ) from None
+        return list(iterator)
 
     def add_param_group(self, group: dict) -> None:
         """Let the optimizer change further parameters, with settings of their own.
@@ -82,7 +88,8 @@ class Optimizer:
                 f"{self.who}: a parameter group may hold params, {', '.join(self.defaults)}. "
                 f"Got {', '.join(unknown)}. Leave it out."
             )
-        params = [group["params"]] if isinstance(group["params"], Parameter) else list(group["params"])
+        params = group["params"]
+        params = [params] if isinstance(params, Parameter) else self._listed(params)
         known = {id(p) for other in self.param_groups for p in other["params"]}
         for parameter in params:
             if not isinstance(parameter, Parameter):
@@ -105,13 +112,6 @@ class Optimizer:
         for name in ("lr", "momentum", "weight_decay", "eps", "alpha"):
             if name in settings:
                 checks.as_number(self.who, name, settings[name], low=0)
-        for beta in settings.get("betas", ()):
-            checks.as_number(self.who, "betas", beta, low=0)
-            if beta >= 1:
-                raise ValueError(
-                    f"{self.who}: betas must be less than 1. Got {settings['betas']}. "
-                    "Pass such as (0.9, 0.999)."
-                )
 
     def update(self, parameter: Parameter, grad: np.ndarray, state: dict, group: dict) -> None:
         """Change `parameter.data` in place, given its gradient."""
@@ -172,10 +172,27 @@ class Optimizer:
 
         Raises
         ------
+        TypeError
+            If it is no state of an optimizer; nothing is changed then, nor in the next case.
         ValueError
-            If the numbers of groups or parameters, or an array's shape, differ; nothing is changed then.
+            If the names of the settings, the numbers of groups or parameters, or an array's shape, differ.
         """
+        if not isinstance(state_dict, dict) or not {"state", "param_groups"} <= set(state_dict):
+            got = (
+                ", ".join(map(str, state_dict)) if isinstance(state_dict, dict) else type(state_dict).__name__
+            )
+            raise TypeError(
+                f"{self.who}: load_state_dict needs state and param_groups. Got {got:.200}. "
+                "Pass optimizer.state_dict()."
+            )
         groups = state_dict["param_groups"]
+        for settings in groups:
+            if not set(self.defaults) <= set(settings):  # there may be more: schedulers keep rates there
+                raise ValueError(
+                    f"{self.who}: load_state_dict needs the settings {', '.join(self.defaults)} of every group. "
+                    f"Got {', '.join(name for name in settings if name != 'params')}. "
+                    "Build the optimizer as it was when it was saved."
+                )
         have = [len(group["params"]) for group in self.param_groups]
         given = [len(group["params"]) for group in groups]
         if have != given:
@@ -187,10 +204,11 @@ class Optimizer:
         state = {int(number): copy.deepcopy(values) for number, values in state_dict["state"].items()}
         for number, values in state.items():
             for name, value in values.items():
-                if np.ndim(value) and np.shape(value) != params[number].data.shape:
+                got = value.shape if isinstance(value, np.ndarray) else type(value).__name__
+                if np.ndim(value) and got != params[number].data.shape:
                     raise ValueError(
-                        f"{self.who}: load_state_dict needs {name} of parameter {number} in shape "
-                        f"{params[number].data.shape}. Got {np.shape(value)}. "
+                        f"{self.who}: load_state_dict needs {name} of parameter {number} as an array of shape "
+                        f"{params[number].data.shape}. Got {got}. "
                         "Build the optimizer as it was when it was saved."
                     )
         self.state = state

@@ -102,6 +102,7 @@ def test_clip_grad_norm_follows_torch(norm_type, max_norm):
 SCHEDULES = [
     ("StepLR", {"step_size": 3, "gamma": 0.5}),
     ("MultiStepLR", {"milestones": [2, 5, 5, 9], "gamma": 0.3}),
+    ("MultiStepLR", {"milestones": [0, 2], "gamma": 0.3}),
     ("ExponentialLR", {"gamma": 0.9}),
     ("CosineAnnealingLR", {"T_max": 7, "eta_min": 0.001}),
     ("OneCycleLR", {"max_lr": 0.5, "total_steps": 21}),

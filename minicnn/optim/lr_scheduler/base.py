@@ -30,11 +30,7 @@ class LRScheduler:
     interval = "epoch"  # how often `step` wants to be called, as `training.fit` reads it: "epoch" or "batch"
 
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
-        if not isinstance(optimizer, Optimizer):
-            raise TypeError(
-                f"{self.who}: optimizer must be an optimizer of minicnn.optim. Got "
-                f"{type(optimizer).__name__}. Pass the optimizer, then the schedule."
-            )
+        self.check_optimizer(optimizer)
         self.optimizer = optimizer
         self.last_epoch = checks.as_int(self.who, "last_epoch", last_epoch, minimum=-1)
         for group in optimizer.param_groups:
@@ -47,6 +43,34 @@ class LRScheduler:
         """How messages call this scheduler."""
         return type(self).__name__
 
+    def check_optimizer(self, optimizer) -> None:
+        """Raise TypeError unless `optimizer` is one; a scheduler that reads its groups asks before that."""
+        if not isinstance(optimizer, Optimizer):
+            raise TypeError(
+                f"{self.who}: optimizer must be an optimizer of minicnn.optim. Got "
+                f"{type(optimizer).__name__}. Pass the optimizer, then the schedule."
+            )
+
+    def check_groups(self, known: int) -> None:
+        """Raise ValueError unless the optimizer has as many groups as the scheduler knows.
+
+        >>> import numpy as np
+        >>> from minicnn import nn, optim
+        >>> optimizer = optim.SGD([nn.Parameter(np.ones(1))])
+        >>> scheduler = optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=9)
+        >>> optimizer.add_param_group({"params": [nn.Parameter(np.ones(1))]})
+        >>> scheduler.step()
+        Traceback (most recent call last):
+        ValueError: CosineAnnealingLR: the scheduler must know every group of the optimizer. Got 2 groups, \
+of which it knows 1. Build the scheduler after add_param_group.
+        """
+        count = len(self.optimizer.param_groups)
+        if count != known:
+            raise ValueError(
+                f"{self.who}: the scheduler must know every group of the optimizer. Got {count} groups, of "
+                f"which it knows {known}. Build the scheduler after add_param_group."
+            )
+
     def rates(self) -> list[float]:
         """Return the learning rate of every group for `last_epoch`."""
         raise TypeError(f"{self.who}: rates is missing. Got a scheduler without one. Define rates().")
@@ -54,7 +78,9 @@ class LRScheduler:
     def step(self) -> None:
         """Go to the next epoch (or batch), and set the learning rates."""
         self.last_epoch += 1
-        for group, rate in zip(self.optimizer.param_groups, self.rates(), strict=True):
+        rates = list(self.rates())
+        self.check_groups(len(rates))
+        for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
             group["lr"] = rate
 
     def get_last_lr(self) -> list[float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 import math
+from collections.abc import Iterable
 
 from minicnn import checks
 from minicnn.optim.lr_scheduler.base import LRScheduler
@@ -44,7 +45,7 @@ class MultiStepLR(LRScheduler):
     ----------
     optimizer : Optimizer
     milestones : list of int
-        Epochs; one that stands twice counts twice.
+        Epochs; one that stands twice counts twice, and 0 counts at once.
     gamma : float
 
     Examples
@@ -59,6 +60,10 @@ class MultiStepLR(LRScheduler):
     """
 
     def __init__(self, optimizer, milestones, gamma: float = 0.1, last_epoch: int = -1) -> None:
+        if not isinstance(milestones, Iterable):
+            raise TypeError(
+                f"{self.who}: milestones must be a list of ints. Got {milestones!r}. Pass such as [30, 60]."
+            )
         self.milestones = sorted(checks.as_int(self.who, "milestones", m, minimum=0) for m in milestones)
         self.gamma = checks.as_number(self.who, "gamma", gamma)
         super().__init__(optimizer, last_epoch)
@@ -68,7 +73,7 @@ class MultiStepLR(LRScheduler):
         reached = bisect.bisect_right(self.milestones, self.last_epoch) - bisect.bisect_left(
             self.milestones, self.last_epoch
         )
-        return [lr * self.gamma**reached if self.last_epoch else lr for lr in self.get_last_lr()]
+        return [lr * self.gamma**reached for lr in self.get_last_lr()]
 
 
 class ExponentialLR(LRScheduler):

@@ -90,6 +90,7 @@ class OneCycleLR(LRScheduler):
         three_phase: bool = False,
         last_epoch: int = -1,
     ) -> None:
+        self.check_optimizer(optimizer)
         if total_steps is None:
             if epochs is None or steps_per_epoch is None:
                 raise ValueError(
@@ -113,8 +114,9 @@ class OneCycleLR(LRScheduler):
                 f"OneCycleLR: max_lr must be one number, or one for each group. Got {len(rates)} for "
                 f"{len(groups)} groups. Pass a list of {len(groups)}."
             )
+        rates = [checks.as_number(self.who, "max_lr", rate, low=0) for rate in rates]
         for group, rate in zip(groups, rates, strict=True):
-            group["max_lr"] = checks.as_number(self.who, "max_lr", rate)
+            group["max_lr"] = rate
             group["initial_lr"] = group["max_lr"] / div_factor
             group["min_lr"] = group["initial_lr"] / final_div_factor
             if self.cycle_momentum:
@@ -148,6 +150,7 @@ class OneCycleLR(LRScheduler):
                 f"OneCycleLR: step may be called {self.total_steps} times at the most. "
                 f"Got call {self.last_epoch}. Raise total_steps."
             )
+        self.check_groups(len(self.base_lrs))
         begin, phases = 0.0, self.phases()
         for phase in phases:
             if self.last_epoch <= phase.end or phase is phases[-1]:

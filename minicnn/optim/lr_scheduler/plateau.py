@@ -55,6 +55,7 @@ class ReduceLROnPlateau(LRScheduler):
         min_lr=0,
         eps: float = 1e-8,
     ) -> None:
+        self.check_optimizer(optimizer)
         if mode not in ("min", "max"):
             raise ValueError(f'{self.who}: mode must be "min" or "max". Got {mode!r}. Choose one.')
         if threshold_mode not in ("rel", "abs"):
@@ -97,6 +98,7 @@ class ReduceLROnPlateau(LRScheduler):
             raise TypeError(
                 f"{self.who}: step needs the figure to watch. Got none. Call step(validation_loss)."
             )
+        self.check_groups(len(self.min_lrs))
         figure = float(metrics)
         if self.is_better(figure):
             self.best, self.num_bad_epochs = figure, 0
