@@ -59,6 +59,53 @@ from tests.test_training import network, two_classes
             "Pass criterion=nn.CrossEntropyLoss(weight=...).",
         ),
         (
+            {"criterion": nn.CrossEntropyLoss},
+            TypeError,
+            "fit: criterion must be an object with __call__, backward. Got the class CrossEntropyLoss. "
+            "Pass for example nn.CrossEntropyLoss().",
+        ),
+        (
+            {"criterion": print, "class_weights": "balanced"},
+            TypeError,
+            "fit: criterion must be an object with __call__, backward. Got builtin_function_or_method. "
+            "Pass for example nn.CrossEntropyLoss().",
+        ),
+        (
+            {"optimizer": optim.SGD},
+            TypeError,
+            "fit: optimizer must be an object with param_groups, step, zero_grad. Got the class SGD. "
+            "Pass for example optim.SGD(model.parameters()).",
+        ),
+        (
+            {"optimizer": "adam"},
+            TypeError,
+            "fit: optimizer must be an object with param_groups, step, zero_grad. Got str. "
+            "Pass for example optim.SGD(model.parameters()).",
+        ),
+        (
+            {"scheduler": optim.lr_scheduler.StepLR},
+            TypeError,
+            "fit: scheduler must be an object with step. Got the class StepLR. "
+            "Pass for example optim.lr_scheduler.StepLR(optimizer, 10).",
+        ),
+        (
+            {"validation": two_classes(0), "early_stopping": 1},
+            ValueError,
+            "fit: validation must give at least one batch. Got 0 images in batches of 256. "
+            "Pass more images, or smaller batches.",
+        ),
+        (
+            {"validation": data.DataLoader(two_classes(3), batch_size=4, drop_last=True)},
+            ValueError,
+            "fit: validation must give at least one batch. Got 3 images in batches of 4. "
+            "Pass more images, or smaller batches.",
+        ),
+        (
+            {"callbacks": (watch for watch in [print])},
+            TypeError,
+            "fit: callbacks must be a list of callables. Got generator. Pass callbacks=[your_function].",
+        ),
+        (
             {"class_weights": "even"},
             ValueError,
             "fit: class_weights must be 'balanced' or one number a class. Got 'even'. "
@@ -122,6 +169,35 @@ def test_optimizer_scheduler_and_model_belong_together():
     )
     with pytest.raises(ValueError, match=re.escape(message)):
         fit(model, two_classes(), optimizer=one, scheduler=optim.lr_scheduler.StepLR(other, 1))
+
+
+class Halved:
+    """A loss, an optimizer and a scheduler of one's own: no more than fit calls."""
+
+    def __init__(self, model) -> None:
+        self.loss = nn.CrossEntropyLoss()
+        self.param_groups, self.epochs = [{"params": list(model.parameters()), "lr": 0.5}], 0
+
+    def __call__(self, logits, targets):
+        return self.loss(logits, targets) / 2
+
+    def backward(self):
+        return self.loss.backward() / 2
+
+    def zero_grad(self):
+        for parameter in self.param_groups[0]["params"]:
+            parameter.grad = None
+
+    def step(self):
+        self.epochs += 1
+
+
+def test_a_loss_an_optimizer_and_a_scheduler_of_ones_own():
+    model = network()
+    own = {name: Halved(model) for name in ("criterion", "optimizer", "scheduler")}
+    history = fit(model, two_classes(6), epochs=2, progress=False, **own)
+    assert history.lr == [0.5, 0.5]
+    assert own["scheduler"].epochs == 2
 
 
 def test_balanced_weights_need_every_class():

@@ -10,7 +10,7 @@ import pytest
 
 from minicnn import data, nn
 from minicnn.training import evaluate
-from tests.helpers import draws
+from tests.helpers import draws, raises
 
 
 def as_dataset(images, targets) -> data.ArrayDataset:
@@ -97,6 +97,15 @@ def test_a_criterion_of_ones_own():
     )
     assert numbers["loss"] == pytest.approx(2 / 3)
     assert numbers["accuracy"] == pytest.approx(1 / 3)
+
+
+def test_a_class_is_no_criterion():
+    message = (
+        "evaluate: criterion must be an object with __call__. Got the class CrossEntropyLoss. "
+        "Pass for example nn.CrossEntropyLoss()."
+    )
+    with raises(TypeError, message):
+        evaluate(nn.Flatten(), as_dataset(draws((2, 3)), [0, 1]), criterion=nn.CrossEntropyLoss)
 
 
 def test_the_model_is_left_as_it_was():

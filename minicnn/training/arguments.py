@@ -22,6 +22,23 @@ def check_counts(epochs: int, batch_size: int, early_stopping: int | None) -> No
         checks.as_int("fit", "early_stopping", early_stopping, minimum=1)
 
 
+def check_object(who: str, what: str, value, needed: tuple[str, ...], example: str) -> None:
+    """Raise TypeError unless `value` is an object, no class, with all that is used of it.
+
+    Losses, optimizers and schedulers of one's own need no more than that.
+
+    >>> check_object("fit", "scheduler", optim.lr_scheduler.StepLR, ("step",), "StepLR(optimizer, 10)")
+    Traceback (most recent call last):
+    TypeError: fit: scheduler must be an object with step. Got the class StepLR. \
+Pass for example StepLR(optimizer, 10).
+    """
+    if isinstance(value, type) or not all(hasattr(value, name) for name in needed):
+        got = f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
+        raise TypeError(
+            f"{who}: {what} must be an object with {', '.join(needed)}. Got {got}. Pass for example {example}."
+        )
+
+
 def check_validation(validation, early_stopping: int | None, keep_best: bool, scheduler) -> None:
     """Raise ValueError if something looks at the validation loss and there is none.
 
@@ -77,12 +94,24 @@ def as_training_loader(train, batch_size: int, transform, rng):
     else:
         options = {} if transform is None else {"transform": transform}
         loader = data.DataLoader(train, batch_size=batch_size, shuffle=True, rng=rng, **options)
+    check_batches("train", loader)
+    return loader
+
+
+def check_batches(what: str, loader: data.DataLoader) -> None:
+    """Raise ValueError for a loader without a batch: the mean of nothing is NaN.
+
+    >>> empty = data.ArrayDataset(np.zeros((0, 2), np.float32), np.zeros(0, np.int64))
+    >>> check_batches("validation", data.DataLoader(empty, batch_size=256))
+    Traceback (most recent call last):
+    ValueError: fit: validation must give at least one batch. Got 0 images in batches of 256. \
+Pass more images, or smaller batches.
+    """
     if len(loader) == 0:
         raise ValueError(
-            f"fit: train must give at least one batch. Got {len(loader.dataset)} images in batches of "
+            f"fit: {what} must give at least one batch. Got {len(loader.dataset)} images in batches of "
             f"{loader.batch_size}. Pass more images, or smaller batches."
         )
-    return loader
 
 
 def as_criterion(criterion, class_weights, dataset, model: nn.Module):
@@ -92,6 +121,7 @@ def as_criterion(criterion, class_weights, dataset, model: nn.Module):
     array([1., 3.])
     """
     if criterion is not None:
+        check_object("fit", "criterion", criterion, ("__call__", "backward"), "nn.CrossEntropyLoss()")
         if class_weights is not None:
             raise ValueError(
                 "fit: class_weights belong to the default criterion. Got a criterion besides. "
@@ -144,6 +174,11 @@ def as_optimizer(optimizer, scheduler, model: nn.Module):
     >>> as_optimizer(None, optim.lr_scheduler.StepLR(sgd, 1), model) is sgd
     True
     """
+    if optimizer is not None:
+        needed = ("param_groups", "step", "zero_grad")
+        check_object("fit", "optimizer", optimizer, needed, "optim.SGD(model.parameters())")
+    if scheduler is not None:
+        check_object("fit", "scheduler", scheduler, ("step",), "optim.lr_scheduler.StepLR(optimizer, 10)")
     own = getattr(scheduler, "optimizer", None)
     if optimizer is None:
         optimizer = optim.Adam(model.parameters(), lr=1e-3) if own is None else own

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from minicnn import checks, data, nn
+from minicnn.training.arguments import check_object
 
 
 def evaluate(model: nn.Module, dataset, *, batch_size: int = 256, criterion=None) -> dict[str, float]:
@@ -47,7 +48,7 @@ def evaluate(model: nn.Module, dataset, *, batch_size: int = 256, criterion=None
     Raises
     ------
     TypeError
-        If `model` is no module.
+        If `model` is no module, or `criterion` a class.
     ValueError
         If the criterion has ``reduction="none"``.
 
@@ -63,6 +64,7 @@ def evaluate(model: nn.Module, dataset, *, batch_size: int = 256, criterion=None
     nn.module.check_module("evaluate", "model", model)
     checks.as_int("evaluate", "batch_size", batch_size, minimum=1)
     criterion = nn.CrossEntropyLoss() if criterion is None else criterion
+    check_object("evaluate", "criterion", criterion, ("__call__",), "nn.CrossEntropyLoss()")
     check_reduction("evaluate", criterion)
     return run(model, as_loader(dataset, batch_size), criterion)
 

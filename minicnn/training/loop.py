@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 
 from minicnn import nn, optim
 from minicnn.training import arguments
@@ -31,7 +31,7 @@ def fit(
     scheduler=None,
     rng=None,
     checkpoint=None,
-    callbacks: Iterable[Callable] = (),
+    callbacks: Sequence[Callable] = (),
     class_weights=None,
     early_stopping: int | None = None,
     keep_best: bool = False,
@@ -70,7 +70,7 @@ def fit(
         A file that is written before the first epoch and after each, in one step. If it exists, training
         goes on from there, and ends with the same bits as a run that was never interrupted, wherever that
         one was killed. Pass the same arguments again; only `epochs` may grow.
-    callbacks : iterable of callable
+    callbacks : list of callable
         Each is called as ``callback(state)`` with a `TrainingState` after each epoch: when validation,
         scheduler and history are done, before the checkpoint is written. If it has a method
         `on_batch_end`, that is called as ``on_batch_end(state)`` after each training step.
@@ -105,8 +105,8 @@ def fit(
     TypeError
         If an argument is of the wrong kind, or the images' dtype is not the model's.
     ValueError
-        If there are no images, arguments contradict each other, or the checkpoint is damaged or belongs to
-        another call.
+        If there are no images to learn from or to validate, arguments contradict each other, or the
+        checkpoint is damaged or belongs to another call.
 
     Examples
     --------
@@ -129,6 +129,8 @@ def fit(
     check_reduction("fit", criterion)
     optimizer = arguments.as_optimizer(optimizer, scheduler, model)
     validating = None if validation is None else as_loader(validation, VALIDATION_BATCH)
+    if validating is not None:
+        arguments.check_batches("validation", validating)
 
     state = TrainingState(model, criterion, optimizer, scheduler, loader, History())
     best = Best(early_stopping, keep_best)
