@@ -142,8 +142,32 @@ def test_abstentions_are_a_column_of_their_own():
     np.testing.assert_array_equal(matrix, [[1, 0, 1], [0, 1, 0], [0, 0, 0]])
 
 
-def test_object_arrays_of_text_and_lists_are_labels_too():
+def test_abstentions_beside_integer_classes():
+    targets, predictions = (
+        [20, 10, 10],
+        np.array([20, ABSTAINS, 10], dtype=object),
+    )  # as Classifier gives them
+    matrix = metrics.confusion_matrix(targets, predictions, [20, 10, ABSTAINS])
+    np.testing.assert_array_equal(matrix, [[1, 0, 0], [0, 1, 1], [0, 0, 0]])
+    matrix = metrics.confusion_matrix(targets, predictions)  # 10, 20, (abstains)
+    np.testing.assert_array_equal(matrix, [[1, 0, 1], [0, 1, 0], [0, 0, 0]])
+    assert metrics.accuracy(targets, predictions) == 2 / 3
+    silent = np.array([ABSTAINS] * 3, dtype=object)
+    classes = [*np.array([10, 20]), ABSTAINS]
+    np.testing.assert_array_equal(metrics.confusion_matrix(targets, silent, classes)[:, 2], [2, 1, 0])
+    assert metrics.classification_table(targets, predictions, classes).splitlines()[3].split()[0] == ABSTAINS
+
+
+def test_one_class_is_enough():
+    np.testing.assert_array_equal(metrics.confusion_matrix([1, 1], [1, 1]), [[2]])
+    assert metrics.classification_table([1], [1]).splitlines()[1].split() == ["1", *["1.000"] * 3, "1"]
+
+
+def test_object_arrays_of_one_kind_and_lists_are_labels_too():
     assert metrics.accuracy(TARGETS.astype(object), list(PREDICTIONS)) == 5 / 8
+    assert metrics.accuracy([0, 1], np.array([0, 1], dtype=object)) == 1
+    assert metrics.accuracy(np.array([np.int64(3), 1], dtype=object), [3, 0]) == 1 / 2
+    assert metrics.accuracy(np.array([True, False]), [True, True]) == 1 / 2
 
 
 def test_float32_probabilities_are_accepted():
@@ -204,6 +228,36 @@ ERRORS = [
         "add it to classes.",
     ),
     (
+        lambda: metrics.accuracy([0, 1], np.array([0, "cat"], dtype=object)),
+        TypeError,
+        "accuracy: predictions must be labels or class indexes of shape (N,). Got object of shape (2,). "
+        "From logits or probabilities take .argmax(axis=1).",
+    ),
+    (
+        lambda: metrics.confusion_matrix([0], [0], [0, "cat", ABSTAINS]),
+        TypeError,
+        "confusion_matrix: classes must be a list of names, all text or all integers. Got [0, 'cat']. "
+        "Pass for example ['cat', 'dog'].",
+    ),
+    (
+        lambda: metrics.confusion_matrix([0], np.array([0, ABSTAINS], dtype=object)[1:], [0]),
+        TypeError,
+        "confusion_matrix: predictions must be of the kind of the classes, such as 0. Got <U10. "
+        "For class indexes take labels_of(indexes, classes).",
+    ),
+    (
+        lambda: metrics.confusion_matrix([0, 1], np.array([0, ABSTAINS], dtype=object), [0, 1]),
+        ValueError,
+        "confusion_matrix: predictions must be among the 2 classes [0, 1]. Got '(abstains)'. Correct the "
+        "label, or add it to classes.",
+    ),
+    (
+        lambda: metrics.accuracy([0, 1], np.array([0, ABSTAINS], dtype=object), ["cat", "dog"]),
+        ValueError,
+        "accuracy: predictions must be among the 2 classes ['cat', 'dog']. Got 0. Correct the label, or add "
+        "it to classes.",
+    ),
+    (
         lambda: metrics.recall([0], [2], ["cat", "owl"]),
         ValueError,
         "recall: predictions must lie in 0 to 1, as there are 2 classes. Got 2. Pass all classes.",
@@ -258,8 +312,12 @@ ERRORS = [
     (
         lambda: metrics.average_precision([0, 1], np.array([0.5, np.nan])),
         ValueError,
-        "average_precision: scores must be numbers. Got NaN at position 1. Find out where the model makes "
-        "it.",
+        "average_precision: scores must be finite. Got nan at position 1. Find out where the model makes it.",
+    ),
+    (
+        lambda: metrics.average_precision([0, 1], np.array([-np.inf, 0.5])),
+        ValueError,
+        "average_precision: scores must be finite. Got -inf at position 0. Find out where the model makes it.",
     ),
     (
         lambda: metrics.average_precision([0, 2], np.array([0.5, 0.1])),

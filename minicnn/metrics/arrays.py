@@ -13,7 +13,7 @@ SUM_TOLERANCE = 1e-3
 def as_pair(who: str, targets, predictions, classes) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return targets and predictions as class indexes, and the classes.
 
-    Without `classes` they are all values that occur, sorted.
+    Without `classes` they are all values that occur, sorted; after integers `labels.ABSTAINS`.
 
     >>> as_pair("accuracy", ["dog", "cat"], ["dog", "dog"], None)
     (array([1, 0]), array([1, 1]), array(['cat', 'dog'], dtype='<U3'))
@@ -34,9 +34,14 @@ def as_pair(who: str, targets, predictions, classes) -> tuple[np.ndarray, np.nda
                 f"{who}: names and numbers can only be compared by way of classes. Got targets of "
                 f"{targets.dtype} and predictions of {predictions.dtype}. Pass classes=."
             )
-        classes = np.unique(np.concatenate([targets, predictions]))
+        occurring = np.concatenate([targets, predictions])
+        if occurring.dtype == object:  # integers and text have no order
+            occurring = sorted(set(occurring.tolist()), key=lambda label: (label == labels.ABSTAINS, label))
+            classes = np.array(occurring, dtype=object)
+        else:
+            classes = np.unique(occurring)
     else:
-        classes = labels.as_classes(who, classes)
+        classes = as_classes(who, classes)
     return (
         as_indexes(who, "targets", targets, classes),
         as_indexes(who, "predictions", predictions, classes),
@@ -44,8 +49,25 @@ def as_pair(who: str, targets, predictions, classes) -> tuple[np.ndarray, np.nda
     )
 
 
+def as_classes(who: str, classes) -> np.ndarray:
+    """Return class names as an array of one kind; `labels.ABSTAINS` may stand among integers, too.
+
+    >>> as_classes("accuracy", [10, 20, labels.ABSTAINS])
+    array([10, 20, '(abstains)'], dtype=object)
+    """
+    named = np.asarray(classes, dtype=object).ravel()
+    own = named.tolist()
+    if labels.ABSTAINS not in own or all(isinstance(name, str) for name in own):
+        return labels.as_classes(who, classes)
+    own.remove(labels.ABSTAINS)
+    labels.as_classes(who, own)
+    return named
+
+
 def as_labels(who: str, what: str, values) -> np.ndarray:
     """Return labels or class indexes as an array of shape (N,) of text or integers.
+
+    Integers among which `labels.ABSTAINS` stands, as `predict` gives them, remain objects.
 
     >>> as_labels("accuracy", "predictions", np.zeros((8, 10), np.float32))
     Traceback (most recent call last):
@@ -55,9 +77,15 @@ def as_labels(who: str, what: str, values) -> np.ndarray:
     values = np.asarray(values)
     if values.size == 0 and values.ndim == 1:
         return values.astype(np.int64)
-    if values.dtype == object and all(isinstance(value, str) for value in values.ravel()):
-        values = values.astype(str)
-    if values.ndim != 1 or values.dtype.kind not in "Uiub":
+    whole = False
+    if values.dtype == object:
+        own = [v for v in values.ravel() if not (isinstance(v, str) and v == labels.ABSTAINS)]
+        whole = all(isinstance(value, int | np.integer) for value in own)
+        if all(isinstance(value, str) for value in own):
+            values = values.astype(str)
+        elif whole and len(own) == values.size:
+            values = values.astype(np.int64)
+    if values.ndim != 1 or not (whole or values.dtype.kind in "Uiub"):
         raise TypeError(
             f"{who}: {what} must be labels or class indexes of shape (N,). Got {values.dtype} of shape "
             f"{values.shape}. From logits or probabilities take .argmax(axis=1)."
@@ -72,7 +100,7 @@ def as_indexes(who: str, what: str, values: np.ndarray, classes: np.ndarray) -> 
     Traceback (most recent call last):
     ValueError: accuracy: targets must lie in 0 to 1, as there are 2 classes. Got 2. Pass all classes.
     """
-    if values.dtype.kind == "U" or classes.dtype.kind != "U":
+    if values.dtype.kind in "UO" or classes.dtype.kind != "U":
         return labels.indexes_of(values, classes, who, what)
     wrong = values[(values < 0) | (values >= len(classes))]
     if wrong.size:

@@ -32,7 +32,7 @@ def precision_recall_curve(targets, scores, positive=1) -> tuple[np.ndarray, np.
     TypeError
         If `scores` are no floats of shape (N,).
     ValueError
-        If the lengths differ, a score is NaN, or no target is `positive`.
+        If the lengths differ, a score is NaN or infinite, or no target is `positive`.
 
     Examples
     --------
@@ -74,9 +74,11 @@ def _checked(who: str, targets, scores, positive) -> tuple[np.ndarray, np.ndarra
             f"{who}: targets and scores must have the same length. Got {len(targets)} and {len(scores)}. "
             "Pass one score for each target."
         )
-    if np.isnan(scores).any():
+    finite = np.isfinite(scores)
+    if not finite.all():
+        position = finite.argmin()
         raise ValueError(
-            f"{who}: scores must be numbers. Got NaN at position {np.isnan(scores).argmax()}. "
+            f"{who}: scores must be finite. Got {scores[position]} at position {position}. "
             "Find out where the model makes it."
         )
     hits = targets == positive
