@@ -8,6 +8,7 @@ import numpy as np
 
 from minicnn import checks, labels
 from minicnn.data.transforms import apply
+from minicnn.data.transforms.base import check_transform
 
 IMAGE_DTYPES = (np.dtype(np.uint8), *checks.FLOATS)
 
@@ -77,11 +78,8 @@ class ArrayDataset:
         if classes is not None:
             self.classes = tuple(labels.as_classes("ArrayDataset", classes).tolist())
             self._check_targets_have_names()
-        if transform is not None and not callable(transform):
-            raise TypeError(
-                f"ArrayDataset: transform must be callable. Got {type(transform).__name__}. "
-                "Pass for example transforms.ToFloat()."
-            )
+        if transform is not None:
+            check_transform("ArrayDataset", "transform", transform)
         self.transform = transform
 
     def _check_targets_have_names(self) -> None:
@@ -172,12 +170,18 @@ def _wrong_index(got: str) -> TypeError:
     )
 
 
-def _as_images(images) -> np.ndarray:
-    if type(images) not in checks.ARRAYS or images.ndim == 0:
-        got = "no axis" if isinstance(images, np.ndarray) else type(images).__name__
-        raise TypeError(
-            f"ArrayDataset: images must be a NumPy array (N, ...). Got {got}. Convert them with np.asarray."
+def _check_array(what: str, value) -> None:
+    if type(value) not in checks.ARRAYS or value.ndim == 0:
+        got = "no axis" if type(value) in checks.ARRAYS else type(value).__name__
+        masked = isinstance(value, np.ma.MaskedArray)  # np.asarray would let the mask fall without a word
+        advice = (
+            f"Pass {what}.filled(...), which hides nothing." if masked else "Convert them with np.asarray."
         )
+        raise TypeError(f"ArrayDataset: {what} must be a NumPy array (N, ...). Got {got}. {advice}")
+
+
+def _as_images(images) -> np.ndarray:
+    _check_array("images", images)
     if images.dtype not in IMAGE_DTYPES:
         raise TypeError(
             f"ArrayDataset: images must be uint8, float32 or float64. Got {images.dtype}. "
@@ -187,11 +191,7 @@ def _as_images(images) -> np.ndarray:
 
 
 def _as_targets(targets) -> np.ndarray:
-    if type(targets) not in checks.ARRAYS or targets.ndim == 0:
-        got = "no axis" if isinstance(targets, np.ndarray) else type(targets).__name__
-        raise TypeError(
-            f"ArrayDataset: targets must be a NumPy array (N, ...). Got {got}. Convert them with np.asarray."
-        )
+    _check_array("targets", targets)
     if targets.dtype.kind in "iu":
         return targets.astype(np.int64, copy=False)
     if targets.dtype not in checks.FLOATS:

@@ -108,7 +108,10 @@ def _read(stream, length: int, zipped: bool, largest: int) -> np.ndarray:
         filled += count
     if stream.read(1):  # at the end this also compares gzip's checksum
         raise _WrongContent(f"more than the {promised} bytes that its header promises")
-    return data.reshape(shape)
+    try:
+        return data.reshape(shape)
+    except ValueError:  # sizes of 0 and 1 may stand beside others, and in any number
+        raise _WrongContent(f"{len(shape)} axes, too many or too long for an array") from None
 
 
 def _refusal(path, got) -> ValueError:

@@ -9,6 +9,7 @@ import numpy as np
 from minicnn import checks
 from minicnn.data.dataset import ArrayDataset, check_dataset
 from minicnn.data.transforms import apply
+from minicnn.data.transforms.base import check_transform
 
 
 class DataLoader:
@@ -87,11 +88,8 @@ class DataLoader:
                 "Pass for example WeightedRandomSampler(...)."
             )
         for name, function in (("transform", transform), ("target_transform", target_transform)):
-            if function is not None and not callable(function):
-                raise TypeError(
-                    f"DataLoader: {name} must be callable. Got {type(function).__name__}. "
-                    "Pass for example transforms.ToFloat()."
-                )
+            if function is not None:
+                check_transform("DataLoader", name, function)
         self.dataset = dataset
         self.batch_size = checks.as_int("DataLoader", "batch_size", batch_size, minimum=1)
         self.shuffle = bool(shuffle)

@@ -98,6 +98,11 @@ def test_integer_names_and_no_images():
     assert (len(empty), list(empty)) == (0, [])
 
 
+def test_a_type_that_converts_a_batch_is_a_transform():
+    image, _ = ArrayDataset(IMAGES, TARGETS, transform=np.float64)[1]
+    np.testing.assert_array_equal(image, IMAGES[1].astype(np.float64))
+
+
 def test_it_can_be_sent_to_another_process():
     copy = pickle.loads(pickle.dumps(dataset()))
     np.testing.assert_array_equal(copy[3][0], dataset()[3][0])
@@ -118,6 +123,21 @@ def test_it_can_be_sent_to_another_process():
             (np.array(1.0), TARGETS),
             TypeError,
             "images must be a NumPy array (N, ...). Got no axis. Convert them with np.asarray.",
+        ),
+        (
+            (np.ma.masked_array(IMAGES), TARGETS),
+            TypeError,
+            "images must be a NumPy array (N, ...). Got MaskedArray. Pass images.filled(...), which hides nothing.",
+        ),
+        (
+            (IMAGES, np.ma.masked_array(TARGETS)),
+            TypeError,
+            "targets must be a NumPy array (N, ...). Got MaskedArray. Pass targets.filled(...), which hides nothing.",
+        ),
+        (
+            (IMAGES.reshape(len(IMAGES), -1).view(np.matrix), TARGETS),
+            TypeError,
+            "images must be a NumPy array (N, ...). Got matrix. Convert them with np.asarray.",
         ),
         (
             (IMAGES.astype(np.int64), TARGETS),
@@ -161,7 +181,13 @@ def test_it_can_be_sent_to_another_process():
         (
             (IMAGES, TARGETS, NAMES, "ToFloat"),
             TypeError,
-            "transform must be callable. Got str. Pass for example transforms.ToFloat().",
+            "transform must be callable. Got str. Pass for example transforms.ToFloat() (with the brackets).",
+        ),
+        (
+            (IMAGES, TARGETS, NAMES, transforms.ToFloat),
+            TypeError,
+            "transform must be callable. Got the class ToFloat. "
+            "Pass for example transforms.ToFloat() (with the brackets).",
         ),
     ],
 )

@@ -69,6 +69,8 @@ def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
         (bytes([0, 0, 13, 1, 0, 0, 0, 0]), "00 00 0d 01 at its beginning"),  # 32-bit floats
         (bytes([0, 0, 8, 0]), "00 00 08 00 at its beginning"),  # no axis
         (bytes([0, 0, 8, 3, 0, 0, 0, 1]), "a header of 8 bytes where 16 were announced"),
+        (idx_bytes(PIXELS[0, 0, :1], shape=(1,) * 255), "255 axes, too many or too long for an array"),
+        (idx_bytes(PIXELS[:0], shape=(0, *[2**32 - 1] * 3)), "4 axes, too many or too long for an array"),
         (idx_bytes(PIXELS)[:30], "14 of the 24 bytes that its header promises"),
         (idx_bytes(PIXELS) + b"x", "more than the 24 bytes that its header promises"),
     ],

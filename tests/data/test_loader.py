@@ -179,12 +179,18 @@ def test_sampler_is_asked_anew_each_epoch():
         (
             {"transform": "ToFloat"},
             TypeError,
-            "transform must be callable. Got str. Pass for example transforms.ToFloat().",
+            "transform must be callable. Got str. Pass for example transforms.ToFloat() (with the brackets).",
+        ),
+        (
+            {"target_transform": transforms.OneHot},
+            TypeError,
+            "target_transform must be callable. Got the class OneHot. "
+            "Pass for example transforms.ToFloat() (with the brackets).",
         ),
         (
             {"target_transform": 3},
             TypeError,
-            "target_transform must be callable. Got int. Pass for example transforms.ToFloat().",
+            "target_transform must be callable. Got int. Pass for example transforms.ToFloat() (with the brackets).",
         ),
     ],
 )

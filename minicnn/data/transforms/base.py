@@ -74,6 +74,24 @@ def apply(transform, images: np.ndarray, rng=None) -> np.ndarray:
     return transform(images, rng=rng) if takes_rng else transform(images)
 
 
+def check_transform(who: str, what: str, transform) -> None:
+    """Raise TypeError unless `transform` can be called on a batch: any function, but no class of transforms.
+
+    >>> check_transform("DataLoader", "transform", Transform)
+    Traceback (most recent call last):
+    TypeError: DataLoader: transform must be callable. Got the class Transform. \
+Pass for example transforms.ToFloat() (with the brackets).
+    """
+    # np.float32 is a class, too, but makes arrays; what a class of transforms makes must be called again
+    unmade = isinstance(transform, type) and any("__call__" in vars(base) for base in transform.__mro__)
+    if unmade or not callable(transform):
+        got = f"the class {transform.__name__}" if unmade else type(transform).__name__
+        raise TypeError(
+            f"{who}: {what} must be callable. Got {got}. "
+            "Pass for example transforms.ToFloat() (with the brackets)."
+        )
+
+
 def check_batch(who: str, images) -> None:
     """Raise unless `images` are a float batch (N, C, H, W).
 
