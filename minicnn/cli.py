@@ -1,6 +1,7 @@
 """The command `minicnn`: one parser, one table of commands, one place for errors and exit codes.
 
-Exit codes: 0 done; 1 something was wrong with the files or the data, or numbers differ; 2 the command line was wrong.
+Exit codes: 0 done; 1 something was wrong with the files or the data, or numbers differ; 2 the command line was wrong;
+130 stopped by Ctrl-C.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import warnings
 from collections.abc import Iterator
 
 from minicnn import __version__
-from minicnn.commands import bench, compare, evaluate, explain, predict, tour, trace, train
+from minicnn.commands import STOPPED, bench, compare, evaluate, explain, predict, tour, trace, train
 
 COMMANDS = {
     "tour": tour,
@@ -88,7 +89,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         print(f"minicnn {parsed.command}: stopped", file=sys.stderr)
-        return 1
+        return STOPPED
     return code or 0
 
 

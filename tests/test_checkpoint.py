@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 import safetensors
 
-from minicnn import checkpoint, nn
+from minicnn import checkpoint, data, nn
 from minicnn.checkpoint import architecture, files
 from minicnn.data import transforms
+from minicnn.training import fit
 from tests.helpers import draws
 
 # One example of every layer at least, with no argument at its default.
@@ -273,3 +274,32 @@ def test_too_long_a_description(path, monkeypatch):
     with pytest.raises(ValueError, match=message):
         checkpoint.save(path, nn.ReLU(), extra={"text": 1000 * "a"})
     assert not path.exists()
+
+
+# Where it cannot be written
+
+
+def unwritable(folder):
+    """Return a path without a folder, one below a file, and a folder, with the error of each."""
+    (folder / "file").write_bytes(b"")
+    return [
+        (folder / "no" / "x", FileNotFoundError),
+        (folder / "file" / "x", NotADirectoryError),
+        (folder, IsADirectoryError),
+    ]
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_an_error_names_the_path_that_was_asked_for(number, tmp_path):
+    path, error = unwritable(tmp_path)[number]
+    with pytest.raises(error) as raised:
+        checkpoint.save(path, nn.ReLU())
+    assert (raised.value.filename, raised.value.filename2) == (str(path), None)
+    assert [file.name for file in tmp_path.iterdir()] == ["file"]
+
+
+def test_fit_names_the_path_that_was_asked_for(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    train = data.ArrayDataset(np.eye(2, dtype=np.float32), np.array([0, 1]))
+    with pytest.raises(FileNotFoundError, match=r"\A\[Errno 2\] No such file or directory: 'no/x'\Z"):
+        fit(nn.Linear(2, 2), train, checkpoint="no/x", progress=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 
@@ -46,10 +47,10 @@ def test_a_failed_write_leaves_the_old_file_and_no_litter(failing, path, monkeyp
     before = path.read_bytes()
 
     def fail(*arguments):
-        raise OSError("disk full")
+        raise OSError(errno.ENOSPC, "disk full", "a name of no interest")
 
     monkeypatch.setattr(os, failing, fail)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(OSError, match=f"disk full: {str(path)!r}$"):
         checkpoint.save(path, nn.Sequential(nn.Linear(2, 2, rng=1)))
     assert path.read_bytes() == before
     assert os.listdir(path.parent) == [path.name]

@@ -212,6 +212,8 @@ def digest_of(data: bytes | bytearray, span: tuple[int, int]) -> str:
 def replace(path, data: bytes | bytearray) -> None:
     """Put `data` at `path`: at every moment the old file is there whole, or the new one.
 
+    An OSError names `path`, not the file beside it in which the data arrive.
+
     >>> import tempfile
     >>> folder = tempfile.TemporaryDirectory()
     >>> replace(folder.name + "/a", b"new")
@@ -219,7 +221,13 @@ def replace(path, data: bytes | bytearray) -> None:
     (b'new', ['a'])
     >>> folder.cleanup()
     """
-    path = Path(os.path.realpath(path))  # a link stays a link
+    try:
+        _replace(Path(os.path.realpath(path)), data)  # a link stays a link
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, os.fspath(path)) from None
+
+
+def _replace(path: Path, data: bytes | bytearray) -> None:
     partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}.partial")
     try:
         with partial.open("xb") as file:

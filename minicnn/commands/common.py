@@ -31,10 +31,36 @@ def load_data(name: str, size: int | None = None):
             )
     else:
         train, test = data.split(data.ImageFolder(name, size=size), (0.8, 0.2), rng=0)
+        if len(test) == 0:
+            raise ValueError(
+                f"{name}: a fifth of the images must be at least one to test on. Got {len(train)} "
+                f"image{'s' * (len(train) != 1)}. Add images, or divide them into the folders train and test."
+            )
     transforms = data.transforms
     prepared = transforms.Compose([transforms.ToFloat(), transforms.Normalize.fit(train)])
     train.transform = test.transform = prepared
     return train, test
+
+
+def check_can_be_written(option: str, path: str) -> None:
+    """Raise ValueError unless a file can be put at `path`; to be asked before the work, not after it.
+
+    >>> check_can_be_written("--out", "nowhere/a.safetensors")
+    Traceback (most recent call last):
+    ValueError: --out: path must lie in a folder that can be written to. Got 'nowhere/a.safetensors'. Make the \
+folder, or pass another path.
+    """
+    import os
+
+    from minicnn.data.files import check_is_file
+
+    check_is_file(option, path)
+    folder = Path(os.path.realpath(path)).parent
+    if not (folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)):
+        raise ValueError(
+            f"{option}: path must lie in a folder that can be written to. Got {path!r}. "
+            "Make the folder, or pass another path."
+        )
 
 
 def load_classifier(path: str):

@@ -28,8 +28,10 @@ def run(arguments: argparse.Namespace) -> None:
     from pathlib import Path
 
     from minicnn import metrics
-    from minicnn.commands.common import load_classifier, load_data, save_figure
+    from minicnn.commands.common import check_can_be_written, load_classifier, load_data, save_figure
 
+    if arguments.confusion:
+        check_can_be_written("--confusion", arguments.confusion)
     classifier = load_classifier(arguments.model)
     size = None if classifier.image_shape is None else tuple(classifier.image_shape[:2])
     _, test = load_data(arguments.data, size)

@@ -55,6 +55,11 @@ def train_classifier(
     from minicnn.models import mnist_cnn
     from minicnn.training import fit
 
+    if len(train.classes) < 2:
+        raise ValueError(
+            "train: there must be at least two classes to tell apart. "
+            f"Got only {train.classes[0]!r}. Add images of another class."
+        )
     weights_rng, order_rng = np.random.default_rng(seed).spawn(2)
     height, width, *colours = train.images.shape[1:]
     channels = colours[0] if colours else 1

@@ -25,11 +25,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     'minicnn-tour'
     """
     from minicnn.commands.recipe import EPOCHS
-    from minicnn.commands.train import positive
+    from minicnn.commands.train import natural, positive
 
     parser.add_argument("--out", default="minicnn-tour", metavar="FOLDER", help="default: %(default)s")
     parser.add_argument("--epochs", type=positive, default=EPOCHS, metavar="N", help="default: %(default)s")
-    parser.add_argument("--seed", type=int, default=0, help="another seed, another net (default: 0)")
+    parser.add_argument("--seed", type=natural, default=0, help="another seed, another net (default: 0)")
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import math
 
+from minicnn.commands import STOPPED
 from minicnn.commands.recipe import BATCH_SIZE, EPOCHS, LARGEST_RATE, SHIFT
 
 DESCRIPTION = """Train the two-block CNN of the tour, and save it with its class names and preprocessing.
@@ -31,15 +33,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--batch-size", type=positive, default=BATCH_SIZE, metavar="N", help="default: %(default)s"
     )
     parser.add_argument(
-        "--lr", type=float, default=LARGEST_RATE, help="the largest learning rate of the cycle (%(default)s)"
+        "--lr", type=rate, default=LARGEST_RATE, help="the largest learning rate of the cycle (%(default)s)"
     )
     parser.add_argument(
-        "--shift", type=int, default=SHIFT, metavar="PIXELS", help="move images by up to this (%(default)s)"
+        "--shift",
+        type=natural,
+        default=SHIFT,
+        metavar="PIXELS",
+        help="move images by up to this (%(default)s)",
     )
     parser.add_argument(
         "--size", type=positive, metavar="PIXELS", help="resize a folder's images to a square"
     )
-    parser.add_argument("--seed", type=int, default=0, help="same seed, same weights (default: 0)")
+    parser.add_argument("--seed", type=natural, default=0, help="same seed, same weights (default: 0)")
     parser.add_argument(
         "--checkpoint", metavar="FILE", help="keep the run here; the same command goes on where it stopped"
     )
@@ -51,23 +57,54 @@ def positive(text: str) -> int:
     >>> positive("3")
     3
     """
+    return at_least(1, text)
+
+
+def natural(text: str) -> int:
+    """Return a command-line argument as an int of at least 0.
+
+    >>> natural("0")
+    0
+    """
+    return at_least(0, text)
+
+
+def at_least(minimum: int, text: str) -> int:
+    """Return a command-line argument as an int of at least `minimum`.
+
+    >>> at_least(2, "3")
+    3
+    """
     number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, got {number}")
+    if number < minimum:
+        raise argparse.ArgumentTypeError(f"must be at least {minimum}, got {number}")
     return number
 
 
-def run(arguments: argparse.Namespace) -> None:
-    """Load, train, measure, save."""
-    from minicnn.commands.common import load_data
+def rate(text: str) -> float:
+    """Return a command-line argument as a finite number above 0.
+
+    >>> rate("1e-2")
+    0.01
+    """
+    number = float(text)
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"must be a number above 0, got {text}")
+    return number
+
+
+def run(arguments: argparse.Namespace) -> int | None:
+    """Load, train, save, measure; Ctrl-C ends the training, and what was learned is saved."""
+    from minicnn.commands.common import check_can_be_written, load_data
     from minicnn.commands.recipe import train_classifier
     from minicnn.metrics import classification_table
 
+    check_can_be_written("--out", arguments.out)
     train, test = load_data(arguments.data, arguments.size)
     print(
         f"{arguments.data}: {len(train):,} training and {len(test):,} test images, {len(train.classes)} classes"
     )
-    classifier, _ = train_classifier(
+    classifier, history = train_classifier(
         train,
         test,
         epochs=arguments.epochs,
@@ -77,7 +114,10 @@ def run(arguments: argparse.Namespace) -> None:
         seed=arguments.seed,
         checkpoint=arguments.checkpoint,
     )
+    classifier.save(arguments.out)  # first of all: whatever is done with it, it is not lost
+    if history.interrupted:
+        print(f"stopped in epoch {len(history) + 1} of {arguments.epochs}")
+    print(f"saved to {arguments.out}")
     labels = [test.classes[target] for target in test.targets]
     print(classification_table(labels, classifier.predict(test.images), test.classes))
-    classifier.save(arguments.out)
-    print(f"saved to {arguments.out}")
+    return STOPPED if history.interrupted else None

@@ -1,0 +1,159 @@
+"""minicnn train: what it could know before training it says before training, and what it learned it keeps."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import minicnn.training
+from minicnn.classifier import Classifier
+from minicnn.cli import main
+
+
+@pytest.fixture
+def no_training(monkeypatch):
+    """Fail the test if the training begins."""
+
+    def fit(*arguments, **options):
+        pytest.fail("training began")
+
+    monkeypatch.setattr(minicnn.training, "fit", fit)
+
+
+def write_photos(folder, **counts):
+    """Write a folder of 8x8 images for each class, as many as `counts` says, and return its path."""
+    rng = np.random.default_rng(0)
+    for name, count in counts.items():
+        (folder / name).mkdir(parents=True)
+        for number in range(count):
+            pixels = rng.integers(0, 256, size=(8, 8), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / name / f"{number}.png")
+    return str(folder)
+
+
+def refused(capsys, *arguments) -> str:
+    """Run a command that must fail with exit code 1, and return its only line."""
+    assert main(list(arguments)) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    (line,) = captured.err.splitlines()
+    return line
+
+
+@pytest.mark.usefixtures("no_training")
+def test_a_place_without_a_folder_is_refused_before_training(tmp_path, capsys):
+    path = str(tmp_path / "nowhere" / "x.safetensors")
+    assert refused(capsys, "train", "--data", "mnist-5k", "--out", path) == (
+        "minicnn train: --out: path must lie in a folder that can be written to. "
+        f"Got {path!r}. Make the folder, or pass another path."
+    )
+
+
+@pytest.mark.usefixtures("no_training")
+def test_a_folder_that_may_not_be_written_is_refused_before_training(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write everywhere
+    path = str(tmp_path / "x.safetensors")
+    assert refused(capsys, "train", "--data", "mnist-5k", "--out", path) == (
+        "minicnn train: --out: path must lie in a folder that can be written to. "
+        f"Got {path!r}. Make the folder, or pass another path."
+    )
+
+
+@pytest.mark.usefixtures("no_training")
+def test_a_folder_in_place_of_the_file_is_refused_before_training(tmp_path, capsys):
+    assert refused(capsys, "train", "--data", "mnist-5k", "--out", str(tmp_path)) == (
+        f"minicnn train: --out: path must name a file. Got {str(tmp_path)!r}, which is none. "
+        "Pass the path of a file."
+    )
+
+
+def test_evaluate_looks_at_the_place_of_its_picture_first(tmp_path, capsys):
+    path = str(tmp_path / "nowhere" / "c.png")
+    assert refused(capsys, "evaluate", "m.safetensors", "--data", "mnist-5k", "--confusion", path) == (
+        "minicnn evaluate: --confusion: path must lie in a folder that can be written to. "
+        f"Got {path!r}. Make the folder, or pass another path."
+    )
+
+
+@pytest.mark.usefixtures("no_training")
+@pytest.mark.parametrize(("count", "images"), [(0, "1 image"), (1, "2 images")])
+def test_too_few_images_for_a_test_are_refused_before_training(count, images, tmp_path, capsys):
+    folder = write_photos(tmp_path / "photos", cat=1, **({"dog": count} if count else {}))
+    assert refused(capsys, "train", "--data", folder, "--out", str(tmp_path / "m")) == (
+        f"minicnn train: {folder}: a fifth of the images must be at least one to test on. Got {images}. "
+        "Add images, or divide them into the folders train and test."
+    )
+
+
+@pytest.mark.usefixtures("no_training")
+def test_a_single_class_is_refused_before_training(tmp_path, capsys):
+    folder = write_photos(tmp_path / "photos", cat=10)
+    assert main(["train", "--data", folder, "--out", str(tmp_path / "m")]) == 1
+    assert capsys.readouterr().err == (
+        "minicnn train: train: there must be at least two classes to tell apart. Got only 'cat'. "
+        "Add images of another class.\n"
+    )
+
+
+@pytest.mark.usefixtures("no_training")
+@pytest.mark.parametrize(
+    ("command", "option", "value", "message"),
+    [
+        ("train", "--lr", "-1", "must be a number above 0, got -1"),
+        ("train", "--lr", "0", "must be a number above 0, got 0"),
+        ("train", "--lr", "nan", "must be a number above 0, got nan"),
+        ("train", "--lr", "inf", "must be a number above 0, got inf"),
+        ("train", "--lr", "fast", "invalid rate value: 'fast'"),
+        ("train", "--seed", "-1", "must be at least 0, got -1"),
+        ("train", "--shift", "-1", "must be at least 0, got -1"),
+        ("train", "--epochs", "0", "must be at least 1, got 0"),
+        ("tour", "--seed", "-1", "must be at least 0, got -1"),
+    ],
+)
+def test_a_number_out_of_range_is_a_wrong_command_line(
+    command, option, value, message, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    data = ["--data", "mnist-5k"] if command == "train" else []
+    with pytest.raises(SystemExit) as stopped:
+        main([command, *data, option, value])
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err.endswith(f"error: argument {option}: {message}\n")
+
+
+def test_the_classifier_is_saved_before_it_is_measured(tmp_path, monkeypatch):
+    def broken(*arguments):
+        raise ValueError("no table")
+
+    monkeypatch.setattr("minicnn.metrics.classification_table", broken)
+    out = tmp_path / "m.safetensors"
+    folder = write_photos(tmp_path / "photos", cat=5, dog=5)
+    assert main(["train", "--data", folder, "--epochs", "1", "--out", str(out)]) == 1
+    assert Classifier.load(out).classes_.tolist() == ["cat", "dog"]
+
+
+def test_who_stops_the_training_keeps_what_was_learned(tmp_path, monkeypatch, capsys):
+    fit = minicnn.training.fit
+
+    def stop_in_epoch_3(state):
+        if state.epoch == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(minicnn.training, "fit", lambda *a, **o: fit(*a, callbacks=[stop_in_epoch_3], **o))
+    out = tmp_path / "m.safetensors"
+    folder = write_photos(tmp_path / "photos", cat=5, dog=5)
+    assert main(["train", "--data", folder, "--epochs", "30", "--out", str(out)]) == 130
+    assert f"\nstopped in epoch 3 of 30\nsaved to {out}\n" in capsys.readouterr().out
+    assert Classifier.load(out).classes_.tolist() == ["cat", "dog"]
+
+
+def test_ctrl_c_elsewhere_has_the_same_exit_code(monkeypatch, capsys):
+    def stop(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("minicnn.commands.common.load_data", stop)
+    assert main(["train", "--data", "mnist-5k"]) == 130
+    assert capsys.readouterr().err == "minicnn train: stopped\n"
