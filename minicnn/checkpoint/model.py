@@ -50,15 +50,18 @@ def save(path, model: nn.Module, *, classes=None, transform=None, extra: dict | 
     classes : sequence of str or of int, optional
         The name of class 0, 1, 2, ...
     transform : a transform of `minicnn.data.transforms`, optional
+        None of your own, and no Compose that holds one: a file cannot rebuild it.
     extra : dict, optional
         Anything else that is plain data; tuples come back as lists.
 
     Raises
     ------
     TypeError
-        If a module, the transform or something in `extra` cannot be written down as plain data.
+        If a module, the transform or something in `extra` cannot be written down as plain data, or `extra`
+        is no dict.
     ValueError
-        If a module holds more than its constructor made, or class names come twice.
+        If a module holds more than its constructor made, an attribute of the transform is out of range, or
+        class names come twice.
 
     Notes
     -----
@@ -79,6 +82,11 @@ def save(path, model: nn.Module, *, classes=None, transform=None, extra: dict | 
         raise TypeError(
             f"checkpoint.save: model must be a minicnn module. Got {checks.called(model)}. "
             "Pass for example nn.Sequential(...)."
+        )
+    if extra is not None and not isinstance(extra, dict):
+        raise TypeError(
+            f"checkpoint.save: extra must be a dict. Got {type(extra).__name__}. "
+            'Pass for example {"note": "trained on Monday"}.'
         )
     content = {
         "architecture": architecture.describe(model),

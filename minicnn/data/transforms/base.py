@@ -13,7 +13,8 @@ class Transform:
     """The base of the transforms: a callable from a batch to a new batch.
 
     A transform names the arguments of its constructor in `fields` and keeps them as attributes of these
-    names; `config` and the printed form come from there.
+    names; `config` and the printed form come from there. One of your own works wherever images are prepared,
+    but not in files: `from_config` and `checkpoint.save` know those of this package only.
 
     Examples
     --------

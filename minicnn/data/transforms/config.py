@@ -14,18 +14,20 @@ KINDS = {
 
 
 def config_of(who: str, transform) -> dict:
-    """Return a transform as plain data, for `who` writes it to a file.
+    """Return a transform as plain data from which `from_config` can rebuild it, for `who` writes it to a file.
 
     >>> config_of("to_onnx", ToFloat())
     {'kind': 'ToFloat', 'dtype': 'float32'}
     """
-    try:
-        return transform.config()
-    except AttributeError:
-        raise TypeError(
-            f"{who}: transform must be one of minicnn.data.transforms. Got {type(transform).__name__}. "
-            "Compose it of those, or save with transform=None."
-        ) from None
+    for step in transform.transforms if type(transform) is Compose else [transform]:
+        if type(step) not in KINDS.values():  # a subclass may do anything, and nobody could rebuild it
+            raise TypeError(
+                f"{who}: transform must be one of minicnn.data.transforms. Got {type(step).__name__}. "
+                "Compose it of those, or save with transform=None."
+            )
+    config = transform.config()
+    from_config(config)  # raises where an attribute was given a value that no constructor takes
+    return config
 
 
 def from_config(config: dict) -> Transform:

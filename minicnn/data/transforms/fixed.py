@@ -55,7 +55,7 @@ class Compose(Transform):
                 name = getattr(transform, "__name__", type(transform).__name__)
                 raise TypeError(
                     f"Compose: only minicnn.data.transforms can be written down. Got {name}. "
-                    "Make it a subclass of Transform, or leave it out."
+                    "Leave it out, and apply it yourself."
                 )
         return super().config()
 
