@@ -133,6 +133,9 @@ class Classifier(ClassifierMixin, ModelEstimator):
     def fit(self, X, y) -> Classifier:
         """Train a copy of `model` on images `X` and labels `y`, both of length N; return the estimator.
 
+        Ctrl-C ends the training after the running step and raises KeyboardInterrupt; `model_`, which has
+        learned so far, predicts then.
+
         >>> clf = Classifier(nn.Linear(2, 2), classes=["cat", "dog"], epochs=1, rng=0)
         >>> clf.fit(np.eye(2, dtype=np.float32), ["dog", "cat"]).score(np.eye(2), ["dog", "dog"])
         Traceback (most recent call last):
@@ -152,7 +155,6 @@ input with .astype(np.float32), or the model with model.astype(np.float64).
             self._train(model, X, targets, nn.BCEWithLogitsLoss(), classes)
         else:
             self._train(model, X, indexes, nn.CrossEntropyLoss(), classes)
-        self._fitted_classes = classes
         return self
 
     # Prediction

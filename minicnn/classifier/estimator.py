@@ -165,7 +165,7 @@ class ModelEstimator(BaseEstimator):
         return np.concatenate(parts)  # (N, K)
 
     def _train(self, model: nn.Module, X: np.ndarray, targets: np.ndarray, criterion, classes) -> None:
-        """Train `model` in place and keep it as `model_`."""
+        """Train `model` in place and keep it as `model_`, after Ctrl-C too; then Ctrl-C goes on to the caller."""
         checks.as_int(self._who, "epochs", self.epochs, minimum=1)
         criterion = copy.deepcopy(criterion if self.criterion is None else self.criterion)
         build = optim.Adam if self.optimizer is None else self.optimizer
@@ -180,9 +180,11 @@ class ModelEstimator(BaseEstimator):
             rng=self.rng,
             progress=self.progress,
         )
-        self.model_ = forget(model.eval())
+        self.model_, self._fitted_classes = forget(model.eval()), classes
         if X.ndim == 2:
             self.n_features_in_ = X.shape[1]
+        if self.history_.interrupted:  # else a cross-validation would go on, and score half a fit
+            raise KeyboardInterrupt
 
     def _check_lengths(self, X: np.ndarray, y: np.ndarray) -> None:
         if len(X) != len(y) or len(X) == 0:

@@ -75,6 +75,8 @@ class Regressor(RegressorMixin, ModelEstimator):
     def fit(self, X, y) -> Regressor:
         """Train a copy of `model` on images `X` and numbers `y`, (N,) or (N, K); return the estimator.
 
+        Ctrl-C ends the training as in `Classifier.fit`.
+
         >>> x = np.linspace(-1, 1, 64, dtype=np.float32)[:, np.newaxis]
         >>> line = Regressor(nn.Linear(1, 1, rng=0), epochs=200, lr=0.1, rng=0).fit(x, 3 * x[:, 0] + 1)
         >>> line.predict(np.float32([[0], [1]])).round(2)            # 1, 3 + 1
