@@ -311,14 +311,14 @@ ERRORS = [
     (
         lambda: rows().fit(LOGITS, [0.5, 1.5, 2.5]),
         ValueError,
-        "Classifier: y must be labels of shape (N,), text or integers. Got float64 of shape (3,). For "
-        "numbers that are measured use Regressor.",
+        "Classifier: y must be labels of shape (N,), text or whole numbers. Got float64 of shape (3,). "
+        "For numbers that are measured use Regressor.",
     ),
     (
         lambda: rows().fit(LOGITS, np.eye(3)),
         ValueError,
-        "Classifier: y must be labels of shape (N,), text or integers. Got float64 of shape (3, 3). For "
-        "numbers that are measured use Regressor.",
+        "Classifier: y must be labels of shape (N,), text or whole numbers. Got float64 of shape (3, 3). "
+        "For numbers that are measured use Regressor.",
     ),
     (
         lambda: rows().fit(LOGITS[:0], []),

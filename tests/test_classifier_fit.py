@@ -1,4 +1,4 @@
-"""fit of Classifier and Regressor: Ctrl-C goes on to the caller."""
+"""fit of Classifier and Regressor: Ctrl-C goes on to the caller, kinds of labels."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 
 from minicnn import nn, optim
 from minicnn.classifier import Classifier, Regressor
+from tests.helpers import raises
 
 X = np.random.default_rng(0).normal(size=(40, 4)).astype(np.float32)
 Y = (X[:, 0] > 0).astype(np.int64)
@@ -65,3 +66,50 @@ def test_no_score_comes_from_a_fit_that_was_stopped():
         cross_val_score(classifier(optimizer=StopIn), X, Y, cv=2)
     with pytest.raises(KeyboardInterrupt):
         GridSearchCV(classifier(optimizer=StopIn), {"lr": [0.1, 0.01]}, cv=2).fit(X, Y)
+
+
+# Labels
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16, bool, object, np.uint8])
+def test_whole_numbers_of_every_kind_are_labels(dtype):
+    y = Y.astype(bool).astype(dtype) if dtype is object else Y.astype(dtype)
+    clf = classifier().fit(X, y)
+    assert clf.classes_.tolist() == [0, 1]
+    assert clf.classes_.dtype == clf.predict(X).dtype
+    np.testing.assert_array_equal(clf.predict(X), classifier().fit(X, Y).predict(X))
+    assert clf.score(X, y) == clf.score(X, Y)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, bool])
+def test_scikit_learn_scores_them_as_integers(dtype):
+    scores = cross_val_score(classifier(), X, Y.astype(dtype), cv=2, scoring="accuracy")
+    np.testing.assert_array_equal(scores, cross_val_score(classifier(), X, Y, cv=2))
+
+
+def test_given_classes_and_whole_floats():
+    assert classifier(classes=[1, 0]).fit(X, Y.astype(float)).classes_.tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_labels_must_be_finite(bad):
+    y = Y.astype(float)
+    y[3] = bad
+    with raises(
+        ValueError,
+        f"Classifier: y must have a label for each image. Got {bad} at index 3. "
+        "Leave out the images without a label.",
+    ):
+        classifier().fit(X, y)
+
+
+@pytest.mark.parametrize("bad", [0.5, 1e300])
+def test_numbers_that_are_measured_are_no_labels(bad):
+    y = Y.astype(float)
+    y[3] = bad
+    with raises(
+        ValueError,
+        "Classifier: y must be labels of shape (N,), text or whole numbers. Got float64 of shape (40,). "
+        "For numbers that are measured use Regressor.",
+    ):
+        classifier().fit(X, y)

@@ -72,6 +72,8 @@ class Classifier(ClassifierMixin, ModelEstimator):
     float64 in any shape that the model takes, ``(N, C, H, W)`` or ``(N, features)``: these are taken as
     prepared and reach the model as they are.
 
+    In `y` whole floats and bools count as the integers that they equal: `predict` gives integers then.
+
     Names that are numbers in the order of text ("10" before "2") bring a UserWarning.
 
     Scorers of scikit-learn that read probabilities (`neg_log_loss`, `roc_auc_ovr`) expect `classes` to be

@@ -132,21 +132,33 @@ logits. Pass the classes the model was trained with.
 
 
 def as_labels(y) -> np.ndarray:
-    """Return `y` as an array of shape (N,) of text or whole numbers.
+    """Return `y` as an array of shape (N,) of text or integers; whole floats and bools become int64.
 
+    >>> as_labels([1.0, 0.0]), as_labels([True, False])
+    (array([1, 0]), array([1, 0]))
     >>> as_labels([0.5, 1.5])
     Traceback (most recent call last):
-    ValueError: Classifier: y must be labels of shape (N,), text or integers. Got float64 of shape (2,). \
+    ValueError: Classifier: y must be labels of shape (N,), text or whole numbers. Got float64 of shape (2,). \
 For numbers that are measured use Regressor.
     """
     y = np.asarray(y)
     for kind in (str, int):
         if y.dtype == object and all(isinstance(label, kind) for label in y.ravel()):
             y = y.astype(kind)
-    whole = y.dtype.kind != "f" or bool(np.all(y == np.round(y)))
-    if y.ndim != 1 or y.dtype.kind not in "Uiubf" or not whole:
+    if y.ndim == 1 and y.dtype.kind in "fb":
+        lost = np.flatnonzero(~np.isfinite(y))
+        if lost.size:
+            raise ValueError(
+                f"Classifier: y must have a label for each image. Got {y[lost[0]]} at index {lost[0]}. "
+                "Leave out the images without a label."
+            )
+        with np.errstate(invalid="ignore"):  # what int64 cannot hold becomes another number
+            whole = y.astype(np.int64)
+        if (whole == y).all():
+            return whole
+    if y.ndim != 1 or y.dtype.kind not in "Uiu":
         raise ValueError(
-            f"Classifier: y must be labels of shape (N,), text or integers. Got {y.dtype} of shape "
+            f"Classifier: y must be labels of shape (N,), text or whole numbers. Got {y.dtype} of shape "
             f"{y.shape}. For numbers that are measured use Regressor."
         )
     return y
