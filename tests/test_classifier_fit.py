@@ -1,4 +1,4 @@
-"""fit of Classifier and Regressor: Ctrl-C goes on to the caller, kinds of labels."""
+"""fit of Classifier and Regressor: Ctrl-C goes on to the caller, a second fit forgets the first, kinds of labels."""
 
 from __future__ import annotations
 
@@ -66,6 +66,51 @@ def test_no_score_comes_from_a_fit_that_was_stopped():
         cross_val_score(classifier(optimizer=StopIn), X, Y, cv=2)
     with pytest.raises(KeyboardInterrupt):
         GridSearchCV(classifier(optimizer=StopIn), {"lr": [0.1, 0.01]}, cv=2).fit(X, Y)
+
+
+# A second fit
+
+
+def test_a_second_fit_may_have_another_width():
+    clf = classifier().fit(X, Y)
+    clf.set_params(model=nn.Linear(3, 2, rng=0)).fit(X[:, :3], Y)
+    assert clf.n_features_in_ == 3
+    assert clf.predict(X[:, :3]).shape == (40,)
+    with raises(
+        ValueError,
+        "Classifier: X must have the columns it had in fit. X has 4 features, but Classifier is expecting 3 "
+        "features as input. Pass the same columns.",
+    ):
+        clf.predict(X)
+
+
+def test_a_second_fit_on_images_has_no_columns_to_compare():
+    clf = classifier().fit(X, Y)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(6, 2, rng=0))
+    clf.set_params(model=model).fit(np.zeros((40, 1, 2, 3), np.float32), Y)
+    assert not hasattr(clf, "n_features_in_")
+    assert clf.predict(np.zeros((2, 6), np.float32)).shape == (2,)
+
+
+def test_a_fit_that_fails_leaves_the_fit_before_it():
+    clf = classifier().fit(X, Y)
+    before = clf.predict(X)
+    with pytest.raises(ValueError, match="one target for each image"):
+        clf.fit(X[:, :3], Y[:3])
+    assert clf.n_features_in_ == 4
+    np.testing.assert_array_equal(clf.predict(X), before)
+
+
+def test_a_second_fit_of_a_regressor_may_have_another_width():
+    reg = Regressor(nn.Linear(4, 1, rng=0), epochs=1, rng=0).fit(X, X[:, 0])
+    reg.set_params(model=nn.Linear(3, 1, rng=0)).fit(X[:, :3], X[:, 0])
+    assert reg.predict(X[:, :3]).shape == (40,)
+    with raises(
+        ValueError,
+        "Regressor: X must have the columns it had in fit. X has 4 features, but Regressor is expecting 3 "
+        "features as input. Pass the same columns.",
+    ):
+        reg.predict(X)
 
 
 # Labels

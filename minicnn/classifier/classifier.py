@@ -295,7 +295,7 @@ input with .astype(np.float32), or the model with model.astype(np.float64).
             classes = self._given_classes(stacklevel=3)
         decision, model = Decision(classes, self.threshold, self.abstain_below), self._trained()
         warn_if_probabilities("Classifier", model, stacklevel=3)
-        logits = self._outputs(model, self._checked_images(X))
+        logits = self._outputs(model, self._images_to_predict(X))
         decision.check(logits)
         return logits, decision
 

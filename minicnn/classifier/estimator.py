@@ -137,6 +137,11 @@ class ModelEstimator(BaseEstimator):
                 f"{self._who}: images must be a batch, such as (N, C, H, W) or (N, features). Got shape "
                 f"{X.shape}. For a single image pass image[np.newaxis]."
             )
+        return X
+
+    def _images_to_predict(self, X) -> np.ndarray:
+        """Return checked images; rows must be as long as in the last fit, which another fit may change."""
+        X = self._checked_images(X)
         features = getattr(self, "n_features_in_", None)
         if X.ndim == 2 and features is not None and X.shape[1] != features:
             raise ValueError(
@@ -181,6 +186,7 @@ class ModelEstimator(BaseEstimator):
             progress=self.progress,
         )
         self.model_, self._fitted_classes = forget(model.eval()), classes
+        vars(self).pop("n_features_in_", None)  # of a fit before
         if X.ndim == 2:
             self.n_features_in_ = X.shape[1]
         if self.history_.interrupted:  # else a cross-validation would go on, and score half a fit

@@ -106,7 +106,7 @@ class Regressor(RegressorMixin, ModelEstimator):
         >>> Regressor(nn.Flatten()).predict(np.array([[1.0, 2.0]]))
         array([[1., 2.]])
         """
-        output = self._outputs(self._trained(), self._checked_images(X))
+        output = self._outputs(self._trained(), self._images_to_predict(X))
         return output[:, 0] if output.shape[1] == 1 else output
 
     def save(self, path) -> None:
