@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 
 
-def load_data(name: str, size: int | None = None):
+def load_data(name: str, size=None, color: bool | None = None):
     """Return (train, test) of a data set by name, or of a folder with one folder a class.
 
+    `size` and `color` say how the images of a folder are read, as in `data.ImageFolder`.
     A folder that holds "train" and "test" is taken as it is split; any other is split 80 : 20 by class.
 
     >>> [len(part) for part in load_data("mnist-5k")]
@@ -21,7 +22,7 @@ def load_data(name: str, size: int | None = None):
     if not Path(name).is_dir():
         return data.load(name)
     if Path(name, "train").is_dir() and Path(name, "test").is_dir():
-        train = data.ImageFolder(Path(name, "train"), size=size)
+        train = data.ImageFolder(Path(name, "train"), size=size, color=color)
         color = train.images.ndim == 4
         test = data.ImageFolder(Path(name, "test"), size=train.images.shape[1:3], color=color)
         if train.classes != test.classes:
@@ -30,7 +31,7 @@ def load_data(name: str, size: int | None = None):
                 f"{', '.join(test.classes)}. Give both the same folders."
             )
     else:
-        train, test = data.split(data.ImageFolder(name, size=size), (0.8, 0.2), rng=0)
+        train, test = data.split(data.ImageFolder(name, size=size, color=color), (0.8, 0.2), rng=0)
         if len(test) == 0:
             raise ValueError(
                 f"{name}: a fifth of the images must be at least one to test on. Got {len(train)} "
@@ -83,7 +84,8 @@ def load_classifier(path: str):
 def images_like(classifier, paths: list[str], invert: bool = False) -> np.ndarray:
     """Return the images in files, in the size and the colours that the classifier was trained on.
 
-    Warns where an image had to be resized, or has a bright border where the training images are dark.
+    Warns where an image had to be resized, or has a bright border where the training images are dark. Where
+    the classifier does not say what size and colours it knows, images are taken as they are.
 
     >>> from minicnn.classifier import Classifier
     >>> images_like(Classifier(None, image_shape=(28, 28)), []).shape
@@ -91,9 +93,7 @@ def images_like(classifier, paths: list[str], invert: bool = False) -> np.ndarra
     """
     from minicnn.data import read_image
 
-    shape = classifier.image_shape
-    color = None if shape is None else len(shape) == 3
-    images = []
+    shape, color, images = classifier.image_shape, knows_colours(classifier), []
     for path in paths:
         image = read_image(path, color=color)
         if shape is not None and image.shape[:2] != tuple(shape[:2]):
@@ -108,7 +108,49 @@ def images_like(classifier, paths: list[str], invert: bool = False) -> np.ndarra
                 f"{path}: bright border, but the model was trained on dark ones; try --invert", stacklevel=2
             )
         images.append(image)
+    if shape is None and classifier.transform is not None:  # without one no raw image is taken at all
+        check_as_they_are(classifier, paths, images)
     return np.stack(images) if images else np.zeros((0, *(shape or (1, 1))), np.uint8)
+
+
+def knows_colours(classifier) -> bool | None:
+    """Say whether the classifier was trained on images in colour; None where it does not tell.
+
+    >>> from minicnn.classifier import Classifier
+    >>> knows_colours(Classifier(None, image_shape=(32, 32, 3))), knows_colours(Classifier(None))
+    (True, None)
+    """
+    return None if classifier.image_shape is None else len(classifier.image_shape) == 3
+
+
+def check_as_they_are(classifier, paths: list[str], images: list[np.ndarray]) -> None:
+    """Raise ValueError unless the classifier's model takes the images as they are, in one batch.
+
+    >>> from minicnn import nn
+    >>> from minicnn.classifier import Classifier
+    >>> from minicnn.data.transforms import ToFloat
+    >>> clf = Classifier(nn.Sequential(nn.Flatten(), nn.Linear(4, 2)), ["cat", "dog"], ToFloat())
+    >>> check_as_they_are(clf, ["a.png"], [np.zeros((2, 2), np.uint8)])
+    """
+    from minicnn import nn
+
+    advice = "or save the classifier with image_shape=train.images.shape[1:]."
+    for position, (path, image) in enumerate(zip(paths, images, strict=True)):
+        if position and image.shape == images[0].shape:
+            continue
+        try:
+            with nn.no_grad():
+                classifier.model.eval()(classifier.transform(image[np.newaxis]))
+        except ValueError as error:
+            raise ValueError(
+                f"{path}: images must have the size and the colours that the model was made for, which its "
+                f"file does not name. Got shape {image.shape}. Bring the image to them, {advice}"
+            ) from error
+        if position:
+            raise ValueError(
+                f"{path}: images must be of one shape, {images[0].shape} as the first, where the model's file "
+                f"names none. Got shape {image.shape}. Pass the images one by one, {advice}"
+            )
 
 
 def border_brightness(image: np.ndarray) -> float:

@@ -28,13 +28,19 @@ def run(arguments: argparse.Namespace) -> None:
     from pathlib import Path
 
     from minicnn import metrics
-    from minicnn.commands.common import check_can_be_written, load_classifier, load_data, save_figure
+    from minicnn.commands.common import (
+        check_can_be_written,
+        knows_colours,
+        load_classifier,
+        load_data,
+        save_figure,
+    )
 
     if arguments.confusion:
         check_can_be_written("--confusion", arguments.confusion)
     classifier = load_classifier(arguments.model)
     size = None if classifier.image_shape is None else tuple(classifier.image_shape[:2])
-    _, test = load_data(arguments.data, size)
+    _, test = load_data(arguments.data, size, knows_colours(classifier))
     if tuple(classifier.classes_) != tuple(test.classes):
         raise ValueError(
             f"{arguments.data}: the classes must be the model's {', '.join(map(str, classifier.classes_))}. "

@@ -1,0 +1,109 @@
+"""Images from files meet a saved classifier: in the size and the colours that it knows, or in plain words."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from minicnn import nn
+from minicnn.classifier import Classifier
+from minicnn.cli import main
+from minicnn.data import transforms
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """The path of a classifier of grey 4x4 images, saved without image_shape."""
+    model = nn.Sequential(nn.Flatten(), nn.Linear(16, 2, rng=0))
+    Classifier(model, classes=["cat", "dog"], transform=transforms.ToFloat()).save(tmp_path / "m")
+    return str(tmp_path / "m")
+
+
+def write_image(path, size, mode="L") -> str:
+    """Write a dark image of (height, width)."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new(mode, (size[1], size[0])).save(path)
+    return str(path)
+
+
+def not_taken(command: str, path: str, shape) -> str:
+    return (
+        f"minicnn {command}: {path}: images must have the size and the colours that the model was made for, which "
+        f"its file does not name. Got shape {shape}. Bring the image to them, or save the classifier with "
+        "image_shape=train.images.shape[1:].\n"
+    )
+
+
+def test_images_of_the_right_size_need_no_image_shape(saved, tmp_path, capsys):
+    paths = [write_image(tmp_path / name, (4, 4)) for name in ("a.png", "b.png")]
+    assert main(["predict", saved, *paths]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 2
+
+
+@pytest.mark.parametrize("command", ["predict", "trace", "explain"])
+@pytest.mark.parametrize(("size", "mode", "shape"), [((6, 5), "L", (6, 5)), ((4, 4), "RGB", (4, 4, 3))])
+def test_an_image_that_the_model_does_not_take(command, size, mode, shape, saved, tmp_path, capsys):
+    path = write_image(tmp_path / "a.png", size, mode)
+    assert main([command, saved, path]) == 1
+    assert capsys.readouterr().err == not_taken(command, path, shape)
+
+
+def test_the_image_of_another_size_is_named(saved, tmp_path, capsys):
+    good, bad = write_image(tmp_path / "a.png", (4, 4)), write_image(tmp_path / "b.png", (6, 5))
+    assert main(["predict", saved, good, bad]) == 1
+    assert capsys.readouterr().err == not_taken("predict", bad, (6, 5))
+
+
+@pytest.mark.parametrize(
+    ("classes", "transform", "message"),
+    [
+        (
+            ["cat", "dog", "cow"],
+            transforms.ToFloat(),
+            "each logit needs one class name, or a single logit two. Got 3 names for 2 logits. Pass the "
+            "classes the model was trained with.",
+        ),
+        (
+            ["cat", "dog"],
+            None,
+            "uint8 images need a transform. Got uint8 of shape (1, 4, 4) and transform=None. Pass "
+            "transform=dataset.transform, or prepared float images.",
+        ),
+    ],
+)
+def test_what_is_wrong_with_the_classifier_is_not_put_on_the_image(
+    classes, transform, message, tmp_path, capsys
+):
+    model = nn.Sequential(nn.Flatten(), nn.Linear(16, 2, rng=0))
+    Classifier(model, classes=classes, transform=transform).save(tmp_path / "m")
+    assert main(["predict", str(tmp_path / "m"), write_image(tmp_path / "a.png", (4, 4))]) == 1
+    assert capsys.readouterr().err == f"minicnn predict: Classifier: {message}\n"
+
+
+def test_a_model_of_any_size_takes_one_size_at_a_time(tmp_path, capsys):
+    model = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(1, 2, rng=0))
+    Classifier(model, classes=["cat", "dog"], transform=transforms.ToFloat()).save(tmp_path / "m")
+    one, other = write_image(tmp_path / "a.png", (4, 4)), write_image(tmp_path / "b.png", (6, 5))
+    assert main(["predict", str(tmp_path / "m"), one, other]) == 1
+    assert capsys.readouterr().err == (
+        f"minicnn predict: {other}: images must be of one shape, (4, 4) as the first, where the model's file "
+        "names none. Got shape (6, 5). Pass the images one by one, or save the classifier with "
+        "image_shape=train.images.shape[1:].\n"
+    )
+
+
+@pytest.mark.parametrize("parts", [[""], ["train", "test"]])
+@pytest.mark.parametrize(("shape", "mode"), [((4, 4, 3), "L"), ((4, 4), "RGB")])
+def test_evaluate_reads_the_colours_that_the_model_knows(shape, mode, parts, tmp_path, capsys):
+    for part in parts:
+        for name in ("cat", "dog"):
+            for number in range(5):
+                write_image(tmp_path / "photos" / part / name / f"{number}.png", (6, 5), mode)
+    features = int(np.prod(shape))
+    model = nn.Sequential(nn.Flatten(), nn.Linear(features, 2, rng=0))
+    halves = [0.5] * (features // 16)  # one a channel
+    prepare = transforms.Compose([transforms.ToFloat(), transforms.Normalize(halves, halves)])
+    Classifier(model, classes=["cat", "dog"], transform=prepare, image_shape=shape).save(tmp_path / "m")
+    assert main(["evaluate", str(tmp_path / "m"), "--data", str(tmp_path / "photos")]) == 0
+    assert "balanced accuracy" in capsys.readouterr().out
