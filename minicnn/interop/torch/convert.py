@@ -1,26 +1,12 @@
-"""from_torch: an ordinary torch.nn.Module as a minicnn module with the same names and weights.
-
-Module by module, from the outside in: a layer that both libraries know becomes ours; a `Sequential` becomes a
-`Sequential` of its converted children; and of every other module the forward is traced, with the modules inside
-it as single calls. A trace without branches becomes a `Sequential`, any other a `Graph`.
-"""
+"""from_torch: an ordinary torch.nn.Module as a minicnn module with the same names and weights."""
 
 from __future__ import annotations
-
-import copy
-import warnings
-from dataclasses import dataclass, field
 
 import numpy as np
 
 from minicnn import nn
-from minicnn.interop.torch import layers, operations
-from minicnn.interop.torch.assemble import Call, assemble
-from minicnn.interop.torch.fxnodes import depends_on_batch, filled, function_of, is_in_place, name_of, read_by
+from minicnn.interop.torch.conversion import Conversion, without_values
 from minicnn.interop.torch.library import import_torch
-from minicnn.interop.torch.namesakes import namesakes, operation_of
-from minicnn.interop.torch.tracing import graph_of, place_of_error, place_of_forward
-from minicnn.nn.graph import INPUT
 
 
 def from_torch(module, example_input) -> nn.Module:
@@ -78,8 +64,9 @@ def from_torch(module, example_input) -> nn.Module:
     example = torch.as_tensor(
         np.array(example_input) if isinstance(example_input, np.ndarray) else example_input
     )
-    conversion = Conversion(torch, module, copy.deepcopy(module).eval().to("meta"))
-    model = conversion.convert("", example.detach().to("meta"), type(module).__name__)
+    with torch.inference_mode(False):  # there, tensors do not count how often they are written over
+        conversion = Conversion(torch, module, without_values(module))
+        model = conversion.convert("", torch.empty_like(example, device="meta"), type(module).__name__)
     lost = sorted(module.state_dict().keys() ^ model.state_dict().keys())
     if lost:
         raise ValueError(
@@ -87,213 +74,3 @@ def from_torch(module, example_input) -> nn.Module:
             "Put what is new into a layer that minicnn has."
         )
     return model
-
-
-@dataclass
-class Conversion:
-    """One call of `from_torch`: the model, a copy of it without values, and what tensors became.
-
-    Attributes
-    ----------
-    torch : module
-    model : torch.nn.Module
-    twin : torch.nn.Module
-        In evaluation mode and on the device "meta", where only shapes are computed.
-    shared : dict
-        Torch's parameters and buffers, and ours.
-    writers : set of str
-        Modules that write over their input.
-    """
-
-    torch: object
-    model: object
-    twin: object
-    shared: dict = field(default_factory=dict)
-    writers: set = field(default_factory=set)
-
-    def convert(self, path: str, example, place: str) -> nn.Module:
-        """Return our counterpart of the module at `path`, for an input like `example`."""
-        module = self.model.get_submodule(path)
-        operation = operation_of(module)
-        if operation is not None:
-            made = operation
-        elif layers.is_known(module, self.torch):
-            if getattr(module, "inplace", False):
-                self.writers.add(path)
-            return layers.layer_of(module, tuple(example.shape), self.shared)
-        elif type(module) is namesakes()["Residual"]:
-            parts = {}
-            for name, _ in module.named_children():
-                parts[name] = self.convert(joined(path, name), example, place)
-            made = nn.Residual(**parts)
-        elif type(module) is self.torch.nn.Sequential:
-            made = self.chain(path, example, place)
-        elif type(module).__module__.startswith("torch.nn"):
-            raise self.refusal(f'torch.nn.{type(module).__name__} "{path}"', place)
-        else:
-            made = self.traced(path, module, example)
-        made.training = module.training
-        return made
-
-    def chain(self, path: str, example, place: str) -> nn.Sequential:
-        """Return a Sequential's children one by one."""
-        made = nn.Sequential()
-        for name in self.model.get_submodule(path)._modules:
-            child = joined(path, name)
-            made.add_module(name, self.convert(child, example, place))
-            if len(made) == 1 and child in self.writers:
-                self.writers.add(path)
-            example = self.run(self.twin.get_submodule(child), (example,), {}, place)
-        return made
-
-    def run(self, function, arguments: tuple, named: dict, place: str):
-        """Return what a function of torch gives for tensors without values."""
-        try:
-            with self.torch.no_grad(), warnings.catch_warnings(action="ignore"):
-                return function(*arguments, **named)
-        except Exception as error:
-            place = place_of_error(error) or place
-            reason = str(error).split("\n")[0].rstrip(".") or type(error).__name__
-            raise ValueError(
-                f"from_torch: the example input must pass through the model. Got {reason} in {place}. "
-                "Pass an input that the model takes."
-            ) from None
-
-    def traced(self, path: str, module, example) -> nn.Module:
-        """Return a Sequential or a Graph of what a module's forward does."""
-        opened = set()
-        while True:
-            graph = graph_of(module, opened)
-            values, inner = self.values_of(graph, path, module, example)
-            if inner is None:
-                break
-            opened.add(inner)  # it returns more than one tensor, such as two heads: look inside
-        calls, output = self.calls_of(graph, values, path, module)
-        return assemble(module, calls, output, self.spare(module, calls))
-
-    def values_of(self, graph, path: str, module, example) -> tuple[dict, object]:
-        """Return every node's value for the shapes of the example; or, second, a module that must be opened."""
-        values: dict = {}
-        for node in graph.nodes:
-            values[node] = self.value_of(node, values, path, module, example)
-            inner = module.get_submodule(node.target) if node.op == "call_module" else None
-            if inner is not None and not isinstance(values[node], self.torch.Tensor):
-                if type(inner).__module__.startswith("torch.nn"):
-                    what = f'torch.nn.{type(inner).__name__} "{node.target}"'
-                    raise self.refusal(what, node.meta.get("place"))
-                return values, inner
-        return values, None
-
-    def value_of(self, node, values: dict, path: str, module, example):
-        """Return a node's value, from those of the nodes before it."""
-        place = node.meta.get("place") or place_of_forward(module)
-        arguments, named = filled(node, values.get)
-        if node.op == "placeholder":
-            if not values:
-                return example
-            if not node.args:
-                raise self.refusal(f"a second input {node.target!r} of forward", place)
-            return node.args[0]
-        if node.op == "get_attr":
-            used = [user.meta["place"] for user in node.users if "place" in user.meta]
-            raise self.refusal(f"self.{node.target} as a value", used[0] if used else place)
-        if node.op == "output":
-            return arguments[0]
-        if node.op == "call_module":
-            return self.run(self.twin.get_submodule(joined(path, node.target)), arguments, named, place)
-        function = node.target if node.op == "call_function" else getattr(type(arguments[0]), node.target)
-        try:
-            return self.run(function, arguments, named, place)
-        except ValueError:
-            if function_of(node) is None:  # one that asks for values, for example
-                raise self.refusal(name_of(node), place) from None
-            raise
-
-    def calls_of(self, graph, values: dict, path: str, module) -> tuple[list[Call], str]:
-        """Return the calls that work on tensors, in order, and the name of the output."""
-        calls, names, batch = [], {}, set()
-        for node in graph.nodes:
-            place = node.meta.get("place") or place_of_forward(module)
-            if depends_on_batch(node, values, batch):
-                batch.add(node)
-            if node.op == "placeholder":
-                names[node] = INPUT
-                continue
-            if not isinstance(values[node], self.torch.Tensor):
-                if node.op == "output":
-                    raise self.refusal(f"a forward that returns a {type(values[node]).__name__}", place)
-                continue
-            read = read_by(node, values)
-            if node.op == "output":
-                return calls, names[read[0]]
-            if node.op == "call_module":
-                child = joined(path, node.target)
-                made, target = self.convert(child, values[read[0]], place), node.target
-                in_place = child in self.writers
-                if in_place and not layers.is_known(module.get_submodule(target), self.torch):
-                    if any(user > node for user in read[0].users):
-                        raise self.refusal(f'"{child}", which writes over a value that is read later', place)
-                    in_place = False
-            else:
-                made, target = self.operation(node, values, batch, place, module), ""
-                in_place = is_in_place(node)
-            names[node] = names[read[0]] if made is None else node.name
-            if made is not None:
-                calls.append(Call(node.name, made, [names[other] for other in read], target))
-            if in_place:  # who reads the old name after this line sees the new value
-                if names[read[0]] == INPUT:
-                    self.writers.add(path)
-                names[read[0]] = names[node]
-        raise self.refusal("a forward without a return", place_of_forward(module))
-
-    def spare(self, module, calls: list[Call]) -> dict[str, nn.Module]:
-        """Return the layers with parameters or buffers that no call reaches."""
-        found = {}
-        for name, inner in module.named_modules(remove_duplicate=False):
-            above = [call.path for call in calls if f"{name}.".startswith(f"{call.path}.") and call.path]
-            own = (*inner.parameters(recurse=False), *inner.buffers(recurse=False))
-            if name and own and not above:
-                if not layers.is_known(inner, self.torch):
-                    raise self.refusal(f'torch.nn.{type(inner).__name__} "{name}"', None)
-                found[name] = layers.layer_of(inner, (), self.shared)
-        return found
-
-    def operation(self, node, values: dict, batch: set, place: str, module) -> nn.Module | None:
-        """Return our layer for a function or a method of torch, or None where it changes nothing."""
-        function, shown = function_of(node), name_of(node)
-        if function is None:
-            raise self.refusal(shown, place)
-
-        def argument(other):
-            return operations.BatchSize(values[other]) if other in batch else values[other]
-
-        arguments, named = filled(node, argument)
-        try:
-            made = function(*arguments, **named)
-        except operations.Unsupported as reason:
-            raise self.refusal(f"{shown} with {reason}", place) from None
-        except (TypeError, ValueError) as error:
-            raise self.refusal(f"{shown} ({str(error).rstrip('.')})", place) from None
-        if made is None and values[node].dtype != values[read_by(node, values)[0]].dtype:
-            raise self.refusal(f"{shown} to another dtype", place)
-        if isinstance(made, nn.Dropout) and module.training and not made.training:
-            return nn.Identity()  # F.dropout(x, training=False) drops nothing, in whatever mode the model is
-        if made is not None and not isinstance(made, nn.Dropout):
-            made.training = module.training
-        return made
-
-    def refusal(self, what: str, place: str | None) -> ValueError:
-        """Return the error that names an operation and its line."""
-        return ValueError(
-            f"from_torch: every operation must be one that minicnn has. Got {what} in "
-            f"{place or type(self.model).__name__}. Write it with layers and functions that minicnn.nn has."
-        )
-
-
-def joined(path: str, name: str) -> str:
-    """Return the name of a module's child.
-
-    >>> joined("", "conv1"), joined("layer1", "0")
-    ('conv1', 'layer1.0')
-    """
-    return f"{path}.{name}" if path else name

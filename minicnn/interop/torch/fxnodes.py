@@ -41,10 +41,15 @@ def function_of(node):
     return operations.KNOWN.get(node.target.__name__.rstrip("_")) if home in ("torch", "_operator") else None
 
 
-def is_in_place(node) -> bool:
-    """Say whether an operation writes over its input."""
-    method = node.op == "call_method" and node.target.endswith("_") and not node.target.endswith("__")
-    return method or bool(node.kwargs.get("inplace", False))
+def share_memory(values: dict, one, other) -> bool:
+    """Say whether the tensors of two nodes lie in the same memory, as a tensor and its views do."""
+    return values[one].untyped_storage() is values[other].untyped_storage()
+
+
+def is_read_after(node, other, values: dict) -> bool:
+    """Say whether a node after `node` reads the numbers of another one, and not only its shape."""
+    tensor = import_torch().Tensor
+    return any(user > node and isinstance(values[user], tensor) for user in other.users)
 
 
 def name_of(node) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import linecache
+import operator
 import sys
 import traceback
 from pathlib import Path
@@ -53,10 +54,25 @@ def place_of_error(error: BaseException) -> str | None:
     return place_of(frames[-1].filename, frames[-1].lineno) if frames else None
 
 
+def recorded(function):
+    """Return a method that writes a call of `function` into the trace."""
+
+    def method(self, other):
+        return self.tracer.create_proxy("call_function", function, (self, other), {})
+
+    return method
+
+
 @functools.cache
 def tracer_class():
     """Return the class of torch.fx tracers that know places and leave modules whole."""
     torch = import_torch()
+
+    class Proxy(torch.fx.Proxy):
+        """A value that notes when it is written over: torch's own takes ``y += x`` for ``y = y + x``."""
+
+    for name in ("iadd", "isub", "imul", "itruediv"):
+        setattr(Proxy, f"__{name}__", recorded(getattr(operator, name)))
 
     class Tracer(torch.fx.Tracer):
         """Trace one module; those inside are calls, but for the ones that must be opened.
@@ -67,6 +83,9 @@ def tracer_class():
         def __init__(self, opened=()) -> None:
             super().__init__()
             self.opened, self.whole = opened, True
+
+        def proxy(self, node):
+            return Proxy(node, self)
 
         def is_leaf_module(self, module, name) -> bool:
             return self.whole
