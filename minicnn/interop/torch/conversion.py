@@ -200,6 +200,8 @@ class Conversion:
         function, shown = function_of(node), name_of(node)
         if function is None:
             raise self.refusal(shown, place)
+        if function is not operations.reshape and not batch.isdisjoint(node.all_input_nodes):
+            raise self.refusal(f"{shown} with the number of images, which changes,", place)
 
         def argument(other):
             return operations.BatchSize(values[other]) if other in batch else values[other]

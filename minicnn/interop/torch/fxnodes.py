@@ -22,6 +22,8 @@ def filled(node, look_up) -> tuple[tuple, dict]:
 def depends_on_batch(node, values: dict, batch: set) -> bool:
     """Say whether a node is a number that changes with the number of images."""
     name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
+    if name == "numel" and hasattr(values[node.args[0]], "dtype"):
+        return True
     if name == "size" and len(node.args) + len(node.kwargs) == 2:
         axis = node.args[1] if len(node.args) == 2 else node.kwargs["dim"]
         return axis in (0, -values[node.args[0]].ndim)
@@ -30,7 +32,7 @@ def depends_on_batch(node, values: dict, batch: set) -> bool:
         if sizes.target is node.target:  # a part of the shape, such as x.shape[2:]
             position += sizes.args[1].indices(len(values[sizes.args[0]]))[0]
         return position == 0
-    return isinstance(values[node], int) and any(other in batch for other in node.all_input_nodes)
+    return isinstance(values[node], int | float) and any(other in batch for other in node.all_input_nodes)
 
 
 def function_of(node):
