@@ -89,6 +89,13 @@ def test_all_or_nothing():
         'load_torch_weights: parameters must be float32 or float64. Got bfloat16 for "1.bias". '
         "Convert the model first with .float().",
     )
+    for prefix in ("module.", "_orig_mod.", "module._orig_mod."):
+        unchanged_after(
+            {f"{prefix}{name}": value for name, value in state.items()},
+            ValueError,
+            f"load_torch_weights: names must be the model's own. Got names that begin with '{prefix}'. "
+            f"Strip it with name.removeprefix('{prefix}').",
+        )
     unchanged_after(
         {"model": state},
         TypeError,

@@ -6,7 +6,7 @@ import numpy as np
 
 from minicnn import nn
 from minicnn.interop.torch.conversion import Conversion, without_values
-from minicnn.interop.torch.entrance import check_hooks
+from minicnn.interop.torch.entrance import check_hooks, unwrapped
 from minicnn.interop.torch.library import import_torch
 
 
@@ -17,7 +17,7 @@ def from_torch(module, example_input) -> nn.Module:
     ----------
     module : torch.nn.Module
         Made of layers that minicnn has, and of functions, methods, sums, constants and joins between them.
-        It is left as it is.
+        It is left as it is. What ``torch.compile`` or ``DataParallel`` wraps is taken without the wrapper.
     example_input : ndarray or torch.Tensor
         What the model takes, of any batch size. Only shape and dtype are used.
 
@@ -32,8 +32,8 @@ def from_torch(module, example_input) -> nn.Module:
     RuntimeError
         If torch is not installed.
     ValueError
-        If the model has an operation or a layer that minicnn has not, a forward whose path depends on data, or
-        hooks on forward. The message names it and the line of the model's code.
+        If the model has an operation or a layer that minicnn has not, a forward whose path depends on data, hooks
+        on forward, or parameters that torch computes anew. The message names it and the line of the model's code.
     TypeError
         If `module` is no torch module, or its parameters are neither float32 nor float64.
 
@@ -62,7 +62,9 @@ def from_torch(module, example_input) -> nn.Module:
             f"from_torch: example_input must be an array or a tensor. Got {type(example_input).__name__}. "
             "Pass for example a batch of images."
         )
+    inside = unwrapped(module, "from_torch")
     check_hooks(module)
+    module = inside
     example = torch.as_tensor(
         np.array(example_input) if isinstance(example_input, np.ndarray) else example_input
     )

@@ -61,6 +61,14 @@ def load_torch_weights(model: nn.Module, state_dict_or_path) -> None:
                 "Pass the state_dict alone."
             )
         arrays[name] = value if isinstance(value, np.ndarray) else as_array(value, f'"{name}"', WHO)
+    own = model.state_dict().keys()
+    first = next(iter(own), "")
+    for prefix in [name.removesuffix(first) for name in map(str, arrays) if name.endswith(f".{first}")]:
+        if {f"{prefix}{name}" for name in own} == arrays.keys():  # saved from a wrapped model
+            raise ValueError(
+                f"{WHO}: names must be the model's own. Got names that begin with {prefix!r}. "
+                f"Strip it with name.removeprefix({prefix!r})."
+            )
     model.load_state_dict(arrays)
 
 

@@ -21,6 +21,7 @@ from minicnn.interop.torch.comparison.pairing import (
 from minicnn.interop.torch.comparison.result import Comparison
 from minicnn.interop.torch.comparison.rows import Row
 from minicnn.interop.torch.comparison.sides import Batch, our_loss
+from minicnn.interop.torch.entrance import unwrapped
 from minicnn.interop.torch.library import check_torch_module, import_torch
 from minicnn.nn.module import check_module
 
@@ -174,10 +175,11 @@ def assert_close(model: nn.Module, torch_module, images, targets, criterion=None
 
 
 def checked(model, torch_module):
-    """Return the torch module, in float32 if it was in half precision, once both are seen to go together."""
+    """Return the torch module, unwrapped and not in half precision, once both are seen to go together."""
     torch = import_torch()
     check_module("compare", "model", model)
     check_torch_module("compare", "torch_module", torch_module)
+    torch_module = unwrapped(torch_module, "compare")
     dtypes = {parameter.dtype for parameter in torch_module.parameters()}
     if dtypes & {torch.float16, torch.bfloat16}:
         torch_module = copy.deepcopy(torch_module).float()
