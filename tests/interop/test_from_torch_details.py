@@ -91,6 +91,30 @@ def test_softmax_without_an_axis_takes_torchs():
     assert [from_torch(module, np.zeros(shape))[0].dim for shape in ((2, 3), (2, 3, 4))] == [1, 0]
 
 
+# Arguments of forward
+
+
+class Chooses(torch.nn.Module):
+    """A forward whose second argument is left to its default."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = torch.nn.Conv2d(3, 2, 3)
+
+    def forward(self, x=None, features=False, *, scale=2, end=None):
+        maps = F.relu(self.conv(x)) * scale
+        if features:
+            return maps
+        return maps.flatten(1, -1 if end is None else end)
+
+
+def test_an_argument_with_a_default_is_a_constant():
+    module = Chooses().double()
+    model = from_torch(module, np.zeros((2, 3, 4, 4)))
+    assert_matches_torch(model, module, draws((2, 3, 4, 4)))
+    assert [type(layer) for layer in model] == [nn.Conv2d, nn.ReLU, nn.Affine, nn.Flatten]
+
+
 # Modes
 
 

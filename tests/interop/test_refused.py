@@ -92,6 +92,38 @@ class Branches(Net):
         return rows
 
 
+class Loops(Net):
+    def forward(self, rows):
+        return sum(list(self.fc(rows)))
+
+
+class Asserts(Net):
+    def forward(self, rows):
+        assert rows.dim() == 2
+        return self.fc(rows)
+
+
+class Chooses(Net):
+    def forward(self, rows):
+        half = rows.shape[1] // 2
+        if half == 2:
+            return self.fc(rows)
+        return rows
+
+
+class Unpacks(Net):
+    def forward(self, rows):
+        return self.fc(rows).reshape(*rows.shape[:1], -1)
+
+
+class Scales(Net):
+    def forward(self, rows):
+        _count, _width = rows.shape
+        if rows.mean() > rows.size(1):
+            return self.fc(rows)
+        return rows
+
+
 class Counts(Net):
     def forward(self, rows):
         return self.fc(rows) * float(rows.max())
@@ -155,6 +187,11 @@ def test_further_down():
     ("kind", "what", "text"),
     [
         (Branches, "control flow that depends on data", "if rows"),
+        (Scales, "control flow that depends on data", "if rows"),
+        (Loops, "control flow that depends on data", "list("),
+        (Asserts, "a decision on a shape, which a trace cannot follow,", "assert rows"),
+        (Chooses, "a decision on a shape, which a trace cannot follow,", "if half"),
+        (Unpacks, "an unpacked shape, which a trace cannot follow,", "*rows.shape"),
         (Counts, "TypeError (float() argument must be a string or a real number, not 'Proxy')", "float("),
     ],
 )

@@ -39,7 +39,8 @@ def from_torch(module, example_input) -> nn.Module:
 
     Notes
     -----
-    A fixed decision, such as ``if self.training``, is taken as it stands now.
+    A fixed decision, such as ``if self.training``, is taken as it stands now, and arguments of forward beyond the
+    first have their defaults.
 
     Examples
     --------

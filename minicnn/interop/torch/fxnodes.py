@@ -13,6 +13,15 @@ def read_by(node, values: dict) -> list:
     return [other for other in found if isinstance(values[other], torch.Tensor)]
 
 
+def is_of_shape(node) -> bool:
+    """Say whether a node is a shape, or comes from shapes alone."""
+    asked = node.target if node.op == "call_method" else node.args[1] if node.target is getattr else ""
+    if asked in ("shape", "ndim", "size", "dim", "numel"):
+        return True
+    before = node.all_input_nodes
+    return bool(before) and all(is_of_shape(other) for other in before)
+
+
 def filled(node, look_up) -> tuple[tuple, dict]:
     """Return a node's arguments with values in place of nodes."""
     map_arg = import_torch().fx.node.map_arg

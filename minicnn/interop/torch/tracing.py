@@ -9,6 +9,7 @@ import sys
 import traceback
 from pathlib import Path
 
+from minicnn.interop.torch.fxnodes import is_of_shape
 from minicnn.interop.torch.library import import_torch
 
 
@@ -63,6 +64,13 @@ def recorded(function):
     return method
 
 
+def stop_at(node, of_shape: str) -> str:
+    """Return what a message calls a place where a trace stops, since forward asks for a node's value."""
+    if is_of_shape(node):
+        return f"{of_shape}, which a trace cannot follow,"
+    return "control flow that depends on data"
+
+
 @functools.cache
 def tracer_class():
     """Return the class of torch.fx tracers that know places and leave modules whole."""
@@ -86,6 +94,17 @@ def tracer_class():
 
         def proxy(self, node):
             return Proxy(node, self)
+
+        def create_proxy(self, kind, target, arguments, *more, **named):
+            if kind == "placeholder" and arguments and len(self.graph.nodes):
+                return arguments[0]  # only the first is an input: any other has its default
+            return super().create_proxy(kind, target, arguments, *more, **named)
+
+        def to_bool(self, proxy):
+            raise torch.fx.proxy.TraceError(stop_at(proxy.node, "a decision on a shape"))
+
+        def iter(self, proxy):
+            raise torch.fx.proxy.TraceError(stop_at(proxy.node, "an unpacked shape"))
 
         def is_leaf_module(self, module, name) -> bool:
             return self.whole
@@ -119,7 +138,7 @@ def graph_of(module, opened=()):
         return tracer_class()(opened).trace(module)
     except Exception as error:
         if isinstance(error, torch.fx.proxy.TraceError):
-            what = "control flow that depends on data"
+            what = str(error)
         else:
             what = f"{type(error).__name__} ({str(error).splitlines()[0] if str(error) else 'no reason'})"
         place = place_of_error(error) or type(module).__name__
