@@ -252,7 +252,9 @@ def test_half_precision():
 
 
 def test_arguments():
-    with raises(TypeError, "from_torch: module must be a torch.nn.Module. Got int. Pass the model itself."):
+    with raises(
+        TypeError, "from_torch: module must be a torch.nn.Module. Got int. Pass torch's model itself."
+    ):
         from_torch(3, np.zeros(2))
     message = "from_torch: example_input must be an array or a tensor. Got list. Pass for example a batch of images."
     with raises(TypeError, message):

@@ -7,7 +7,7 @@ import numpy as np
 from minicnn import nn
 from minicnn.interop.torch.conversion import Conversion, without_values
 from minicnn.interop.torch.entrance import check_hooks, unwrapped
-from minicnn.interop.torch.library import import_torch
+from minicnn.interop.torch.library import check_torch_module, import_torch
 
 
 def from_torch(module, example_input) -> nn.Module:
@@ -54,10 +54,7 @@ def from_torch(module, example_input) -> nn.Module:
     )
     """
     torch = import_torch()
-    if not isinstance(module, torch.nn.Module):
-        raise TypeError(
-            f"from_torch: module must be a torch.nn.Module. Got {type(module).__name__}. Pass the model itself."
-        )
+    check_torch_module("from_torch", "module", module)
     if not isinstance(example_input, np.ndarray | torch.Tensor):
         raise TypeError(
             f"from_torch: example_input must be an array or a tensor. Got {type(example_input).__name__}. "
