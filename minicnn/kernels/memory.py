@@ -127,7 +127,7 @@ def flag(dtype) -> np.ndarray:
 
 
 def nothing(count: int, dtype) -> np.ndarray:
-    """Return zeros that are only read, such as the bias of a layer that has none: always the same array.
+    """Return zeros that are only read, such as the bias of a layer that has none: the same array for all.
 
     >>> nothing(2, np.dtype(np.float32))
     array([0., 0.], dtype=float32)
@@ -147,7 +147,7 @@ def _tell(what: str, array: np.ndarray) -> None:
     """Let whoever hears this thread know of an array."""
     recorder = listening.get(threading.get_ident())
     if recorder is not None:
-        getattr(recorder, what).append(array)
+        recorder.hear_array(what, array)
 
 
 def _forget(array: np.ndarray) -> None:

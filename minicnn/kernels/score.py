@@ -14,6 +14,7 @@ between two calls it does not hear. So a score is written only if all arrays of 
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Iterator
 
@@ -25,7 +26,7 @@ from minicnn.kernels.compiling import compiled
 HEAD = 4  # numbers before a call's arguments: entry, size, pieces for each thread, how many arguments
 HERE, INPUT, PLACES, OUTPUT = range(4)  # what a number is added to; HERE to nothing
 WORD = 8  # bytes of a number that is written down; a flag has as many, and all flags lie before the places
-LINE = 64  # bytes of a line of the cache: every place begins on one
+LINE = 64  # bytes of a line of the cache: places are so far apart, or a multiple of it
 
 listening: dict[int, Recorder] = {}  # by the thread whose calls they hear; hardly ever is there any
 
@@ -64,6 +65,11 @@ def play(words, origins, input, places, output, flags, threads, board):
 class Recorder:
     """Hears its own thread from the beginning of a `with` block to its end.
 
+    Parameters
+    ----------
+    largest : int
+        Bytes. If kernels hand on more, there will be no score, and nothing more is kept.
+
     Attributes
     ----------
     given : list of ndarray
@@ -86,7 +92,8 @@ class Recorder:
     (2, 2)
     """
 
-    def __init__(self) -> None:
+    def __init__(self, largest: int = 2**30) -> None:
+        self.largest, self.size, self.before = largest, 0, None
         self.given: list[np.ndarray] = []
         self.flags: list[np.ndarray] = []
         self.constants: list[np.ndarray] = []
@@ -94,14 +101,29 @@ class Recorder:
         self.work = 0
 
     def __enter__(self) -> Recorder:
+        self.before = listening.get(threading.get_ident())
+        if self.before is not None:
+            self.before.size = math.inf  # it does not hear what comes now
         listening[threading.get_ident()] = self
         return self
 
     def __exit__(self, *error) -> None:
-        del listening[threading.get_ident()]
+        listening.pop(threading.get_ident(), None)  # in a forked child there is none
+        if self.before is not None:
+            listening[threading.get_ident()] = self.before
+
+    def hear_array(self, what: str, array: np.ndarray) -> None:
+        """Keep an array among `given`, `flags` or `constants`, until all are too large together."""
+        self.size += array.nbytes
+        if self.size <= self.largest:
+            getattr(self, what).append(array)
+        else:
+            self.given, self.flags, self.constants, self.calls = [], [], [], []
 
     def hear_call(self, kernel: Callable, arguments: tuple, size: int, pieces: int, work: int) -> None:
         """Write down a call; `pieces` are for each thread, 0 if the call is not worth being shared."""
+        if self.size > self.largest:
+            return
         board = new_board()
         kernel(*arguments, board, 0, 0)  # writes on the board how it was called, and finds no pieces to do
         head = int(board[ENTRY]), size, pieces, int(board[COUNT])
@@ -109,10 +131,12 @@ class Recorder:
         self.work += work if pieces else 0
 
     def score(self, input: np.ndarray, output: np.ndarray, weights: list[np.ndarray]) -> Score | None:
-        """Return the score of what was heard; None if there were other numbers than those that were heard.
+        """Return the score of what was heard; None if there were other numbers than those, or too many.
 
         Whoever plays it must see to it that all `weights` are still the same arrays.
         """
+        if self.size > self.largest:
+            return None
         stay = {address(array) for array in (*weights, *self.constants)}
         if address(input) in stay or address(output) not in map(address, self.given):
             return None

@@ -103,11 +103,14 @@ def set_num_threads(count: int) -> None:
     >>> set_num_threads(before)
     """
     global _threads, _team
-    if isinstance(count, bool) or not hasattr(count, "__index__"):
+    try:
+        if isinstance(count, bool):
+            raise TypeError
+        count = operator.index(count)
+    except TypeError:
         raise TypeError(
             f"set_num_threads: count must be an integer. Got {count!r} ({type(count).__name__}). Pass an int."
-        )
-    count = operator.index(count)
+        ) from None
     if count < 1:
         raise ValueError(f"set_num_threads: count must be at least 1. Got {count}. Pass a larger number.")
     with _in_use:

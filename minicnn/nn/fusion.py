@@ -158,7 +158,7 @@ class Run:
             if not np.array_equal(output, self.output, equal_nan=True):
                 raise RuntimeError(
                     f"{who}: backward by itself needs the numbers of the last forward, computed once more. Got other "
-                    f"ones, for the image or a parameter of {self.layers[0].who} has changed since. "
+                    f"ones, for the image, the output or a parameter of {self.layers[0].who} has changed since. "
                     "Call model(x) again."
                 )
             found[pools[0]] = {
@@ -213,12 +213,12 @@ def stages_of(model: Module) -> Stages:
     >>> [type(stage).__name__ for stage in stages_of(model)], stages_of(model) is stages_of(model)
     (['ConvStage', 'Stage'], True)
     """
-    found = _stages.get(model)
-    if found is None or found[0] != edits():  # a layer may be another one now, or have a hook
+    found, edit = _stages.get(model), edits()  # before the layers are looked at: what comes after it is new
+    if found is None or found[0] != edit:  # a layer may be another one now, or have a hook
         check_places(model.who, model._walk(""))
         stages = Stages([])
         for layers in runs(model.children().values()):
             quick = kernels.FUSES and not watched(layers[0])
             stages.append((STAGES.get(type(layers[0]), Stage) if quick else Stage)(layers))
-        found = _stages[model] = edits(), stages
+        found = _stages[model] = edit, stages
     return found[1]

@@ -10,6 +10,7 @@ There is no graph and no tape. `model.backward(grad)` is a plain call that goes 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -20,6 +21,7 @@ from minicnn.nn.grad_mode import is_grad_enabled
 from minicnn.nn.state import check_state, once
 from minicnn.parameter import Parameter
 
+_numbers = itertools.count(1)
 _edits = 0
 
 
@@ -143,15 +145,14 @@ class Module:
 
     def __delattr__(self, key: str) -> None:
         global _edits
-        _edits += 1
         object.__delattr__(self, key)
+        _edits = next(_numbers)
 
     def __setattr__(self, key: str, value) -> None:
         global _edits
         if key == "saved":
             object.__setattr__(self, key, value)
             return
-        _edits += 1
         if isinstance(value, (Module, Parameter)) and "saved" not in vars(self):
             raise RuntimeError(
                 f"{type(self).__name__}: a module needs its base before its parts. Got {key!r} first. "
@@ -163,6 +164,7 @@ class Module:
                 f"Set {key}.data to give it other numbers."
             )
         object.__setattr__(self, key, value)
+        _edits = next(_numbers)  # afterwards: whoever sees the new number sees the new value
         if isinstance(value, Module):  # children learn their place at once, so that messages can tell it
             for path, module in self.named_modules():
                 module.name = f"{self.name}.{path}" if self.name and path else self.name or path

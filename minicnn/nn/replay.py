@@ -5,7 +5,7 @@ the second input of a kind are written down, and called for the next ones from c
 `kernels/score.py`). The numbers are the same bits.
 
 Nobody needs to know: whatever is not as it was (a weight that is another array now, an input that does not lie in
-one piece, a sum that is not finite) is left to the stages.
+one piece or is read-only, a sum that is not finite) is left to the stages; of the sum one hears at the end only.
 """
 
 from __future__ import annotations
@@ -34,17 +34,18 @@ class Replay:
     array([[14., 14., 14., 14.]], dtype=float32)
     """
 
-    def __init__(self, score, parameters: list) -> None:
-        self.score = score
-        self.weights = [(parameter, parameter.data) for parameter in parameters]
+    def __init__(self, score, weights: list) -> None:
+        self.score, self.weights = score, weights  # each weight: a Parameter and its array
+
+    def holds(self) -> bool:
+        """Return whether all parameters still have the arrays for which this was recorded."""
+        for parameter, data in self.weights:  # noqa: SIM110  (all() would take three times as long)
+            if parameter.data is not data:
+                return False
+        return True
 
     def __call__(self, input: np.ndarray) -> np.ndarray | None:
-        """Return the output; None if the stages have to see to it."""
-        if not input.flags.carray:
-            return None
-        for parameter, data in self.weights:
-            if parameter.data is not data:
-                return None
+        """Return the output for an input in one piece; None if the stages have to see to it."""
         return kernels.perform(self.score, input)
 
 
@@ -53,10 +54,10 @@ def record(stages: list[Stage], input: np.ndarray) -> tuple[np.ndarray, Replay |
 
     The stages must be such as `repeats`.
     """
-    output = input
-    with kernels.Recorder() as recorder:
+    parameters = [parameter for stage in stages for layer in stage.layers for parameter in layer.parameters()]
+    weights, output = [(parameter, parameter.data) for parameter in parameters], input
+    with kernels.Recorder(LARGE) as recorder:
         for stage in stages:
             output = stage(output, False)
-    parameters = [parameter for stage in stages for layer in stage.layers for parameter in layer.parameters()]
-    score = recorder.score(input, output, [parameter.data for parameter in parameters])
-    return output, Replay(score, parameters) if score is not None and score.room <= LARGE else None
+    score = recorder.score(input, output, [data for _, data in weights])
+    return output, None if score is None else Replay(score, weights)

@@ -33,6 +33,7 @@ from minicnn.nn.stages import Stage, kind_of, remember
 LARGE = 2**23  # bytes between two stages: no more than that stays in most caches anyway
 CACHED = 2**22  # bytes between two stages that a slice may have; half or twice as many take up to 10 % longer
 WORK = 32  # multiply-adds for each byte: with more, to begin and end every slice may cost what is saved
+UNKNOWN = object()  # whether a kind can be recorded
 SMALLER = 4  # times at least is what slices end in, for it is copied once more
 
 
@@ -79,13 +80,15 @@ class Stages(list):
         return self._infer_again(kind, input)
 
     def _infer_again(self, kind: tuple, input: np.ndarray) -> np.ndarray:
-        if kind in self.replays:
-            replay = self.replays[kind]
-            output = None if replay is None else replay(input)
-            return run(self, input) if output is None else output
-        output, replay = record(self, input) if self.repeats else (run(self, input), None)
-        remember(self.replays, kind, replay)
-        return output
+        if not (self.repeats and input.flags.carray):
+            return run(self, input)
+        replay = self.replays.get(kind, UNKNOWN)
+        if replay is UNKNOWN or (replay is not None and not replay.holds()):
+            output, replay = record(self, input)
+            remember(self.replays, kind, replay)
+            return output
+        output = None if replay is None else replay(input)
+        return run(self, input) if output is None else output
 
     def _infer_first(self, kind: tuple | None, input: np.ndarray) -> np.ndarray:
         """Return it for the first input of its kind; remember how the next ones should go."""

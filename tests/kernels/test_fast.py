@@ -261,6 +261,10 @@ def test_the_environment_sets_the_number_of_threads(monkeypatch):
         set_num_threads(0)
     with raises(TypeError, "set_num_threads: count must be an integer. Got 2.5 (float). Pass an int."):
         set_num_threads(2.5)
+    with raises(
+        TypeError, "set_num_threads: count must be an integer. Got array([2, 3]) (ndarray). Pass an int."
+    ):
+        set_num_threads(np.array([2, 3]))
     before = threads.get_num_threads()
     set_num_threads(np.int64(before))
     assert type(threads.get_num_threads()) is int

@@ -204,6 +204,19 @@ def test_other_threads_are_not_heard():
     assert len(recorder.calls) == len(recorder.given) == 1
 
 
+def test_one_recorder_inside_another():
+    """The outer one has not heard everything."""
+    numbers = np.ones(3)
+    with Recorder() as outer:
+        first = relu(numbers)
+        with Recorder() as inner:
+            second = relu(numbers)
+        relu(numbers)
+    assert not listening
+    assert outer.score(numbers, first, []) is None
+    assert inner.score(numbers, second, []) is not None
+
+
 def test_an_error_ends_the_recording():
     with pytest.raises(ZeroDivisionError), Recorder():
         1 / 0  # noqa: B018

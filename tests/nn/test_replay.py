@@ -17,7 +17,7 @@ if config.DISABLE_JIT:
 from minicnn import kernels, nn, no_grad
 from minicnn.benchmark.nets import NETS
 from minicnn.kernels.threads import get_num_threads, set_num_threads
-from minicnn.nn import replay, stages
+from minicnn.nn import module, replay, stages
 from minicnn.nn.fusion import stages_of
 from tests.helpers import draws
 
@@ -205,6 +205,13 @@ def test_large_batches_are_not_recorded(monkeypatch, played):
     assert not played
 
 
+def test_a_recorder_lets_go_of_what_is_too_large():
+    with kernels.Recorder(2**10) as recorder:
+        predict(small_net(), images_of(30))
+    assert recorder.given == recorder.calls == []
+    assert recorder.score(images_of(1), images_of(1), []) is None
+
+
 def test_copies_and_pickles_record_anew(net, played):
     images = images_of(3)
     for other in (copy.deepcopy(net), pickle.loads(pickle.dumps(net))):
@@ -231,6 +238,47 @@ def test_weights_that_are_other_arrays(layer, name, net, played):
     parameter.data = -2 * parameter.data
     np.testing.assert_array_equal(predict(net, images_of(3)), one_by_one(net, images_of(3)))
     assert not played
+    np.testing.assert_array_equal(predict(net, images_of(3)), one_by_one(net, images_of(3)))
+    assert len(played) == 1  # it was recorded anew
+
+
+def test_a_weight_that_another_thread_replaces_meanwhile(monkeypatch):
+    """At the worst moment: when the score has been written."""
+    score_itself = kernels.Recorder.score
+
+    def score(recorder, *arguments):
+        written = score_itself(recorder, *arguments)
+        model[0].weight.data = -model[0].weight.data
+        return written
+
+    monkeypatch.setattr(kernels.Recorder, "score", score)
+    model = small_net()
+    for seed in range(4):
+        predict(model, images_of(3, seed=seed))
+    monkeypatch.undo()
+    np.testing.assert_array_equal(predict(model, images_of(3)), one_by_one(model, images_of(3)))
+
+
+def test_an_input_that_lies_otherwise_comes_second(played):
+    model = small_net()
+    for images in (images_of(3), np.asfortranarray(images_of(3)), images_of(3), images_of(3)):
+        np.testing.assert_array_equal(predict(model, images), one_by_one(model, images))
+    assert len(played) == 1
+
+
+def test_an_edit_is_seen_by_whoever_sees_its_number(monkeypatch):
+    """Another thread may call the model between the new value and the new number."""
+    seen = []
+
+    class Numbers:
+        def __next__(self):
+            seen.append(model[0].bias)
+            return next(numbers)
+
+    model, numbers = small_net(), module._numbers
+    monkeypatch.setattr(module, "_numbers", Numbers())
+    model[0].bias = None
+    assert seen == [None]
 
 
 EDITS = {

@@ -153,7 +153,7 @@ def test_what_cannot_be_told_any_more(place):
     with raises(
         RuntimeError,
         f'{name} "{place}": backward by itself needs the numbers of the last forward, computed once more. Got other '
-        'ones, for the image or a parameter of Conv2d "0" has changed since. Call model(x) again.',
+        'ones, for the image, the output or a parameter of Conv2d "0" has changed since. Call model(x) again.',
     ):
         net[place].backward(grad)
     np.testing.assert_array_equal(net.backward(np.float32([[[[10]]]])), [[[[0, 0], [-10, 0]]]])
