@@ -199,9 +199,9 @@ def set_pairs(layer, **minimum: int) -> None:
     """
     for name, least in minimum.items():
         value = getattr(layer, name)
-        pair = as_pair(layer.who, name, value, least)
-        if type(value) is not tuple or {int} != set(map(type, value)):
-            setattr(layer, name, pair)  # which makes the layer another one, of which nothing is known
+        is_pair = type(value) is tuple and len(value) == 2 and type(value[0]) is type(value[1]) is int
+        if not (is_pair and min(value) >= least):  # every forward asks, and hardly ever has to do anything
+            setattr(layer, name, as_pair(layer.who, name, value, least))
 
 
 def as_pair(who: str, what: str, value, minimum: int) -> tuple[int, int]:

@@ -15,6 +15,18 @@ from minicnn.nn.stages import Stage
 from minicnn.nn.state import check_places
 
 
+def every_place(self: Module, prefix: str = "") -> Iterator[tuple[str, Module]]:
+    """Yield a container and all below it as often as they stand there.
+
+    >>> from minicnn import nn
+    >>> [place for place, _ in every_place(Sequential(nn.ReLU(), nn.Tanh()), "body")]
+    ['body', 'body.0', 'body.1']
+    """
+    yield prefix, self
+    for key, child in self.children().items():
+        yield from child._places(f"{prefix}.{key}" if prefix else key)
+
+
 class Sequential(Module):
     """Apply modules one after another: ``y = f_k(... f_1(x))``; backward visits them in reverse.
 
@@ -37,6 +49,8 @@ class Sequential(Module):
     array([[[10.,  0.]]], dtype=float32)
     """
 
+    _places = every_place
+
     def __init__(self, *modules) -> None:
         super().__init__()
         named = dict(enumerate(modules))
@@ -55,13 +69,8 @@ class Sequential(Module):
             backward through the earlier one would use it.
         """
         check_module(self.who, f"child {name!r}", module)
-        below = {id(inner) for inner in module.modules()}
-        for place, other in self.named_modules():
-            if id(other) in below and place.split(".")[0] != name:
-                raise ValueError(
-                    f"{self.who}: every place needs a module of its own. Got the same {type(other).__name__} "
-                    f"at {place!r} and {name!r}. Build a second one, and give it the first one's Parameters."
-                )
+        others = [pair for pair in self.named_modules() if pair[0].split(".")[0] != name]
+        check_places(self.who, [*others, *((name, inner) for inner in module.modules())])
         super().add_module(name, module)
 
     def append(self, module: Module) -> Sequential:
@@ -153,6 +162,8 @@ class Residual(Module):
     array([[20., 10.]], dtype=float32)
     """
 
+    _places = every_place
+
     def __init__(self, body: Module, shortcut: Module | None = None) -> None:
         super().__init__()
         check_module(self.who, "body", body)
@@ -160,7 +171,7 @@ class Residual(Module):
             check_module(self.who, "shortcut", shortcut)
         self.body = body
         self.shortcut = shortcut
-        check_places(self.who, self._walk(""))
+        check_places(self.who, self._places())
 
     @checks.without_warnings
     def forward(self, input: np.ndarray) -> np.ndarray:

@@ -215,7 +215,7 @@ def stages_of(model: Module) -> Stages:
     """
     found, edit = _stages.get(model), edits()  # before the layers are looked at: what comes after it is new
     if found is None or found[0] != edit:  # a layer may be another one now, or have a hook
-        check_places(model.who, model._walk(""))
+        check_places(model.who, model._places())
         stages = Stages([])
         for layers in runs(model.children().values()):
             quick = kernels.FUSES and not watched(layers[0])

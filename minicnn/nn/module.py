@@ -204,6 +204,13 @@ class Module:
         for key, child in self.children().items():
             yield from child._walk(f"{prefix}.{key}" if prefix else key)
 
+    def _places(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
+        """Yield this module and all below it, with dotted names; each once, for its own forward sees to the rest.
+
+        A container that lets every child remember its one forward yields each place that it has.
+        """
+        return self.named_modules(prefix)
+
     def modules(self) -> Iterator[Module]:
         """Yield this module and all below it, each once."""
         return (module for _, module in self.named_modules())

@@ -33,8 +33,8 @@ from minicnn.nn.stages import Stage, kind_of, remember
 LARGE = 2**23  # bytes between two stages: no more than that stays in most caches anyway
 CACHED = 2**22  # bytes between two stages that a slice may have; half or twice as many take up to 10 % longer
 WORK = 32  # multiply-adds for each byte: with more, to begin and end every slice may cost what is saved
-UNKNOWN = object()  # whether a kind can be recorded
 SMALLER = 4  # times at least is what slices end in, for it is copied once more
+UNKNOWN = object()  # in place of what was recorded, where that has not been tried yet
 
 
 class Stages(list):

@@ -311,6 +311,22 @@ def test_a_layer_in_two_places(number):
         model(np.ones((1, 2), np.float32))
 
 
+def test_a_graph_may_call_a_layer_by_two_names():
+    """Each call of a Graph keeps what its own backward needs."""
+    relu = nn.ReLU()
+    graph = nn.Graph([("a", "first", "x"), ("b", "second", "a")], first=relu, second=relu)
+    model = nn.Sequential(nn.Linear(2, 2, rng=0), graph)
+    output = model(np.float32([[1, -2]]))
+    np.testing.assert_array_equal(output, graph(model[0](np.float32([[1, -2]]))))
+    model.backward(np.ones_like(output))
+    with raises(
+        ValueError,
+        "Sequential: every place needs a module of its own. Got the same ReLU at '1.first' and '2'. "
+        "Build a second one, and give it the first one's Parameters.",
+    ):
+        model.append(relu)
+
+
 def test_a_layer_on_both_ways_of_a_residual():
     tanh = nn.Tanh()
     with raises(
