@@ -11,10 +11,9 @@ def columns_of(step) -> list[str]:
     """Return the cells of one step, in the order of HEADER."""
     output = np.asarray(step.output)
     explainer = REGISTRY.get(step.kind)
-    own = step.saved.get("weight")  # is there anyway
-    kept = {
-        id(one): one.nbytes for one in step.saved.values() if isinstance(one, np.ndarray) and one is not own
-    }
+    arrays = {id(value): value for value in step.saved.values() if isinstance(value, np.ndarray)}
+    for parameter in step.parameters.values():  # is there anyway
+        arrays.pop(id(parameter), None)
     return [
         step.name,
         step.kind,
@@ -22,7 +21,7 @@ def columns_of(step) -> list[str]:
         "x".join(map(str, output.shape)) or "1",
         count(sum(value.size for value in step.parameters.values())),
         count(explainer.macs(step) if explainer else 0),
-        count(sum(kept.values())),
+        count(sum(array.nbytes for array in arrays.values())),
         span(output),
         average(output),
         span(step.grad_input),

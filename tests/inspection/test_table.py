@@ -87,3 +87,10 @@ def test_html_is_the_table_with_marks_escaped():
     assert page.endswith("</pre>")
     assert "&lt;- first NaN in output" in page
     assert "<-" not in page
+
+
+def test_the_weight_of_a_loss_is_kept():
+    """A layer's own weight is there anyway; what a loss saves under the same name is not."""
+    criterion, targets = nn.BCEWithLogitsLoss(weight=np.float32([[2], [3]])), np.float32([[0], [1]])
+    t = trace(nn.Linear(1, 1), np.ones((2, 1), np.float32), targets, criterion)
+    assert row_of(t, "loss")["bytes kept"] == "28"  # logits, targets and weight, 8 each, and pos_weight
