@@ -9,7 +9,8 @@ batch. A matrix product of NumPy promises neither, and its threads and ours woul
 
 The rows of a large layer lie a power of two apart, and a cache keeps what lies so in the same few places. So
 what several blocks read is copied into a panel first, and the sums of a single row need no tile: they grow
-in the target, which is read and written from one end to the other.
+in the target, which is read and written from one end to the other. Rows that fill more than the third cache come
+from memory whenever they are read: a few at a time, so that they do all their work before they have to go.
 
 What does not fill a tile is done twice rather than by other code: the last tile of a row is laid so that
 it ends where the row ends.
@@ -30,21 +31,27 @@ from minicnn.kernels.registers import lanes_of
 from minicnn.kernels.rows import add_lanes, copy_rows
 from minicnn.kernels.threads import FETCH, share
 from minicnn.kernels.tiles import CACHED, FILTERS, VECTORS, walk_tiles
-from minicnn.kernels.vector import broadcast, load, multiply_add, read, spread, store, write
+from minicnn.kernels.vector import add, broadcast, load, multiply_add, read, spread, store, write
 
 PANEL = 6144  # numbers of a panel of lines: more would not leave room in the first cache
 WIDEST = 4  # tiles of a panel: they are whole lines of the cache
 PANELS = 32  # are to be shared, or the threads would not get equal parts
-RANGES = 16  # of rows for each thread: a short one stays in the second cache until it has met all weights
+NEAR = 2**20  # bytes of weights: more do not stay in the second cache from one strip of rows to the next
+STRIP = 2**18  # bytes of rows that stay there until they have met all weights
+RANGES = 16  # of rows for each thread, at most
+FAR = 2**23  # bytes of lines: more come from memory, however often they have been read
+FEW = 16  # rows of a product: as many sums as stay near while line after line is added
+CHUNK = 16  # lines: as many as a cache keeps that are a power of two apart
 FIVE = 5  # outputs that a single row makes at once: ten, the most usual number of classes, are two blocks
 RUN = 128  # vectors of a line that are added up before the next run
 
 
 @compiled
-def _linear(input, weight, bias, output, features, by_rows, lanes, board, start, stop):
+def _linear(input, weight, bias, output, features, by_rows, together, lanes, board, start, stop):
     """Fill the blocks start .. stop - 1 of four columns of output (N, O), or so many times three of its rows.
 
-    `input` and `weight` are flat.
+    `input` and `weight` are flat. So many rows `together` meet all weights before the next ones do, and those
+    are prefetched meanwhile.
     """
     compact()
     if handed_out(board, start, stop):
@@ -56,23 +63,28 @@ def _linear(input, weight, bias, output, features, by_rows, lanes, board, start,
     whole = features // lanes * lanes
     step = 4 if outputs >= 4 else 1
     apart = features if outputs >= 4 else 0  # a single row of weights stands in for four
-    places = np.empty((behind - first + 2) // 3 * 3, np.int64)
-    zero, nothing = np.int64(0), input.dtype.type(0)
-    for n in range(len(places)):
-        places[n] = min(first + n, rows - 1) * features  # in threes: the last one again
+    together = max(1, min(together, behind - first))
+    places = np.empty((together + 2) // 3 * 3, np.int64)
     sums = np.empty((4 * len(places) + lanes - 1) // lanes * lanes * lanes, input.dtype)
-    for column in range(left, right, step):
-        o = max(min(column, outputs - step), 0)
-        for i in range(len(sums)):
-            write(sums, i, nothing)
-        gather_tiles(input, weight, o * features, apart, whole, places, sums, zero, lanes)
-        add_lanes(sums, lanes)
-        for n in range(behind - first):
-            for u in range(step):
-                number = read(sums, n // 3 * 12 + 3 * u + n % 3)
-                for i in range(whole, features):
-                    number += read(input, (first + n) * features + i) * read(weight, (o + u) * features + i)
-                output[first + n, o + u] = number + read(bias, o + u)
+    zero, nothing = np.int64(0), input.dtype.type(0)
+    for top in range(first, behind, together):
+        for n in range(len(places)):
+            places[n] = min(top + n, rows - 1) * features  # in threes: the last one again
+        ahead, until = (top + together) * features, min(top + 2 * together, behind) * features
+        for column in range(left, right, step):
+            o = max(min(column, outputs - step), 0)
+            for i in range(len(sums)):
+                write(sums, i, nothing)
+            own = input, weight, o * features, apart, whole, places, sums, zero, lanes
+            gather_tiles(*own, input, input, ahead, until)
+            ahead += len(places) // 3 * whole
+            add_lanes(sums, lanes)
+            for n in range(min(together, behind - top)):
+                for u in range(step):
+                    number = read(sums, n // 3 * 12 + 3 * u + n % 3)
+                    for i in range(whole, features):
+                        number += read(input, (top + n) * features + i) * read(weight, (o + u) * features + i)
+                    output[top + n, o + u] = number + read(bias, o + u)
 
 
 @compiled
@@ -128,31 +140,43 @@ def linear(input, weight, bias):
     blocks, threes = -(-outputs // 4), -(-rows // 3)
     by_rows = threes > blocks
     size, ranges = (threes, RANGES) if by_rows else (blocks, 1)
-    share(_linear, (*flat, output, features, by_rows, lanes), size, work, ranges)
+    in_strips = by_rows and weight.nbytes <= NEAR
+    together = 3 * max(1, STRIP // (3 * features * input.itemsize)) if in_strips else rows
+    share(_linear, (*flat, output, features, by_rows, together, lanes), size, work, ranges)
     return output
 
 
 @compiled
-def _product(filters, form, table, lines, count, target, features, width, lanes, board, start, stop):
+def _product(filters, form, table, lines, count, chunk, target, features, width, lanes, board, start, stop):
     """Fill the panels start .. stop - 1 of `width` columns of target (A, I), for `count` flat lines of I numbers.
 
-    Where the filters and the lines of a panel lie, `form` and `table` tell `walk_tiles`. If several blocks read
-    the lines, the columns of a panel are copied side by side first: where the lines are a power of two apart,
-    they would push each other out of the cache.
+    Where the filters and the lines of a panel lie, `form` and `table` tell `walk_tiles`; the third number of
+    `form` is how far the weights of two lines are apart. If several blocks read the lines, the columns of a panel
+    are copied side by side first: where the lines are a power of two apart, they would push each other out of the
+    cache. Or else there are fewer lines in a `chunk` than `count`: its sums are added to those of the chunks
+    before, and the lines are read as they lie in memory. `table` ends with that of the last, shorter chunk.
     """
     compact()
     if handed_out(board, start, stop):
         return
     rows, zero = len(target) // features, np.int64(0)  # for a plain 0 Numba would compile the tile once more
     blocks = (rows + FILTERS - 1) // FILTERS
-    panel = np.empty(count * width, lines.dtype)
-    sums = np.empty(blocks * FILTERS * width, target.dtype)  # the last block may have fewer than four rows
+    size = blocks * FILTERS * width  # the last block may have fewer than four rows
+    copies = blocks > 1 and chunk == count
+    panel = np.empty(count * width if copies else 0, lines.dtype)
+    sums, more = np.empty(size, target.dtype), np.empty(size if chunk < count else 0, target.dtype)
+    rest = len(table) - 2 * (count % chunk) - 1
     for number in range(start, stop):
         begin = min(number * width, features - width)
-        cells = lines[begin:] if blocks == 1 else panel
-        if blocks > 1:
+        cells = panel if copies else lines[begin:]
+        if copies:
             copy_rows(lines, begin, panel, zero, count, width, features, width, lanes)
-        walk_tiles(cells, table, zero, filters, zero, form, zero, blocks, lanes, sums, width)
+        for line in range(0, count, chunk):
+            tap, wide = (zero if line + chunk <= count else rest), (sums if line == 0 else more)
+            own = cells[line * features :], table, tap, filters, line * form[2], form[:2]
+            walk_tiles(*own, zero, blocks, lanes, wide, width)
+            for i in range(0, size if line > 0 else 0, lanes):
+                store(sums, i, add(load(sums, i), load(more, i)))
         copy_rows(sums, zero, target, begin, rows, width, width, features, lanes)
 
 
@@ -203,12 +227,16 @@ def product(filters, lines):
         share(_thin_product, fixed, features // lanes, work)
     else:
         turned = rows >= FILTERS and not filters.flags.c_contiguous
-        weights = (ready(filters.T).ravel(), (rows, 1)) if turned else as_it_lies(filters, groups=1)
-        room = min(PANEL // count, CACHED // rows) // tile
-        width = tile * max(1, min(WIDEST, room, features // tile // PANELS))
-        table = even_table(count, width if rows > FILTERS else features, rows if turned else 1)
-        fixed = *weights, table, flat, count, target, features, width, lanes
-        share(_product, fixed, -(-features // width), work)
+        weights, form = (ready(filters.T).ravel(), (rows, 1)) if turned else as_it_lies(filters, groups=1)
+        apart, chunk = rows if turned else 1, CHUNK if rows <= FEW and lines.nbytes > FAR else count
+        room = min(WIDEST, PANEL // count // tile, CACHED // rows // tile) if chunk == count else features
+        width = tile * max(1, min(room, features // tile // PANELS))
+        copied = rows > FILTERS and chunk == count
+        tables = [
+            even_table(number, width if copied else features, apart) for number in (chunk, count % chunk)
+        ]
+        given = weights, (*form, apart), np.concatenate(tables), flat, count, chunk
+        share(_product, (*given, target, features, width, lanes), -(-features // width), work)
     return target.reshape(rows, features)
 
 

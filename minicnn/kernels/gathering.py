@@ -9,6 +9,9 @@
                 [ d0  d1  d2 ]      end.
 
 Between two rows the sums wait in the second cache. So small images lie end to end in one long row.
+
+Behind ReLU, two planes come from memory for each filter, gradients and outputs: those of the next four filters are
+prefetched while these four are multiplied.
 """
 
 from __future__ import annotations
@@ -17,17 +20,19 @@ import numpy as np
 
 from minicnn.kernels.board import handed_out
 from minicnn.kernels.compiling import compact, compiled, separate
+from minicnn.kernels.prefetching import prefetch
 from minicnn.kernels.rows import add_lanes, copy_rows, lay_out, spread_plane, total_of, where_positive
 from minicnn.kernels.tiles import VECTORS
 from minicnn.kernels.vector import load, multiply_add, read, store, write
 
 
 @compiled
-def gather_tiles(cells, grads, begin, apart, length, offsets, sums, at, lanes):
+def gather_tiles(cells, grads, begin, apart, length, offsets, sums, at, lanes, ahead, beside, to, until):
     """Add the products of 4 rows of gradients with cells read from `offsets` to vectors of sums.
 
     The rows begin at `begin` and are `apart`; of all rows whole vectors are read, up to `length` numbers.
-    Every three offsets have 12 vectors of `sums`, from number `at` on.
+    Every three offsets have 12 vectors of `sums`, from number `at` on. Meanwhile what will be needed next is
+    fetched from two arrays, `ahead` and `beside`, from number `to` up to `until`.
     """
     separate()
     for tile in range(0, len(offsets), VECTORS):
@@ -38,6 +43,10 @@ def gather_tiles(cells, grads, begin, apart, length, offsets, sums, at, lanes):
         d0, d1, d2 = load(sums, at + 9 * lanes), load(sums, at + 10 * lanes), load(sums, at + 11 * lanes)
         p = 0
         while p < length:
+            if ahead is not None and to < until:
+                prefetch(ahead, to)
+                prefetch(beside, to)
+                to += lanes
             x0, x1, x2 = load(cells, place0 + p), load(cells, place1 + p), load(cells, place2 + p)
             g = load(grads, begin + p)
             a0, a1, a2 = multiply_add(x0, g, a0), multiply_add(x1, g, a1), multiply_add(x2, g, a2)
@@ -140,7 +149,12 @@ def gather(
                         copy_rows(own, at, grads, u * apart + m * drop, rows, columns, columns, width, lanes)
                     # in the other rows, if any, stays what was there: nobody reads its sums
                     at = (block - front) * vectors * lanes
-                    gather_tiles(cells, grads, zero, apart, length, offsets, sums, at, lanes)
+                    own = cells, grads, zero, apart, length, offsets, sums, at, lanes
+                    following = (n * all_filters + group * filters + begin + 4) * size
+                    if rectifies:
+                        gather_tiles(*own, grad_output, output, following, following + 4 * size)
+                    else:
+                        gather_tiles(*own, None, None, zero, zero)
             add_lanes(sums, lanes)
             for block in range(front, front + strip):
                 begin = block % per_group * 4

@@ -14,7 +14,7 @@ import pytest
 from llvmlite.binding import get_host_cpu_features
 
 from minicnn import data, kernels, nn, set_num_threads
-from minicnn.kernels import fast, jitted, threads
+from minicnn.kernels import fast, fast_linear, jitted, threads
 from minicnn.models import deeper_cnn, mnist_cnn
 from minicnn.training import fit
 from tests.helpers import draws, raises
@@ -188,6 +188,24 @@ def test_linear_is_the_loops_on_small_integers(rows, features, outputs, dtype):
     )
     np.testing.assert_array_equal(fast.linear(x, w, b), x @ w.T + b)
     np.testing.assert_array_equal(fast.linear_grad_input(g, w), g @ w)
+    np.testing.assert_array_equal(fast.linear_grad_weight(g, x), g.T @ x)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize(
+    ("rows", "features", "outputs"), [(35, 100, 10), (32, 97, 16), (33, 64, 3), (40, 49, 2)]
+)
+@pytest.mark.usefixtures("all_work_is_shared")
+def test_large_linear_layers_are_computed_strip_by_strip(rows, features, outputs, count, monkeypatch):
+    monkeypatch.setattr(fast_linear, "STRIP", 0)  # three rows at a time
+    monkeypatch.setattr(fast_linear, "FAR", 0)  # and sixteen lines
+    set_num_threads(count)
+    rng = np.random.default_rng(0)
+    x, w, g = (
+        rng.integers(-4, 5, size).astype(np.float32)
+        for size in ((rows, features), (outputs, features), (rows, outputs))
+    )
+    np.testing.assert_array_equal(fast.linear(x, w, None), x @ w.T)
     np.testing.assert_array_equal(fast.linear_grad_weight(g, x), g.T @ x)
 
 
