@@ -243,6 +243,23 @@ def test_when_none_fits_it_says_so():
     assert len(cause.tried) >= 8
 
 
+def test_layers_that_may_change_places_are_no_slip():
+    """What a pooling and a ReLU give in between differs, and nothing that comes after them."""
+    model = nn.Sequential(
+        nn.Conv2d(3, 2, 3, rng=0), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(8, 4, rng=1)
+    )
+    module = to_torch(model)
+    module[1], module[2] = module[2], module[1]
+    comparison = compare(model, module, images(), TARGETS)
+    cause = comparison.likely_cause
+    assert not comparison.ok
+    assert (cause.slip, cause.tried, cause.after) == (None, [], {})
+    assert (
+        cause.title
+        == "likely cause: no known slip, for output, loss and gradients agree in float64 as they are"
+    )
+
+
 def test_without_a_difference_there_is_no_cause():
     model = net()
     assert compare(model, to_torch(model), images(), TARGETS).likely_cause is None

@@ -29,7 +29,9 @@ class LikelyCause(Page):
     Attributes
     ----------
     slip : str or None
-        Its name; None if none of the known slips fits. Dropout that draws is named before any slip is tried.
+        Its name; None if none of the known slips fits, or if output, loss and gradients agree in float64 as
+        they are, such as with ReLU and max pooling in the other order. Dropout that draws is named before any
+        slip is tried.
     where : str
         The layer, or what else it was made in.
     before, after : dict of str to float
@@ -58,6 +60,8 @@ class LikelyCause(Page):
     @property
     def title(self) -> str:
         """The answer in a line."""
+        if self.slip is None and are_together(self.before):
+            return "likely cause: no known slip, for output, loss and gradients agree in float64 as they are"
         if self.slip is None:
             return f"likely cause: none of the {len(self.tried)} known slips brings both sides together"
         return f"likely cause: {self.slip} ({self.where})"
@@ -87,6 +91,8 @@ def find_cause(model: nn.Module, module, mine: Batch, theirs: Batch) -> LikelyCa
         after = distances(*both(*quiet, mine, theirs, single_step=False), {}, {})
         if are_together(after) or any(map(draws, [*ours, *other])):
             return LikelyCause(slip, where, before, after, [slip])
+    if are_together(before):  # whatever changes nothing, as a slip may here, would seem to have helped
+        return LikelyCause(None, "", before, {}, [])
     sides, tried = Sides(model, mine, theirs, pairs, ours.steps), []
     for find in SLIPS:
         for candidate in find(sides):
