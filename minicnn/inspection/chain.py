@@ -85,7 +85,10 @@ class Story(Page):
     def _forward(self) -> Section:
         header = ["layer", "kind", "gives", "largest at", "range", "mean", "zeros", "strongest"]
         rows = [[step.name, step.kind, *facts_of(step.output[self.image])] for step in self.layers]
-        below = ["zeros: share of exact zeros; strongest: the channel with the largest mean magnitude"]
+        below = [
+            "largest at: the place of the largest magnitude, whatever its sign",
+            "zeros: share of exact zeros; strongest: the channel with the largest mean magnitude",
+        ]
         return Section("forward: what each layer made of them", [], header, rows, below, left=4)
 
     def _decision(self) -> Section:
@@ -210,6 +213,7 @@ def chain(t: Trace, image: int = 0) -> Story:
     forward: what each layer made of them
       layer  kind    gives  largest at     range  mean  zeros  strongest
       0      Linear  2      feature 0   10 .. 33  21.5     0%          -
+      largest at: the place of the largest magnitude, whatever its sign
       zeros: share of exact zeros; strongest: the channel with the largest mean magnitude
     <BLANKLINE>
     2 logits -> softmax -> argmax -> label
