@@ -236,7 +236,7 @@ def clip_grad_norm_(
     parameters : Parameter or iterable of Parameter
     max_norm : float
     norm_type : float
-        2 for the root of the sum of squares; ``math.inf`` for the largest magnitude.
+        Greater than 0: 2 for the root of the sum of squares, ``math.inf`` for the largest magnitude.
     error_if_nonfinite : bool
         Whether a norm that is NaN or infinite raises RuntimeError.
 
@@ -256,7 +256,11 @@ def clip_grad_norm_(
     """
     listed = [parameters] if isinstance(parameters, Parameter) else list(parameters)
     checks.as_number("clip_grad_norm_", "max_norm", max_norm, low=0)
-    checks.as_number("clip_grad_norm_", "norm_type", norm_type)
+    if checks.as_number("clip_grad_norm_", "norm_type", norm_type) <= 0:
+        raise ValueError(
+            f"clip_grad_norm_: norm_type must be greater than 0. Got {norm_type}. "
+            "Pass 2 for the root of the sum of squares."
+        )
     given = [parameter for parameter in listed if parameter.grad is not None]
     sizes = [np.abs(parameter.grad) for parameter in given]
     if math.isinf(norm_type):

@@ -189,6 +189,16 @@ def test_clip_refuses_what_is_not_finite_if_asked():
         optim.clip_grad_norm_([parameter(grad=math.nan)], 1.0, error_if_nonfinite=True)
 
 
+@pytest.mark.parametrize("norm_type", [0, -math.inf])
+def test_clip_refuses_what_is_no_norm(norm_type):
+    with raises(
+        ValueError,
+        f"clip_grad_norm_: norm_type must be greater than 0. Got {norm_type}. "
+        "Pass 2 for the root of the sum of squares.",
+    ):
+        optim.clip_grad_norm_([parameter(grad=3.0)], 1.0, norm_type)
+
+
 def test_one_cycle_ends():
     scheduler = optim.lr_scheduler.OneCycleLR(optim.SGD([parameter()], momentum=0.9), 0.1, total_steps=3)
     for _ in range(3):
