@@ -52,7 +52,7 @@ def simple_cnn(classes: int = 4, *, dtype=np.float32, rng=None) -> nn.Sequential
 
 
 def shallow_cnn(classes: int = 10, *, dtype=np.float32, rng=None) -> nn.Sequential:
-    """Return one convolution and one linear layer for 32x32 colour images: too little for hard pictures.
+    """Return one convolution and one linear layer for 32x32 colour images: many weights, little depth.
 
     >>> shallow_cnn(rng=0)(np.zeros((2, 3, 32, 32), np.float32)).shape
     (2, 10)
