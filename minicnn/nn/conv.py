@@ -202,10 +202,14 @@ class Conv2d(Module):
             )
         channels = input.shape[-3]
         if channels != self.in_channels:
-            plural = "" if self.in_channels == 1 else "s"
+            plural, advice = "" if self.in_channels == 1 else "s", "Build"
+            if input.ndim == 3 and self.in_channels == 1:
+                advice = "Pass grey images as images[:, None], or build"
+            elif input.ndim == 4 and input.shape[3] == self.in_channels < min(input.shape[1:3]):
+                advice = "Pass images whose channels stand last as images.transpose(0, 3, 1, 2), or build"
             raise ValueError(
                 f"{self.who}: input must have {self.in_channels} channel{plural} (axis {input.ndim - 3}). "
-                f"Got {channels} in shape {input.shape}. Build the layer with in_channels={channels}."
+                f"Got {channels} in shape {input.shape}. {advice} the layer with in_channels={channels}."
             )
         dtype = self.weight.data.dtype
         checks.check_same_dtype(self.who, "input", input, dtype)

@@ -69,9 +69,12 @@ class Linear(Module):
         """Return `(..., out_features)` for an input `(..., in_features)`."""
         checks.as_float_array(self.who, "input", input)
         if input.ndim == 0 or input.shape[-1] != self.in_features:
+            advice = (
+                "Pass a single image as image[None], or build" if input.size == self.in_features else "Build"
+            )
             raise ValueError(
                 f"{self.who}: input must have {self.in_features} features (last axis). Got shape "
-                f"{input.shape}. Build the layer with in_features={input.shape[-1] if input.ndim else 1}."
+                f"{input.shape}. {advice} the layer with in_features={input.shape[-1] if input.ndim else 1}."
             )
         dtype, shape = self.weight.data.dtype, (self.out_features, self.in_features)
         checks.check_same_dtype(self.who, "input", input, dtype)

@@ -82,7 +82,8 @@ def test_what_is_refused(change, message):
             {"images": np.ones((5, 6, 6, 2), np.float32)},
             ValueError,
             'Conv2d "0": input must have 2 channels (axis 1). Got 6 in shape (5, 6, 6, 2). '
-            "Build the layer with in_channels=6.",
+            "Pass images whose channels stand last as images.transpose(0, 3, 1, 2), or build the layer with "
+            "in_channels=6.",
         ),
         ({"steps": -2}, ValueError, "compare: steps must be at least 0. Got -2. Pass a larger number."),
         (

@@ -173,7 +173,16 @@ def test_arguments_refused(arguments, options, error, message):
             {"in_channels": 1},
             np.zeros((3, 4, 4), np.float32),
             ValueError,
-            "input must have 1 channel (axis 0). Got 3 in shape (3, 4, 4). Build the layer with in_channels=3.",
+            "input must have 1 channel (axis 0). Got 3 in shape (3, 4, 4). "
+            "Pass grey images as images[:, None], or build the layer with in_channels=3.",
+        ),
+        (
+            {},
+            np.zeros((8, 28, 28, 3), np.float32),
+            ValueError,
+            "input must have 3 channels (axis 1). Got 28 in shape (8, 28, 28, 3). "
+            "Pass images whose channels stand last as images.transpose(0, 3, 1, 2), or build the layer with "
+            "in_channels=28.",
         ),
         (
             {},

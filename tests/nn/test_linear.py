@@ -110,6 +110,13 @@ def test_linear_errors():
         "Build the layer with in_features=1.",
     ):
         layer(np.zeros((), np.float32))
+    model = nn.Sequential(nn.Conv2d(1, 3, 2), nn.Flatten(), nn.Linear(48, 2))
+    with raises(
+        ValueError,
+        'Linear "2": input must have 48 features (last axis). Got shape (3, 16). '
+        "Pass a single image as image[None], or build the layer with in_features=16.",
+    ):
+        model(np.zeros((1, 5, 5), np.float32))
     with raises(
         TypeError,
         'Linear "1": input must be float32, as the layer\'s parameters are. Got float64. Convert the input '
