@@ -50,6 +50,19 @@ def test_as_numpy(name, shape, dtype):
     assert_same_sum(found, wanted)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("W", [1, 2, 15, 32, 33, 70])
+def test_windows_of_two_columns_in_any_width(W, dtype):
+    shape, rows, left = (2, 3, 5, W), np.array([[0, 2], [2, 4]]), np.arange(W // 2) * 2
+    windows = rows, np.stack([left, left + 2], axis=1), 1 + np.abs(draws((2, W // 2), dtype, seed=3))
+    input, grad = draws(shape, dtype), draws((2, 3, 2, W // 2), dtype, seed=1)
+    assert_same_sum(kernels.average(input, *windows), averaging.average(input, *windows))
+    for grads in (grad, np.full_like(grad, -0.0)):
+        found, wanted = (rung.average_backward(grads, *windows, shape) for rung in (kernels, averaging))
+        np.testing.assert_array_equal(found, wanted)
+        np.testing.assert_array_equal(np.signbit(found), np.signbit(wanted))
+
+
 @pytest.mark.parametrize("name", WINDOWS)
 def test_gradient_by_differences(name):
     input, grad, windows = arrays(name, np.float64, (1, 2, 6, 9))
