@@ -30,6 +30,7 @@ import numpy as np
 
 from minicnn.kernels.board import handed_out
 from minicnn.kernels.compiling import compact, compiled, separate
+from minicnn.kernels.prefetching import claim
 from minicnn.kernels.rows import finish, finish_pooled, lay_out
 from minicnn.kernels.vector import broadcast, load, multiply_add, read, spread, store, write
 
@@ -39,7 +40,9 @@ PLAIN, RELU, POOLED = 0, 1, 2  # what follows the sums: nothing, ReLU, or ReLU a
 
 
 @compiled
-def walk_tiles(cells, table, tap, weights, origin, form, first, last, lanes, wide, length):
+def walk_tiles(
+    cells, table, tap, weights, origin, form, first, last, lanes, wide, length, target=None, to=0, part=0
+):
     """Write the sums of the blocks first .. last - 1 of 4 filters into rows of `length` numbers of `wide`.
 
     From number `tap` on, `table` holds pairs: where a tap is read, counted from the cell, and where its weight
@@ -47,7 +50,8 @@ def walk_tiles(cells, table, tap, weights, origin, form, first, last, lanes, wid
     apart they are, from `origin` on. The last block ends with the last filter: some are computed twice.
 
     A tile's cells are read for all filters before the next tile's: they stay in the first cache, and the
-    weights, a sixth as many, come from the second.
+    weights, a sixth as many, come from the second. If the sums will go to a `target`, a `part` of it is claimed
+    with each tile of each block, from number `to` on.
     """
     separate()
     filters, apart = form
@@ -55,6 +59,10 @@ def walk_tiles(cells, table, tap, weights, origin, form, first, last, lanes, wid
     for start in range(0, length, VECTORS * lanes):
         for block in range(first, last):
             begin = min(4 * block, filters - 4)
+            if target is not None:
+                for i in range(to, to + part, lanes):
+                    claim(target, i)
+                to += part
             a0 = a1 = a2 = b0 = b1 = b2 = c0 = c1 = c2 = d0 = d1 = d2 = spread(cells, 0)
             pair, offset = tap, read(table, tap)
             while offset >= 0:  # LLVM cannot count this, or it would unroll it, and run out of registers
@@ -149,7 +157,12 @@ def walk(
                 own = table, begin, weights, group * len(weights) // groups, form
                 for b in range(block, after, strip):
                     local = b - group * per_group, min(b + strip, after) - group * per_group
-                    walk_tiles(cells, *own, *local, lanes, wide, length)
+                    if end == POOLED:
+                        walk_tiles(cells, *own, *local, lanes, wide, length)
+                    else:
+                        to = (n * all_filters + group * filters + FILTERS * local[0]) * target_size
+                        part = here * FILTERS * target_size * tile // length
+                        walk_tiles(cells, *own, *local, lanes, wide, length, target, to, part)
                     front = min(local[0] * 4, form[0] - 4)
                     for u in range(local[0] * 4 - front, min(local[1] * 4, filters) - front):
                         f = group * filters + front + u
