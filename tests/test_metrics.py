@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import sklearn.metrics
 from matplotlib import pyplot
+from matplotlib.text import Text
 from sklearn.calibration import calibration_curve
 
 from minicnn import metrics
@@ -233,6 +234,18 @@ def test_precision_recall_has_a_curve_for_each_class_with_targets():
     names = [text.get_text().split()[0] for text in ax.get_legend().get_texts()]
     assert names == ["cat", "dog"]
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("recall", "precision")
+
+
+def test_class_names_are_no_formulas():
+    classes = ["$\\frac$ off", "$5 to $10"]
+    for ax in (
+        metrics.plot_confusion_matrix([0, 1], [0, 1], classes),
+        metrics.plot_precision_recall([0, 1], np.eye(2), classes),
+    ):
+        ax.figure.draw_without_rendering()
+        texts = [text for text in ax.findobj(Text) if "$" in text.get_text()]
+        assert texts
+        assert not any(text.get_parse_math() for text in texts)
 
 
 def test_reliability_shows_count_and_share_of_every_filled_bin():

@@ -56,8 +56,8 @@ def plot_confusion_matrix(targets, predictions, classes=None, *, normalize: bool
     ax.figure.colorbar(image, ax=ax, label="share of the true class", shrink=0.8)
     upright = max(len(name) for name in names) <= 3
     turn = {"rotation": 0} if upright else {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
-    ax.set_xticks(np.arange(len(names)), names, **turn)
-    ax.set_yticks(np.arange(len(names)), names)
+    ax.set_xticks(np.arange(len(names)), names, parse_math=False, **turn)  # a name may hold $
+    ax.set_yticks(np.arange(len(names)), names, parse_math=False)
     ax.set(
         xlabel="predicted",
         ylabel="true class",
@@ -106,7 +106,9 @@ def plot_precision_recall(targets, probabilities, classes=None, *, ax=None):
         ax.step(recall, precision, where="post", label=f"{classes[index]}  {area:.3f}", ls=line, c=colour)
     ax.set(xlabel="recall", ylabel="precision", xlim=(-0.02, 1.02), ylim=(-0.02, 1.05))
     ax.set_title("Precision and recall while the threshold moves")
-    ax.legend(title="average precision", loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
+    legend = ax.legend(title="average precision", loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
+    for text in legend.get_texts():
+        text.set_parse_math(False)
     ax.grid(alpha=0.3)
     return ax
 

@@ -125,7 +125,7 @@ def draw_numbers(
     ax = strip.axes(x + lead, bottom, BARS, thick * len(values))
     draw_bars(ax, cast(values), [""] * len(values) if names is None else names, texts, colours)
     for text in [*ax.texts, *ax.get_yticklabels()]:
-        text.set(fontsize=SMALL * min(strip.scale, 1.0), parse_math=False)
+        text.set(fontsize=SMALL * min(strip.scale, 1.0))
     ax.tick_params(left=False, pad=2)
     ax.set_xlim(*limits_of(values, [width_of(text, SMALL) + 0.08 for text in texts], most))
     ax.set(xticks=[])

@@ -158,7 +158,8 @@ def beside(who: str, image: np.ndarray, found: np.ndarray, title: str, label: st
     left, right = figure.subplots(1, 2)
     draw_image(left, image, "the image, as the model gets it")
     picture = heat_map(right, found, scale_of(found, signed=True))
-    right.set(xlabel="column", ylabel="row", title=title)
+    right.set(xlabel="column", ylabel="row")
+    right.set_title(title, parse_math=False)  # a name may hold $
     figure.colorbar(picture, ax=right, label=label, shrink=0.85)
     for ax in (left, right):
         ax.title.set_fontsize("medium")

@@ -77,7 +77,7 @@ def plot_softmax(step, *, image=0, classes=None, figure=None):
         ax.set_xticks([0, 0.5, 1])
     left_out = f", {len(order)} of {len(row)} classes" if len(order) < len(row) else ""
     finding = f"{names[best]} is the largest" if np.isfinite(row).all() else "a logit is not finite"
-    figure.suptitle(f"softmax of image {image}{left_out}: {finding}", fontsize="medium")
+    figure.suptitle(f"softmax of image {image}{left_out}: {finding}", fontsize="medium", parse_math=False)
     return figure
 
 

@@ -22,7 +22,7 @@ def width_of(text: str, points: float = POINTS) -> float:
     """
     from matplotlib.textpath import TextPath
 
-    lines = [line for line in text.split("\n") if line]
+    lines = [line.replace("$", r"\$") for line in text.split("\n") if line]  # no formulas
     return (
         float(max((TextPath((0, 0), line, size=points).get_extents().x1 for line in lines), default=0)) / 72
     )

@@ -36,7 +36,7 @@ def draw_bars(ax, values: np.ndarray, names, texts=None, colours=None) -> None:
     texts = [f"{value + 0.0:.4g}" for value in values] if texts is None else texts
     bars = ax.barh(range(len(values)), np.where(np.isfinite(values), values, 0), color=colours)
     ax.bar_label(bars, labels=texts, padding=3, fontsize="small")
-    ax.set_yticks(range(len(values)), names)
+    ax.set_yticks(range(len(values)), names, parse_math=False)  # a name may hold $
     ax.set_ylim(len(values) - 0.5, -0.5)
     ax.use_sticky_edges = False  # room for the numbers on both sides of zero
     ax.margins(x=0.3)

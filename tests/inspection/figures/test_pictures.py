@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from minicnn import inspection, nn
 from minicnn.inspection.figures.canvas import readable_on, scale_of, short
@@ -118,6 +119,30 @@ def test_every_picture_refuses_another_place(name):
     draw, argument = every_picture()[name]
     with pytest.raises(TypeError, match=f"{argument} must be (a )?matplotlib .* Got str. Leave it out"):
         draw(**{argument: "picture.png"})
+
+
+def pictures_of(classes) -> list:
+    """Return a drawing function for every picture with class names."""
+    model, image = (
+        nn.Sequential(nn.Flatten(), nn.Linear(4, len(classes), rng=0)),
+        np.ones((1, 1, 2, 2), np.float32),
+    )
+    t = inspection.trace(model, image, np.array([0]), classes=classes)
+    return [
+        *(functools.partial(t.plot, name) for name in (None, "loss", "softmax", "label")),
+        t.explain("label", 0).plot,
+        functools.partial(inspection.plot_saliency, model, image, 0, classes=classes),
+        functools.partial(inspection.plot_occlusion, model, image, 0, size=1, stride=1, classes=classes),
+    ]
+
+
+@pytest.mark.parametrize("draw", pictures_of(["$\\frac$ off", "$5 to $10", "a_b^c"]))
+def test_class_names_are_no_formulas(draw):
+    figure = draw()
+    assert_readable(figure)
+    texts = [text for text in figure.findobj(Text) if "$" in text.get_text()]
+    assert texts
+    assert not any(text.get_parse_math() for text in texts)
 
 
 def test_axes_have_names():
