@@ -13,7 +13,7 @@ from minicnn.inspection.figures.canvas import (
     settle,
     write_numbers,
 )
-from minicnn.inspection.figures.values import draw_bars
+from minicnn.inspection.figures.values import draw_bars, short_name
 
 PANELS = ("input", "weight", "product")
 MOST_CHANNELS = 4  # rows of the picture of a convolution; the other channels are summed in one line
@@ -157,7 +157,7 @@ def plot_terms(explanation: Explanation, *, ax=None):
     products = explanation.terms["product"]
     order = np.argsort(-np.abs(products), kind="stable")
     shown, rest = order[:SHOWN], order[SHOWN:]
-    names, values = [describe(explanation.terms[i]) for i in shown], products[shown]
+    names, values = [short_name(describe(explanation.terms[i]), 50) for i in shown], products[shown]
     if len(rest):
         names, values = [*names, f"{len(rest)} more"], np.append(values, products[rest].sum())
     ax = as_axes("plot_terms", ax, (8, 0.32 * len(names) + 1.5))

@@ -11,7 +11,7 @@ from minicnn.checks import cast
 from minicnn.inspection.figures.canvas import BLUE, GREY, RED
 from minicnn.inspection.figures.softmax import percent
 from minicnn.inspection.figures.strip import FAINT, SMALL, Panel, Strip, width_of
-from minicnn.inspection.figures.values import draw_bars
+from minicnn.inspection.figures.values import draw_bars, short_name
 from minicnn.inspection.record import Step
 
 MOST_CLASSES = 10
@@ -64,9 +64,9 @@ def label_panel(name: str, index: int, share: float, truth: str | None) -> Panel
     'argmax'
     """
     label = "\n".join(textwrap.wrap(name, 12)[:3])
-    lines = [f"index {index}", percent(share), *([] if truth is None else truth_lines(truth))]
+    lines = [f"index {index}", percent(share), *([] if truth is None else truth_lines(short_name(truth)))]
     points = 28 if len(name) <= 3 else 13
-    colour = BLUE if truth in (None, short_name(name)) else RED
+    colour = BLUE if truth in (None, name) else RED
     width = max(1.1 * width_of(label, points), width_of("\n".join(lines)))  # bold letters are wider
 
     def draw(strip: Strip, x: float) -> None:
@@ -96,7 +96,7 @@ def truth_of(loss: Step | None, image: int, names: list[str]) -> str | None:
     targets = None if loss is None else np.asarray(loss.saved.get("targets"))
     if targets is None or targets.ndim != 1 or targets.dtype.kind not in "iu":
         return None
-    return short_name(names[targets[image]]) if 0 <= targets[image] < len(names) else None
+    return names[targets[image]] if 0 <= targets[image] < len(names) else None
 
 
 def output_panel(step: Step, title: str, between: str, image: int) -> Panel:
@@ -105,15 +105,6 @@ def output_panel(step: Step, title: str, between: str, image: int) -> Panel:
     texts, height = [f"{value:.4g}" for value in values], ROW * max(len(values), 1)
     draw = partial(draw_numbers, values=values, texts=texts, height=height, rows=max(len(values), 1))
     return Panel(BARS, height, draw, title, "output", between)
-
-
-def short_name(name: str) -> str:
-    """Return a class's name, cut where it is too long for the side of a bar.
-
-    >>> short_name("dog"), short_name("American Staffordshire terrier")
-    ('dog', 'American Staffords…')
-    """
-    return name if len(name) <= 19 else name[:18] + "…"
 
 
 def draw_numbers(

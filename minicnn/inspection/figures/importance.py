@@ -15,6 +15,7 @@ from minicnn.inspection.figures.canvas import (
     settle,
     write_numbers,
 )
+from minicnn.inspection.figures.values import short_name
 from minicnn.inspection.receptive import as_trace, receptive_field
 from minicnn.inspection.record import unchanged
 from minicnn.inspection.trace import as_index
@@ -189,4 +190,4 @@ classes the model was trained with.
             f"{who}: classes must have a name for each logit. Got {len(classes)} names for "
             f"{logits.shape[1]} logits. Pass the classes the model was trained with."
         )
-    return str(classes[chosen])
+    return short_name(classes[chosen])

@@ -6,7 +6,7 @@ import numpy as np
 
 from minicnn.checks import cast
 from minicnn.inspection.figures.canvas import BLUE, GREY, as_figure, as_place
-from minicnn.inspection.figures.values import draw_bars
+from minicnn.inspection.figures.values import draw_bars, short_name
 from minicnn.inspection.record import Step
 
 MOST_CLASSES = 20
@@ -67,7 +67,7 @@ def plot_softmax(step, *, image=0, classes=None, figure=None):
     axes = figure.subplots(1, 4)
     for ax, (title, values, form) in zip(axes, stages, strict=True):
         texts = [form.format(value) if form else percent(value) for value in values[order]]
-        draw_bars(ax, values[order], [names[index] for index in order], texts, colours)
+        draw_bars(ax, values[order], [short_name(names[index]) for index in order], texts, colours)
         ax.set_title(title, fontsize="medium")
     axes[0].set_ylabel("class")
     for ax in axes[1:]:
@@ -76,7 +76,9 @@ def plot_softmax(step, *, image=0, classes=None, figure=None):
         ax.set_xlim(0, 1.3)
         ax.set_xticks([0, 0.5, 1])
     left_out = f", {len(order)} of {len(row)} classes" if len(order) < len(row) else ""
-    finding = f"{names[best]} is the largest" if np.isfinite(row).all() else "a logit is not finite"
+    finding = (
+        f"{short_name(names[best], 60)} is the largest" if np.isfinite(row).all() else "a logit is not finite"
+    )
     figure.suptitle(f"softmax of image {image}{left_out}: {finding}", fontsize="medium", parse_math=False)
     return figure
 

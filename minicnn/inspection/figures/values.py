@@ -10,6 +10,16 @@ from minicnn.inspection.figures.canvas import BLUE, RED, as_figure
 MOST_BARS = 40
 
 
+def short_name(name, most: int = 19) -> str:
+    """Return a name, cut where it is too long for the side of a bar.
+
+    >>> short_name("dog"), short_name("American Staffordshire terrier"), short_name(7)
+    ('dog', 'American Staffords…', '7')
+    """
+    name = str(name)
+    return name if len(name) <= most else name[: most - 1] + "…"
+
+
 def draw_bars(ax, values: np.ndarray, names, texts=None, colours=None) -> None:
     """Draw numbers as bars with their texts; what is not finite has no length, but keeps its text.
 
@@ -82,7 +92,7 @@ def plot_values(values: np.ndarray, title: str, label: str, *, names=None, figur
     else:
         figure = as_figure("plot_values", figure, (6.5, 0.26 * len(values) + 1.4))
         ax = figure.subplots()
-        draw_bars(ax, values, range(len(values)) if names is None else names)
+        draw_bars(ax, values, [short_name(name) for name in (range(len(values)) if names is None else names)])
         ax.set(xlabel=label, ylabel="index" if names is None else "class")
     figure.suptitle(title, fontsize="medium")
     return figure

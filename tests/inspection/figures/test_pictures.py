@@ -145,6 +145,15 @@ def test_class_names_are_no_formulas(draw):
     assert not any(text.get_parse_math() for text in texts)
 
 
+@pytest.mark.parametrize("draw", pictures_of(["class name " * 12, "Ü" * 80, "short"]))
+def test_long_class_names_leave_room(draw):
+    figure = draw()
+    assert_readable(figure)
+    for ax in figure.axes:
+        if ax.patches:
+            assert ax.get_window_extent().width > 80  # pixels
+
+
 def test_axes_have_names():
     t = tour()
     for figure in (inspection.plot_filters(t["0"]), inspection.plot_feature_maps(t["1"])):

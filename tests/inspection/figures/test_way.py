@@ -149,6 +149,15 @@ def test_the_label_is_red_where_it_is_wrong():
         assert figure.axes[-1].patches[1].get_facecolor()[:3] == bar_colour(GREY)
 
 
+def test_a_wrong_label_is_red_however_alike_the_names_are():
+    model = head(2)
+    model[2].bias.data[...] = [9, 0]
+    classes = ("American Staffordshire terrier", "American Staffordshire bulldog")
+    figure = trace(model, batch(1, 1, 4, 4), np.array([1]), classes=classes).plot()
+    label = next(text for text in figure.texts if text.get_weight() == "bold")
+    assert label.get_color() == RED
+
+
 def bar_colour(name: str) -> tuple:
     """Return a colour as matplotlib keeps it."""
     from matplotlib.colors import to_rgb
