@@ -120,7 +120,11 @@ class Story(Page):
         return f"truth: {name!r}; the label is {verdict}"
 
     def _backward(self) -> Section:
-        most = max((value for value in self.received.values() if np.isfinite(value)), default=0.0)
+        totals = list(self.received.values())
+        if self.trace.grad_images is not None:
+            grad_image = self.trace.grad_images[self.image]
+            totals.append(float(np.abs(grad_image).sum(dtype=np.float64)))
+        most = max((value for value in totals if np.isfinite(value)), default=0.0)
         header = ["layer", "kind", "", "largest at", "received Σ|G|", "largest", "zeros", "its parameters"]
         rows = []
         for step in reversed(self.layers):
@@ -132,9 +136,7 @@ class Story(Page):
             grads = [f"{key} {short(np.abs(grad).max(initial=0))}" for key, grad in step.grads.items()]
             rows[-1].append(", ".join(grads) or "-")
         if self.trace.grad_images is not None:
-            grad = self.trace.grad_images[self.image]
-            total = float(np.abs(grad).sum(dtype=np.float64))
-            rows.append(["pixels", "", strength(total, most), *gradient_facts(grad), "-"])
+            rows.append(["pixels", "", strength(totals[-1], most), *gradient_facts(grad_image), "-"])
         below = [
             "G: the gradient of the loss with respect to what the layer gave",
             f"its parameters: largest |gradient|, from all {len(self.layers[0].output)} images of the batch",

@@ -154,6 +154,15 @@ def test_picture():
     assert picture(np.zeros((2, 2, 2, 2))) == ["0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, ... (16 in all)"]
 
 
+def test_no_bar_is_longer_than_the_longest():
+    model = nn.Sequential(nn.Linear(4, 2, rng=0))
+    model[0].weight.data[...] *= 1e25  # the pixels receive far more than the layer
+    t = trace(model, np.float32([[1, -2, 3, 1]]), np.array([0]), nn.CrossEntropyLoss(reduction="sum"))
+    rows = str(chain(t)).split("backward")[1].splitlines()
+    assert max(line.count("#") for line in rows) == 20
+    assert next(line for line in rows if "#" in line).split()[0] == "pixels"
+
+
 def test_bars():
     assert strength(1.0, 0.0) == ""
     assert strength(np.inf, 1.0) == "not finite"
