@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from minicnn import checks
+
 SHOWN = 12  # terms printed one by one; the rest are summed in one line
-
-
 NOWHERE = np.iinfo(np.int64).min  # a place that does not apply to this term (the bias has no row)
 
 
@@ -137,15 +137,23 @@ class Explanation:
     @property
     def value(self) -> float:
         """The sum of the terms, exact to float64."""
-        products = self.terms["product"]
-        return math.fsum(products) if np.isfinite(products).all() else float(products.sum())
+        return total(self.terms["product"])
+
+    @property
+    def magnitudes(self) -> float:
+        """Σ|terms|, or what takes its place."""
+        return total(np.abs(self.terms["product"])) if self.magnitude is None else self.magnitude
+
+    @property
+    def floats(self) -> np.finfo:
+        """What is known of the layer's floats."""
+        return np.finfo(np.float32 if self.eps > 1e-10 else np.float64)
 
     @property
     def bound(self) -> float:
         """How much rounding may explain: n · eps · Σ|terms|, n counting terms and operations."""
-        magnitude = float(np.abs(self.terms["product"]).sum()) if self.magnitude is None else self.magnitude
-        smallest = np.finfo(np.float32 if self.eps > 1e-10 else np.float64).smallest_subnormal
-        return (len(self.terms) + self.operations) * (self.eps * magnitude + float(smallest))
+        rounded = len(self.terms) + self.operations
+        return rounded * (self.eps * self.magnitudes + float(self.floats.smallest_subnormal))
 
     @property
     def difference(self) -> float:
@@ -156,18 +164,24 @@ class Explanation:
 
     @property
     def ok(self) -> bool:
-        """Whether rounding explains the difference."""
-        return self.difference == 0 or self.difference <= self.bound < math.inf
+        """Whether rounding, or an overflow, explains the difference."""
+        return self.difference == 0 or self.difference <= self.bound < math.inf or self.overflow
+
+    @property
+    def overflow(self) -> bool:
+        """Whether the terms are larger than the layer's floats can be, so that the sum left them."""
+        return not math.isfinite(self.actual) and float(self.floats.max) < self.magnitudes < math.inf
 
     @property
     def verdict(self) -> str:
-        """The comparison in words: equal, rounding, or differs."""
+        """The comparison in words: equal, rounding, overflow, or differs."""
         if self.difference == 0:
             return "equal"
-        size = f"differs by {self.difference:.2g}"
-        if self.ok:
-            return f"{size}, within rounding ({self.bound:.2g})"
-        return f"{size}, more than rounding can explain ({self.bound:.2g})"
+        if self.overflow:
+            ends = f"{self.floats.dtype} ends at {self.floats.max:.2g}"
+            return f"overflow: terms of {self.magnitudes:.2g} in all, and {ends}"
+        reason = "within rounding" if self.ok else "more than rounding can explain"
+        return f"differs by {self.difference:.2g}, {reason} ({self.bound:.2g})"
 
     @property
     def formula(self) -> str:
@@ -182,7 +196,7 @@ class Explanation:
         rows += [[describe(self.terms[i]), *(number(self.terms[n][i]) for n in names)] for i in shown]
         blank = [""] * (len(names) - 1)
         if len(rest):
-            rows.append([f"{len(rest)} more", *blank, number(float(self.terms["product"][rest].sum()))])
+            rows.append([f"{len(rest)} more", *blank, number(total(self.terms["product"][rest]))])
         rows.append(["sum", *blank, number(self.value)])
         rows.append(["computed", *blank, number(self.actual)])
         widths = [max(len(row[column]) for row in rows) for column in range(len(names) + 1)]
@@ -248,6 +262,19 @@ class Explanation:
         colour = "#00724f" if self.ok else "#b33c00"
         style = f"border-left: 4px solid {colour}; padding-left: 1em"
         return f'<pre style="{style}">{html.escape(self.formula)}</pre>'
+
+
+@checks.without_warnings
+def total(numbers: np.ndarray) -> float:
+    """Return the sum, exact to float64; what NumPy gives where there is infinity or an overflow.
+
+    >>> total(np.array([1e16, 1.0, -1e16])), total(np.array([np.inf, 1.0]))
+    (1.0, inf)
+    """
+    try:
+        return math.fsum(numbers)
+    except (OverflowError, ValueError):  # a sum beyond the largest float, or infinities of both signs
+        return float(numbers.sum())
 
 
 def number(value: float) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from minicnn import functional, labels, nn
+from minicnn import checks, functional, labels, nn
 from minicnn.inspection.explainers import REGISTRY
 from minicnn.inspection.explanation import Explanation
 from minicnn.inspection.record import Step, kept, recording, unchanged
@@ -72,6 +72,7 @@ class Trace:
     def __len__(self) -> int:
         return len(self.steps)
 
+    @checks.without_warnings
     def explain(self, name: str, index, of: str = "output") -> Explanation:
         """Say where one number comes from, term by term.
 

@@ -91,6 +91,36 @@ def test_not_a_number_and_infinity(value):
     assert not dot([value, 1], [1, 1], -value if value == value else 0.0).ok
 
 
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
+def test_what_float32_cannot_hold_is_an_overflow(value):
+    overflow = dot([1e38, -1e38], [1e38, 1e38], value)
+    assert overflow.ok
+    assert overflow.verdict == "overflow: terms of 2e+76 in all, and float32 ends at 3.4e+38"
+    assert not dot([1e38], [1e38], value, eps=float(np.finfo(np.float64).eps)).ok
+    assert not dot([1e18], [1e18], value).ok
+    assert not dot([1e38], [1e38], 3.0).ok
+    assert not dot([math.inf], [1], -math.inf).ok
+
+
+def test_sums_that_leave_float64_are_infinite():
+    assert dot([1e308, 1e308], [1, 1], math.inf).value == math.inf
+    assert math.isnan(dot([math.inf, -math.inf], [1, 1], math.nan).value)
+
+
+ODD = [nn.Conv2d(1, 1, 2, padding=1, rng=0), nn.BatchNorm2d(1), nn.MaxPool2d(2), nn.Affine(0.0, 1.0)]
+
+
+@pytest.mark.parametrize("layer", ODD, ids=str)
+def test_infinities_bring_no_warnings(layer):
+    images = np.float32([[[[np.inf, -np.inf, 1, 2], [np.nan, 1, -np.inf, 3]]]])
+    t = trace(nn.Sequential(layer, nn.Flatten()), np.concatenate([images] * 2), np.array([0, 1]))
+    for step in t.steps:
+        for index in np.ndindex(np.shape(step.output)):
+            assert str(t.explain(step.name, index))
+    for index in np.ndindex(images.shape):
+        assert str(t.explain("0", index, "grad_input"))
+
+
 # Many terms
 
 
