@@ -57,3 +57,33 @@ def test_other_losses(name, reduction, dtype):
     targets = rng.random((4, 3)).astype(dtype) if name != "NLLLoss" else rng.integers(3, size=4)
     t = trace(model, images, targets, getattr(nn, name)(reduction=reduction))
     explain_some(t, rng, 60)
+
+
+@pytest.mark.parametrize("odd", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("reduction", ["mean", "none"])
+@pytest.mark.parametrize("name", ["CrossEntropyLoss", "NLLLoss", "L1Loss", "BCEWithLogitsLoss"])
+def test_one_odd_logit_leaves_the_others_explained(name, reduction, odd):
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(3, 4)).astype(np.float32)
+    logits[1, 2] = odd  # such as a class that is masked out
+    targets = np.array([0, 1, 2]) if name in ("CrossEntropyLoss", "NLLLoss") else np.ones_like(logits)
+    for model in (nn.Identity(), nn.Softmax(dim=1), nn.LogSoftmax(dim=1)):
+        t = trace(model, logits, targets, getattr(nn, name)(reduction=reduction))
+        explain_some(t, rng, 100)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("name", ["CrossEntropyLoss", "NLLLoss"])
+def test_targets_that_are_all_ignored(name, reduction):
+    t = trace(
+        nn.Identity(),
+        np.ones((2, 3), np.float32),
+        np.array([-100, -100]),
+        getattr(nn, name)(reduction=reduction),
+    )
+    explain_some(t, np.random.default_rng(0), 40)
+
+
+def test_a_mean_of_losses_over_no_image():
+    t = trace(nn.Identity(), np.ones((0, 3), np.float32), np.ones((0, 3), np.float32), nn.MSELoss())
+    assert t.explain("loss", ()).ok

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from minicnn.checks import cast
-from minicnn.inspection.explainers.common import explain_sum
+from minicnn.inspection.explainers.common import explain_sum, reach
 from minicnn.inspection.explainers.registry import register
 from minicnn.inspection.explanation import Explanation, as_terms, literal, number
 
@@ -281,7 +281,7 @@ def softmax_shares(step, index: tuple) -> np.ndarray:
 
 def logit_span(step, index: tuple) -> float:
     """Return the largest magnitude among the row's logits: exp feels their rounding that many times."""
-    return float(np.abs(row_of(step.input, index, step.module.dim)).max())
+    return reach(row_of(step.input, index, step.module.dim))
 
 
 register("Softmax", output=softmax_output, grad_input=softmax_grad_input)

@@ -29,6 +29,16 @@ def eps_of(*arrays: np.ndarray) -> float:
     return max(float(np.finfo(a.dtype).eps) for a in arrays if a is not None and a.dtype.kind == "f")
 
 
+def reach(numbers) -> float:
+    """Return the largest finite magnitude: how far the rounding of these numbers is felt.
+
+    >>> reach([1.0, -3.0, -np.inf]), reach([])
+    (3.0, 0.0)
+    """
+    numbers = np.asarray(numbers, np.float64)
+    return float(np.abs(numbers[np.isfinite(numbers)]).max(initial=0))
+
+
 def moved(step, of: str, index: tuple) -> Explanation:
     """Explain a number that a layer only carries to another place, as Flatten does.
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from minicnn import functional
 from minicnn.checks import cast
-from minicnn.inspection.explainers.common import explain_sum
+from minicnn.inspection.explainers.common import explain_sum, reach
 from minicnn.inspection.explainers.registry import register
 from minicnn.inspection.explanation import Explanation, as_terms, number
 from minicnn.nn.cross_entropy import class_axis
@@ -15,10 +15,15 @@ SHOWN_ROWS = 4  # rows whose log-sum-exp is written out
 
 
 def divisor(step, shape: tuple, weight_sum: float | None = None) -> float:
-    """Return what the sum of the losses is divided by: 1, unless the reduction is the mean."""
+    """Return what the sum of the losses is divided by: 1, unless the reduction is the mean; NaN for nothing."""
     if step.module.reduction != "mean":
         return 1.0
-    return float(np.prod(shape)) if weight_sum is None else float(weight_sum)
+    return (float(np.prod(shape)) if weight_sum is None else float(weight_sum)) or np.nan
+
+
+def mean_of_nothing(step, index: tuple, rule: str) -> Explanation:
+    """Explain a mean over no target."""
+    return explain_sum(step, "output", index, rule, as_terms({}, [np.nan], "0 / 0: no target counts"))
 
 
 def outer_grad(step, index: tuple) -> float:
@@ -72,14 +77,15 @@ def cross_entropy_output(step, index: tuple) -> Explanation:
         truth=truth[places] * share,
         surprise=surprise[places],
     )
-    magnitude = float(
-        (np.abs(truth[places]) * (surprise[places] + np.abs(logits).max(initial=0))).sum() * share
-    )
+    magnitude = float((np.abs(truth[places]) * (surprise[places] + reach(logits))).sum() * share)
+    rule = "Σ truth·(log Σ exp(z) - z)" + (", truth divided by the weights' sum" if share != 1 else "")
+    if np.isnan(share):
+        return mean_of_nothing(step, index, rule)
     return explain_sum(
         step,
         "output",
         index,
-        "Σ truth·(log Σ exp(z) - z)" + (", truth divided by the weights' sum" if share != 1 else ""),
+        rule,
         terms,
         operations=8 + logits.shape[axis],
         magnitude=magnitude,
@@ -96,6 +102,9 @@ def cross_entropy_grad_input(step, index: tuple) -> Explanation:
     p = np.exp(log_softmax(logits[row], 0))[index[axis]]
     above = outer_grad(step, index[:axis] + index[axis + 1 :])
     share = above / divisor(step, truth.shape, step.saved["weight_sum"])
+    targets = step.saved["targets"]
+    if targets.dtype.kind != "f" and targets[index[:axis] + index[axis + 1 :]] == step.module.ignore_index:
+        share = 0.0  # also where none counts
     total, own = truth[row].sum(), truth[index]
     terms = as_terms(
         {},
@@ -108,7 +117,7 @@ def cross_entropy_grad_input(step, index: tuple) -> Explanation:
         *row_sums(logits[row][None]),
         f"  p = exp(z - log Σ exp(z)) = {number(p)}, truth = {number(own)}",
     ]
-    span = 1 + float(np.abs(logits[row]).max())
+    span = 1 + reach(logits[row])
     return explain_sum(
         step,
         "grad_input",
@@ -217,6 +226,9 @@ def pairwise_output(step, index: tuple) -> Explanation:
     places = np.array(list(places), int).reshape(-1, x.ndim).T
     picked = tuple(places)
     names = [f"axis {axis}" for axis in range(x.ndim)]
+    rule = f"Σ {rule}" + (" / count" if share != 1 else "")
+    if np.isnan(share):
+        return mean_of_nothing(step, index, rule)
     terms = as_terms(
         dict(zip(names, places, strict=True)), losses[picked] * share, input=x[picked], target=t[picked]
     )
@@ -225,7 +237,7 @@ def pairwise_output(step, index: tuple) -> Explanation:
         step,
         "output",
         index,
-        f"Σ {rule}" + (" / count" if share != 1 else ""),
+        rule,
         terms,
         operations=12,
         magnitude=magnitude,
@@ -249,7 +261,7 @@ def pairwise_grad_input(step, index: tuple) -> Explanation:
     share = outer_grad(step, index) / divisor(step, x.shape)
     slope = float(np.broadcast_to(slopes, x.shape)[index])
     terms = as_terms({}, [slope * share], "slope", slope=[slope], share=[share])
-    size = abs(slope) + abs(x[index]) + abs(t[index])
+    size = abs(slope) + reach(x[index]) + reach(t[index])
     if step.kind == "BCELoss":  # 1 - p loses digits near 1
         size = abs(slope) * (2 + 1 / max(1 - x[index], 1e-12) + 1 / max(x[index], 1e-12))
     return explain_sum(
