@@ -204,3 +204,12 @@ def test_gradients_need_targets():
         "gradients need targets when tracing.",
     ):
         trace(small_net(), IMAGES).explain("1", (0, 0), "grad_input")
+
+
+def test_a_linear_layer_on_more_axes_names_image_and_place():
+    layer = nn.Linear(2, 1, rng=0)
+    t = trace(layer, np.ones((2, 3, 2), np.float32), np.zeros((2, 3, 1), np.float32), nn.MSELoss())
+    for of, index in (("weight.grad", (0, 1)), ("bias.grad", 0)):
+        terms = t.explain("", index, of).terms
+        assert terms["image"].tolist() == [0, 0, 0, 1, 1, 1]
+        assert terms["axis 1"].tolist() == [0, 1, 2, 0, 1, 2]

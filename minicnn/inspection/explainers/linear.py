@@ -25,6 +25,16 @@ def input_places(step, count: int) -> dict[str, np.ndarray]:
     return places
 
 
+def row_places(shape: tuple[int, ...]) -> dict[str, np.ndarray]:
+    """Return the image, and the place on axes behind it, of each row of features in order.
+
+    >>> {name: places.tolist() for name, places in row_places((2, 2)).items()}, row_places(())
+    ({'image': [0, 0, 1, 1], 'axis 1': [0, 1, 0, 1]}, {'image': array([0])})
+    """
+    names = ("image", *(f"axis {axis}" for axis in range(1, len(shape))))
+    return dict(zip(names, (grid.ravel() for grid in np.indices(shape or (1,))), strict=True))
+
+
 def output(step, index: tuple) -> Explanation:
     """output[n, j] = Σ_i input[n, i] · weight[j, i] + bias[j]"""
     *row, j = index
@@ -52,7 +62,7 @@ def grad_weight(step, index: tuple) -> Explanation:
     """weight.grad[j, i] = Σ_n grad_output[n, j] · input[n, i]"""
     j, i = index
     grads, values = cast(step.grad_output[..., j]).ravel(), cast(step.input[..., i]).ravel()
-    terms = as_terms({"image": np.arange(grads.size)}, grads * values, grad_output=grads, input=values)
+    terms = as_terms(row_places(step.grad_output.shape[:-1]), grads * values, grad_output=grads, input=values)
     return explain_sum(
         step, "weight.grad", index, "Σ grad_output·input", terms, expression="(grad_output * input).sum()"
     )
@@ -61,7 +71,7 @@ def grad_weight(step, index: tuple) -> Explanation:
 def grad_bias(step, index: tuple) -> Explanation:
     """bias.grad[j] = Σ_n grad_output[n, j]"""
     grads = cast(step.grad_output[..., index[0]]).ravel()
-    terms = as_terms({"image": np.arange(grads.size)}, grads)
+    terms = as_terms(row_places(step.grad_output.shape[:-1]), grads)
     return explain_sum(step, "bias.grad", index, "Σ grad_output", terms)
 
 
