@@ -247,6 +247,23 @@ def test_losses_softmax_and_label_print_their_numbers(criterion):
         assert_all_arrays_are_printed(t, t[name])
 
 
+@pytest.mark.parametrize("odd", [np.nan, np.inf])
+@pytest.mark.parametrize(
+    "layer", [nn.Conv2d(1, 1, 2, padding=1, rng=0), nn.MaxPool2d(2, stride=1), nn.ReLU()], ids=str
+)
+def test_what_counts_as_nothing_is_nothing_in_code_too(layer, odd):
+    for parameter in layer.parameters():
+        parameter.data.flat[0] = odd
+    images = draws((1, 1, 3, 3), np.float32)
+    t = trace(nn.Sequential(layer), images, np.full_like(layer(images), odd), nn.MSELoss())  # odd gradients
+    for of in ("output", "grad_input"):
+        for index in np.ndindex(t["0"].array(of).shape):
+            explanation = t.explain("0", index, of)
+            for code in (explanation.as_numpy(), explanation.as_torch()):
+                with np.errstate(invalid="ignore"):  # inf - inf
+                    np.testing.assert_allclose(printed(code), explanation.value, rtol=1e-6)
+
+
 def test_no_kind_is_left_out():
     layers = nn.Sequential(*layers_of_images(), *layers_of_columns())
     printed_here = {type(thing).__name__ for thing in (*layers.modules(), *losses())}

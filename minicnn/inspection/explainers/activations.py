@@ -140,7 +140,7 @@ def grad_input(step, index: tuple) -> Explanation:
         terms,
         operations=1 if exact else 8,
         magnitude=abs(product) if exact else abs(grad) * max(abs(slope), 1.0),
-        expression=f"grad * ({curve.slope})",
+        expression="0.0 if x <= 0 else grad" if exact else f"grad * ({curve.slope})",
         constants={**names, "grad": grad},
         steps=branch(step, x),
         torch_lines=torch_code(step, x, grad),

@@ -39,6 +39,16 @@ def reach(numbers) -> float:
     return float(np.abs(numbers[np.isfinite(numbers)]).max(initial=0))
 
 
+def times(one: str, other: str, terms: np.ndarray) -> str:
+    """Return code for Σ one·other, or for the sum of the products where 0 times NaN or infinity counts as 0.
+
+    >>> times("input", "weight", as_terms({}, [0.0], "padding", input=[0.0], weight=[np.nan]))
+    'product.sum()'
+    """
+    odd = (terms["product"] == 0) & ~(np.isfinite(terms[one]) & np.isfinite(terms[other]))
+    return "product.sum()" if odd.any() else f"({one} * {other}).sum()"
+
+
 def moved(step, of: str, index: tuple) -> Explanation:
     """Explain a number that a layer only carries to another place, as Flatten does.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from minicnn.checks import cast
-from minicnn.inspection.explainers.common import explain_sum
+from minicnn.inspection.explainers.common import explain_sum, times
 from minicnn.inspection.explainers.registry import register
 from minicnn.inspection.explanation import NOWHERE, Explanation, as_terms
 
@@ -111,7 +111,13 @@ def output(step, index: tuple) -> Explanation:
     values, weights, product, note, *where = (np.ravel(array) for array in operands)
     terms = as_terms(dict(zip(places, where, strict=True)), product, note, input=values, weight=weights)
     return explain_sum(
-        step, "output", index, rule, terms, expression="(input * weight).sum()", window=weight.shape[1:]
+        step,
+        "output",
+        index,
+        rule,
+        terms,
+        expression=times("input", "weight", terms),
+        window=weight.shape[1:],
     )
 
 

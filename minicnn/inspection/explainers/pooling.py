@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from minicnn.checks import cast
-from minicnn.inspection.explainers.common import explain_sum
+from minicnn.inspection.explainers.common import explain_sum, times
 from minicnn.inspection.explainers.conv import as_pair, batched
 from minicnn.inspection.explainers.registry import register
 from minicnn.inspection.explanation import Explanation, as_terms, number
@@ -115,7 +115,7 @@ def weighed_windows(step, index: tuple, cells: list, name: str, factors, rule: s
     factors = np.asarray(factors, np.float64)
     product = np.where(factors == 0, 0, grads * factors)
     terms = as_terms({"row": rows, "column": columns}, product, grad_output=grads, **{name: factors})
-    return explain_sum(step, "grad_input", index, rule, terms, expression=f"(grad_output * {name}).sum()")
+    return explain_sum(step, "grad_input", index, rule, terms, expression=times("grad_output", name, terms))
 
 
 def divisor(step, cell: tuple[int, int]) -> int:
