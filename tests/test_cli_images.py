@@ -72,13 +72,46 @@ def test_the_image_of_another_size_is_named(saved, tmp_path, capsys):
         ),
     ],
 )
+@pytest.mark.parametrize("command", ["predict", "trace", "explain"])
 def test_what_is_wrong_with_the_classifier_is_not_put_on_the_image(
-    classes, transform, message, tmp_path, capsys
+    command, classes, transform, message, tmp_path, capsys
 ):
     model = nn.Sequential(nn.Flatten(), nn.Linear(16, 2, rng=0))
     Classifier(model, classes=classes, transform=transform).save(tmp_path / "m")
-    assert main(["predict", str(tmp_path / "m"), write_image(tmp_path / "a.png", (4, 4))]) == 1
-    assert capsys.readouterr().err == f"minicnn predict: Classifier: {message}\n"
+    assert main([command, str(tmp_path / "m"), write_image(tmp_path / "a.png", (4, 4))]) == 1
+    assert capsys.readouterr().err == f"minicnn {command}: Classifier: {message}\n"
+
+
+@pytest.fixture
+def one_logit(tmp_path):
+    """Paths of a classifier with one logit for two classes, z = 2·x + 1, and of an image of one pixel, 0.2."""
+    model = nn.Sequential(nn.Flatten(), nn.Linear(1, 1, rng=0))
+    model[1].weight.data[...], model[1].bias.data[...] = 2, 1
+    Classifier(model, classes=["no", "yes"], transform=transforms.ToFloat()).save(tmp_path / "m")
+    Image.new("L", (1, 1), 51).save(tmp_path / "a.png")
+    return [str(tmp_path / "m"), str(tmp_path / "a.png")]
+
+
+@pytest.mark.parametrize(("label", "slope"), [("no", "0.802183"), ("yes", "-0.197816")])
+def test_the_target_of_one_logit_goes_through_a_sigmoid(label, slope, one_logit, capsys):
+    # sigmoid(2·0.2 + 1) = 0.8021838885, minus 0 or 1
+    assert main(["trace", *one_logit, "--target", label]) == 0
+    assert "BCEWithLogitsLoss" in capsys.readouterr().out
+    options = ["--layer", "loss", "--of", "grad_input", "--at", "0,0"]
+    assert main(["explain", *one_logit, "--target", label, *options]) == 0
+    assert slope in capsys.readouterr().out
+
+
+def test_the_label_of_one_logit_is_explained(one_logit, capsys):
+    assert main(["explain", *one_logit]) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith("image 0: 1 logit -> sigmoid -> threshold -> label\n")
+    assert "p > threshold 0.5" in shown
+    assert main(["explain", *one_logit, "--code", "numpy"]) == 1
+    assert capsys.readouterr().err == (
+        "minicnn explain: --code: code belongs to one number, and a label of one logit is no sum. "
+        "Got --code numpy. Name a number with --layer and --at.\n"
+    )
 
 
 def test_a_model_of_any_size_takes_one_size_at_a_time(tmp_path, capsys):

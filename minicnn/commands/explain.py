@@ -71,7 +71,16 @@ def run(arguments: argparse.Namespace) -> None:
 
     from minicnn.commands.trace import traced
 
-    t, name, of, at = traced(arguments), arguments.layer, arguments.of, arguments.at
+    classifier, t = traced(arguments)
+    name, of, at = arguments.layer, arguments.of, arguments.at
+    if name == "label" and t.steps[-1].name != name:  # one logit, which a threshold decides
+        if arguments.code:
+            raise ValueError(
+                "--code: code belongs to one number, and a label of one logit is no sum. "
+                f"Got --code {arguments.code}. Name a number with --layer and --at."
+            )
+        print(classifier.explain(t.layers[0].input))
+        return
     of_images = not of.endswith(".grad") and name != "loss"
     try:
         step = t[name]

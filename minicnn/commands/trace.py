@@ -26,25 +26,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def traced(arguments: argparse.Namespace):
-    """Return the Trace of the image in a file through the classifier in a file."""
+    """Return the classifier in a file, and the Trace of the image in a file through it."""
     import numpy as np
 
+    from minicnn import nn
     from minicnn.commands.common import images_like, load_classifier
     from minicnn.inspection import trace
 
     classifier = load_classifier(arguments.model)
     classes = [str(name) for name in classifier.classes_]
-    targets = None
+    if arguments.target is not None and arguments.target not in classes:
+        raise ValueError(
+            f"--target: the label must be one of {', '.join(classes)}. Got {arguments.target}. Choose one."
+        )
+    raw = images_like(classifier, [arguments.image], arguments.invert)
+    logits = classifier.decision_function(raw)  # refuses what does not fit
+    targets, criterion = None, None
     if arguments.target is not None:
-        if arguments.target not in classes:
-            raise ValueError(
-                f"--target: the label must be one of {', '.join(classes)}. Got {arguments.target}. Choose one."
-            )
         targets = np.array([classes.index(arguments.target)])
-    images = classifier.transform(images_like(classifier, [arguments.image], arguments.invert))
-    return trace(classifier.model.eval(), images, targets, classes=classes)
+        if logits.ndim == 1:  # one logit for two classes
+            targets, criterion = targets[:, np.newaxis].astype(logits.dtype), nn.BCEWithLogitsLoss()
+    t = trace(classifier.model.eval(), classifier.transform(raw), targets, criterion, classes)
+    return classifier, t
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Load, trace, print."""
-    print(traced(arguments))
+    print(traced(arguments)[1])
