@@ -53,10 +53,10 @@ def plot_softmax(step, *, image=0, classes=None, figure=None):
         exponentials = np.exp(shifted)
         probabilities = exponentials / exponentials.sum()
     stages = (
-        ("logit z", row, "{:.2f}"),
-        (f"z - max,  max {row.max():.4g}", shifted, "{:.2f}"),
-        (f"exp(z - max),  sum {exponentials.sum():.5g}", exponentials, "{:.2g}"),
-        ("divided by the sum", probabilities, None),
+        ("logit z", row, plain),
+        (f"z - max,  max {row.max():.4g}", shifted, plain),
+        (f"exp(z - max),  sum {exponentials.sum():.5g}", exponentials, "{:.2g}".format),
+        ("divided by the sum", probabilities, percent),
     )
     best = int(np.argmax(row))
     order = np.arange(len(row))
@@ -66,10 +66,14 @@ def plot_softmax(step, *, image=0, classes=None, figure=None):
     figure = as_figure(who, figure, (11, 0.24 * len(order) + 1.2))
     axes = figure.subplots(1, 4)
     for ax, (title, values, form) in zip(axes, stages, strict=True):
-        texts = [form.format(value) if form else percent(value) for value in values[order]]
+        texts = [form(value) for value in values[order]]
         draw_bars(ax, values[order], [short_name(names[index]) for index in order], texts, colours)
         ax.set_title(title, fontsize="medium")
     axes[0].set_ylabel("class")
+    for ax in axes[:2]:
+        ax.margins(x=0.6)
+        ax.locator_params(axis="x", nbins=4)
+        ax.ticklabel_format(axis="x", scilimits=(-3, 4))
     for ax in axes[1:]:
         ax.tick_params(labelleft=False)
     for ax in axes[2:]:
@@ -81,6 +85,16 @@ def plot_softmax(step, *, image=0, classes=None, figure=None):
     )
     figure.suptitle(f"softmax of image {image}{left_out}: {finding}", fontsize="medium", parse_math=False)
     return figure
+
+
+def plain(value: float) -> str:
+    """Return a logit in at most eight letters.
+
+    >>> plain(-3.14159), plain(-45762.3), plain(-457619.12)
+    ('-3.14', '-45762', '-4.6e+05')
+    """
+    size = abs(value)
+    return f"{value:.2f}" if size < 1e3 else f"{value:.0f}" if size < 1e5 else f"{value:.1e}"
 
 
 def percent(share: float) -> str:

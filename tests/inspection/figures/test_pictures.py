@@ -154,6 +154,17 @@ def test_long_class_names_leave_room(draw):
             assert ax.get_window_extent().width > 80  # pixels
 
 
+@pytest.mark.parametrize("scale", [1.0, 4e3, 4e5, 1e30])
+def test_large_logits_leave_names_and_ticks_free(scale):
+    figure = inspection.plot_softmax(scale * np.array([0.1, -1.1, -0.7]), classes=["a", "b", "c"])
+    assert_readable(figure)
+    for ax in figure.axes:
+        texts = [*ax.texts, *(label for axis in (ax.xaxis, ax.yaxis) for label in axis.get_ticklabels())]
+        boxes = [text.get_window_extent() for text in texts if text.get_text() and text.get_visible()]
+        for position, box in enumerate(boxes):
+            assert not any(box.overlaps(other) for other in boxes[:position])
+
+
 def test_axes_have_names():
     t = tour()
     for figure in (inspection.plot_filters(t["0"]), inspection.plot_feature_maps(t["1"])):
