@@ -14,8 +14,8 @@ from tests.helpers import draws
 from tests.interop.nets import NETS
 from tests.interop.test_from_torch import built
 
-# Functions of two tensors, or that take a constant from one or leave it as it is, have no step on torch's side.
-NOT_SEEN = {"Add", "Concatenate", "Affine", "Identity"}
+# Functions of two tensors, or that leave one as it is, have no step on torch's side.
+NOT_SEEN = {"Add", "Concatenate", "Identity"}
 
 CASES = [
     *(pytest.param(name, False, marks=[pytest.mark.slow] * (name == "ResNet-18")) for name in NETS),
@@ -65,3 +65,40 @@ def test_functions_inside_a_known_layer_are_its_own_affair():
     module, images = built("LeNet-5")
     comparison = compare(from_torch(module, images), module, images, np.array([3, 1]))
     assert [step.name for step in comparison.torch if "()" in step.name] == ["flatten()"]
+
+
+class Prepares(torch.nn.Module):
+    """Normalises its images by several functions, one after another."""
+
+    def __init__(self, forward) -> None:
+        super().__init__()
+        self.fc = torch.nn.Linear(4, 3)
+        self.prepared = forward
+
+    def forward(self, images):
+        return self.fc(self.prepared(images.flatten(1)))
+
+
+def normalises(x):
+    x = (x - 0.25) / 0.5
+    x = 1 - 2 * x
+    return torch.rsub(-x, 1, alpha=2) + 0.5
+
+
+def normalises_in_place(x):
+    x = x * 1
+    x -= 0.25
+    x = x / 0.5
+    x *= -2
+    return x + 1
+
+
+@pytest.mark.parametrize(("prepared", "unseen"), [(normalises, 0), (normalises_in_place, 2)])
+def test_constants_in_a_row_go_together(prepared, unseen):
+    """What works in place makes no step in torch; the others must not be held against its neighbours."""
+    torch.manual_seed(0)
+    module, images = Prepares(prepared), draws((3, 1, 2, 2), np.float32)
+    comparison = compare(from_torch(module, images), module, images, np.array([0, 2, 1]))
+    comparison.assert_close()
+    assert len(comparison.only_ours) == unseen
+    assert comparison.only_torch == []

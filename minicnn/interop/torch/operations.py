@@ -190,6 +190,10 @@ def sub(input, other, alpha=1):
     return nn.Affine(1, -other * alpha) if is_tensor(input) else nn.Affine(-alpha, input)
 
 
+def rsub(input, other, alpha=1):
+    return sub(other, input, alpha)
+
+
 def mul(input, other):
     need(not (is_tensor(input) and is_tensor(other)), "two tensors")
     return nn.Affine(other if is_tensor(input) else input)
@@ -214,7 +218,7 @@ KNOWN = {
     **{function.__name__: function for function in (softmax, log_softmax, dropout, dropout2d)},
     **{function.__name__: function for function in (max_pool2d, avg_pool2d, adaptive_avg_pool2d, pad)},
     **{function.__name__: function for function in (flatten, reshape, squeeze, mean)},
-    **{function.__name__: function for function in (add, sub, mul, div, neg, cat)},
+    **{function.__name__: function for function in (add, sub, rsub, mul, div, neg, cat)},
     **dict.fromkeys(("view", "reshape"), reshape),
     "iadd": add,
     **dict.fromkeys(("isub", "subtract"), sub),

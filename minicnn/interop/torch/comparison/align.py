@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from minicnn.inspection import Step
+from minicnn.interop.torch.layers import ARGUMENTS
+from minicnn.interop.torch.namesakes import FIELDS
 
 SAME_BOTH, SAME_KIND, SAME_NAME, SAME_FAMILY = 5, 3, 1, 1
+SAME_ARGUMENTS = 2.0**-20  # it only decides which of several pairs that are equally like
 FAMILIES = (  # one stands where the other should: a difference worth a row
     {"ReLU", "LeakyReLU", "ELU", "GELU", "SiLU", "Sigmoid", "Tanh"},
     {"MaxPool2d", "AvgPool2d", "AdaptiveAvgPool2d"},
@@ -13,18 +16,31 @@ FAMILIES = (  # one stands where the other should: a difference worth a row
 )
 
 
-def likeness(ours: Step, theirs: Step) -> int:
+def likeness(ours: Step, theirs: Step) -> float:
     """Return how well two steps go together; 0 if not at all.
 
     >>> from minicnn.inspection import Step
-    >>> likeness(Step("0", "ReLU", None, None, None), Step("relu", "ReLU", None, None, None))
+    >>> round(likeness(Step("0", "ReLU", None, None, None), Step("relu", "ReLU", None, None, None)))
     3
     """
     name, kind = ours.name == theirs.name, ours.kind == theirs.kind
     if name and kind:
         return SAME_BOTH
+    if kind:
+        return SAME_KIND + SAME_ARGUMENTS * (arguments(ours) == arguments(theirs))
     related = any({ours.kind, theirs.kind} <= family for family in FAMILIES)
-    return SAME_KIND * kind or SAME_NAME * name or SAME_FAMILY * related
+    return SAME_NAME * name or SAME_FAMILY * related
+
+
+def arguments(step: Step) -> list:
+    """Return the arguments of a step's layer, such as the constants of two sums in a row, to tell it from others.
+
+    >>> from minicnn import nn
+    >>> arguments(Step("sub", "Affine", nn.Affine(1, -2), None, None))
+    [1.0, -2.0]
+    """
+    names = (ARGUMENTS | FIELDS).get(step.kind, ())
+    return [getattr(step.module, name, None) for name in names if name != "bias"]
 
 
 def aligned(ours: list[Step], theirs: list[Step]) -> list[tuple[Step, Step]]:

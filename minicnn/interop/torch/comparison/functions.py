@@ -12,8 +12,7 @@ from minicnn.interop.torch import layers, operations
 from minicnn.interop.torch.library import import_torch
 from minicnn.interop.torch.watching import copied
 
-# Sums and joins take several tensors, dropout draws numbers of its own.
-LEFT_OUT = ("add", "iadd", "sub", "isub", "subtract", "cat", "concat", "concatenate", "dropout", "dropout2d")
+LEFT_OUT = ("dropout", "dropout2d")  # they draw numbers of their own
 
 
 @contextlib.contextmanager
