@@ -117,6 +117,25 @@ def test_statistics_of_batch_norm_are_compared():
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("flipped", [False, True])
+def test_a_running_mean_that_is_zero_but_for_rounding_is_no_difference(flipped):
+    """Batch norm, then a convolution without bias: its outputs have the mean 0, and so the next statistic."""
+    torch.manual_seed(0)
+    module = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 8, 3, bias=False), torch.nn.BatchNorm2d(8),
+        torch.nn.Conv2d(8, 6, 1, bias=False), torch.nn.BatchNorm2d(6),
+        torch.nn.Flatten(), torch.nn.Linear(6 * 4 * 4, 3),
+    )  # fmt: skip
+    images = draws((4, 3, 6, 6), np.float32)
+    model = from_torch(module, images)
+    if flipped:
+        model[0].weight.data[...] = model[0].weight.data[:, :, ::-1, ::-1].copy()
+    comparison = compare(model, module, images, np.array([0, 1, 2, 0]))
+    assert comparison["3", "running_mean"].verdict == "rounding"
+    assert comparison.ok is not flipped
+    assert not flipped or comparison.likely_cause.slip == "flipped kernel"
+
+
 def test_single_step_keeps_a_fault_in_its_layer():
     model, module = planted()
     everywhere = compare(model, module, *batch())

@@ -13,7 +13,7 @@ from minicnn.inspection import Step, Trace
 from minicnn.inspection.page import Page, Section
 from minicnn.interop.torch.comparison.candidates import Sides
 from minicnn.interop.torch.comparison.measures import measures
-from minicnn.interop.torch.comparison.pairing import both, buffers_of, in_float64
+from minicnn.interop.torch.comparison.pairing import both, buffers_of, in_float64, terms_of
 from minicnn.interop.torch.comparison.rows import ROUNDING_IN_FLOAT64
 from minicnn.interop.torch.comparison.sides import Batch
 from minicnn.interop.torch.comparison.slips import OTHER_MODE, SLIPS
@@ -172,11 +172,15 @@ def distances(
     }
     for name in our_buffers.keys() & their_buffers.keys():
         arrays[name] = (our_buffers[name], their_buffers[name])
-    return {name: relative(*pair) for name, pair in arrays.items() if all(a is not None for a in pair)}
+    return {
+        name: relative(*pair, terms_of(name, our_buffers))
+        for name, pair in arrays.items()
+        if all(a is not None for a in pair)
+    }
 
 
-def relative(ours: np.ndarray, theirs: np.ndarray) -> float:
-    """Return the largest difference beside the largest number.
+def relative(ours: np.ndarray, theirs: np.ndarray, terms: float = 0.0) -> float:
+    """Return the largest difference beside the largest number, or beside the terms if those are larger.
 
     >>> relative(np.array([2.0, 4.0]), np.array([1.0, 4.0]))
     0.25
@@ -186,4 +190,4 @@ def relative(ours: np.ndarray, theirs: np.ndarray) -> float:
     absolute = measures(cast(ours), cast(theirs)).absolute
     if absolute == 0 or not np.isfinite(absolute):
         return absolute
-    return absolute / float(max(np.abs(ours).max(), np.abs(theirs).max()))
+    return absolute / float(max(np.abs(ours).max(), np.abs(theirs).max(), terms))

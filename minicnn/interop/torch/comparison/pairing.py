@@ -157,8 +157,21 @@ def buffer_rows(ours: dict, theirs: dict, exact: tuple[dict, dict] | None) -> li
         if name in theirs:
             layer, _, key = name.rpartition(".")
             precise = None if exact is None else (exact[0][name], exact[1][name])
-            names = (layer, layer, "buffer")
-            rows.append(
-                row_of(names, key, (ours[name], theirs[name]), (Trace([]), Trace([])), precise, Trace([]))
+            names, arrays, traces = (
+                (layer, layer, "buffer"),
+                (ours[name], theirs[name]),
+                (Trace([]), Trace([])),
             )
+            rows.append(row_of(names, key, arrays, traces, precise, Trace([]), terms_of(name, ours)))
     return rows
+
+
+def terms_of(name: str, buffers: dict) -> float:
+    """Return how large the numbers are whose mean a running mean is: it may be zero but for rounding.
+
+    >>> terms_of("1.running_mean", {"1.running_mean": np.zeros(2), "1.running_var": np.array([4.0, 9.0])})
+    3.0
+    """
+    layer, dot, key = name.rpartition(".")
+    variance = buffers.get(f"{layer}{dot}running_var") if key == "running_mean" else None
+    return 0.0 if variance is None else float(np.sqrt(variance.max(initial=0)))
