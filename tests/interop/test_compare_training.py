@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import OrderedDict
 
 import numpy as np
 import pytest
@@ -61,6 +62,28 @@ def test_a_fault_of_the_optimizer_alone_is_found(monkeypatch):
     assert comparison.first_difference is None
     with pytest.raises(AssertionError, match="both models must stay together in training but for rounding"):
         comparison.assert_close()
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_what_torch_has_frozen_is_frozen_on_both_sides(named):
+    model, (images, targets) = small(), batch()
+    module = to_torch(model)
+    module[0].requires_grad_(False)
+    if not named:  # then parameters go together by order
+        module = torch.nn.Sequential(OrderedDict((f"layer{i}", layer) for i, layer in enumerate(module)))
+    assert compare(model, module, images, targets, steps=3, lr=0.1).ok
+
+
+def test_training_apart_alone_is_no_known_slip(monkeypatch):
+    from minicnn import optim
+
+    monkeypatch.setattr(optim.Adam, "step", lambda optimizer: None)
+    cause = compare(small(), to_torch(small()), *batch(), steps=2).likely_cause
+    assert (cause.slip, cause.tried) == (None, [])
+    assert (
+        cause.title
+        == "likely cause: no known slip, for output, loss and gradients agree in float64 as they are"
+    )
 
 
 def test_training_leaves_both_models_as_they_were():

@@ -39,7 +39,7 @@ class LikelyCause(Page):
         first layer's input, and batch norm's statistics. After: with the slip made on our side, too, or, where
         dropout drew, with both models in evaluation mode.
     tried : list of str
-        The slips that were tried, up to the one that fits.
+        The slips that were tried, up to the one that fits; none where both sides end in the same numbers.
 
     Examples
     --------
@@ -170,8 +170,9 @@ def distances(
         "gradient of the output": (ours["loss"].grad_input, theirs["loss"].grad_input),
         "gradient of the first layer's input": (first[0].grad_input, first[1].grad_input),
     }
-    for name in our_buffers.keys() & their_buffers.keys():
-        arrays[name] = (our_buffers[name], their_buffers[name])
+    arrays |= {
+        name: (array, their_buffers[name]) for name, array in our_buffers.items() if name in their_buffers
+    }
     return {
         name: relative(*pair, terms_of(name, our_buffers))
         for name, pair in arrays.items()

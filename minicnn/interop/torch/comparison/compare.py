@@ -63,7 +63,8 @@ def compare(
         Whether each of our layers is given torch's own input and gradient, so that one fault does not stain
         all that follows.
     steps : int
-        For so many steps copies of both models are trained side by side, see `Drift`.
+        For so many steps copies of both models are trained side by side, see `Drift`. What torch has frozen
+        (``requires_grad=False``) is frozen on both sides.
     optimizer : "sgd", "adam" or "adamw"
     batch_size : int or None
         Each step takes the next so many images; None takes all.

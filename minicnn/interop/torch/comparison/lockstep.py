@@ -127,11 +127,12 @@ class Drift(Page):
 
 
 class OurSide:
-    """Our model, its loss and its optimizer."""
+    """Our model, its loss and its optimizer; the parameters named `frozen` stay as they are."""
 
-    def __init__(self, model: nn.Module, criterion, kind: str, arguments: dict) -> None:
+    def __init__(self, model: nn.Module, criterion, kind: str, arguments: dict, frozen: set[str]) -> None:
         self.model, self.criterion = copy.deepcopy(model), copy.deepcopy(criterion)
-        self.optimizer = getattr(optim, kind)(self.model.parameters(), **arguments)
+        trained = [p for name, p in self.model.named_parameters() if name not in frozen]
+        self.optimizer = getattr(optim, kind)(trained, **arguments)
 
     def step(self, images: np.ndarray, targets: np.ndarray) -> tuple[float, np.ndarray]:
         """Make one step; return loss and output before it."""
@@ -177,6 +178,8 @@ def in_lockstep(
 ) -> Drift:
     """Train copies of both models for some steps on the same batches; return how they drift.
 
+    What torch has frozen (``requires_grad=False``) is frozen on our side, too.
+
     Parameters
     ----------
     model : Module
@@ -206,9 +209,12 @@ def in_lockstep(
     kind, arguments = OPTIMIZERS[optimizer], {} if lr is None else {"lr": lr}
     double = copy.deepcopy(model).astype(np.float64), copy.deepcopy(module).double()
     wide = mine.as_float64(), theirs.as_float64()
-    ours = OurSide(model, mine.criterion, kind, arguments)
+    learns = {name: parameter.requires_grad for name, parameter in module.named_parameters()}
+    places = partners(dict(model.named_parameters()), learns)
+    frozen = {name for name, other in places.items() if not learns[other]}
+    ours = OurSide(model, mine.criterion, kind, arguments, frozen)
     beside = TorchSide(module, theirs.criterion, kind, arguments)
-    ours_64 = OurSide(double[0], wide[0].criterion, kind, arguments)
+    ours_64 = OurSide(double[0], wide[0].criterion, kind, arguments, frozen)
     beside_64 = TorchSide(double[1], wide[1].criterion, kind, arguments)
     sides = ((ours, mine), (beside, theirs), (ours_64, wide[0]), (beside_64, wide[1]))
     size, found = batch_size or len(mine.images), []
