@@ -45,8 +45,14 @@ class Parameter:
     data = property(operator.attrgetter("_data"), _set_data)
 
     def accumulate(self, grad: np.ndarray) -> None:
-        """Add `grad` to what is there; the first one is kept as it is, without a copy."""
-        self.grad = grad if self.grad is None else self.grad + grad
+        """Add `grad` to what is there; the first one is kept as it is, without a copy.
+
+        >>> temperature = Parameter(np.array(1.0))
+        >>> temperature.accumulate(np.array(2.0)); temperature.accumulate(np.array(3.0))
+        >>> temperature.grad                        # an array, though NumPy makes a plain number of the sum
+        array(5.)
+        """
+        self.grad = grad if self.grad is None else np.asarray(self.grad + grad)
 
     def __repr__(self) -> str:
         return f"Parameter(shape={self.data.shape}, dtype={self.data.dtype})"

@@ -276,5 +276,5 @@ def clip_grad_norm_(
     factor = max_norm / (norm + 1e-6)
     if not factor >= 1:  # NaN too: it must show
         for parameter in given:
-            parameter.grad = (parameter.grad * factor).astype(parameter.grad.dtype, copy=False)
+            parameter.grad = np.asarray(parameter.grad * factor, parameter.grad.dtype)
     return norm

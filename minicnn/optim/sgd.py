@@ -80,7 +80,7 @@ class SGD(Optimizer):
             grad = grad + group["weight_decay"] * parameter.data
         if group["momentum"]:
             if "momentum_buffer" not in state:
-                state["momentum_buffer"] = grad.copy()
+                state["momentum_buffer"] = np.array(grad, parameter.data.dtype)  # also of a single number
             else:
                 velocity = state["momentum_buffer"]
                 velocity *= group["momentum"]

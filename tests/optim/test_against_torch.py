@@ -30,20 +30,23 @@ OPTIMIZERS = [
 
 
 def both_sides(name: str, settings: dict, dtype, seed: int = 0):
-    """Return two of our parameters and two of torch's with the same values, and both optimizers."""
+    """Return three of our parameters and three of torch's with the same values, and both optimizers.
+
+    The last is a single number, of which NumPy makes something else than an array wherever it computes.
+    """
     rng = np.random.default_rng(seed)
-    values = [rng.normal(size=(3, 4)).astype(dtype), rng.normal(size=5).astype(dtype)]
+    values = [np.asarray(rng.normal(size=shape), dtype) for shape in ((3, 4), (5,), ())]
     ours = [nn.Parameter(value.copy()) for value in values]
     theirs = [torch.nn.Parameter(torch.from_numpy(value.copy())) for value in values]
-    groups = [{"params": [ours[0]]}, {"params": [ours[1]], "lr": 0.02}]
-    torch_groups = [{"params": [theirs[0]]}, {"params": [theirs[1]], "lr": 0.02}]
+    groups = [{"params": [ours[0]]}, {"params": ours[1:], "lr": 0.02}]
+    torch_groups = [{"params": [theirs[0]]}, {"params": theirs[1:], "lr": 0.02}]
     optimizer = getattr(optim, name)(groups, **settings)
     return ours, theirs, optimizer, getattr(torch.optim, name)(torch_groups, **settings)
 
 
 def give_gradients(ours, theirs, rng, dtype) -> None:
     for own, other in zip(ours, theirs, strict=True):
-        own.grad = rng.normal(size=own.data.shape).astype(dtype)
+        own.grad = np.asarray(rng.normal(size=own.data.shape), dtype)
         other.grad = torch.from_numpy(own.grad.copy())
 
 
@@ -96,6 +99,7 @@ def test_clip_grad_norm_follows_torch(norm_type, max_norm):
     expected = torch.nn.utils.clip_grad_norm_(theirs, max_norm, norm_type)
     assert norm == pytest.approx(float(expected), rel=1e-12)
     for own, other in zip(ours, theirs, strict=True):
+        assert type(own.grad) is np.ndarray
         np.testing.assert_allclose(own.grad, other.grad.numpy(), rtol=1e-12)
 
 
