@@ -93,3 +93,23 @@ def test_dropout_of_one_side_alone_hides_no_slip():
     model[2].bias.data *= 2
     cause = compare(model, module, ROWS, np.array([0, 1, 2, 0])).likely_cause
     assert cause.slip == "bias missing or added twice"
+
+
+class Forgotten(Functional):
+    """The function is not told when training ends: its default is ``training=True``."""
+
+    def forward(self, rows):
+        return self.fc2(torch.nn.functional.dropout(self.fc1(rows), self.p))
+
+
+@pytest.mark.parametrize("converted_in_training", [True, False])
+def test_a_function_that_drops_in_evaluation_mode_too_is_named(converted_in_training):
+    torch.manual_seed(0)
+    module = Forgotten(0.5).train(converted_in_training)
+    model = from_torch(module, ROWS)
+    if converted_in_training:  # then ours stops, as a layer does
+        model.eval()
+    cause = compare(model, module.eval(), ROWS, np.array([0, 1, 2, 0])).likely_cause
+    slip = "torch draws random numbers after eval(), too"
+    assert (cause.slip, cause.where, cause.tried) == (slip, "fc2", [slip])
+    assert "F.dropout goes on dropping unless it is given training=self.training" in str(cause)

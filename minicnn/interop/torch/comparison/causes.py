@@ -15,11 +15,15 @@ from minicnn.interop.torch.comparison.candidates import Sides
 from minicnn.interop.torch.comparison.measures import measures
 from minicnn.interop.torch.comparison.pairing import both, buffers_of, in_float64, terms_of
 from minicnn.interop.torch.comparison.rows import ROUNDING_IN_FLOAT64
-from minicnn.interop.torch.comparison.sides import Batch
+from minicnn.interop.torch.comparison.sides import Batch, run_torch
 from minicnn.interop.torch.comparison.slips import OTHER_MODE, SLIPS
 
 DRAWS = "dropout draws numbers of its own on either side"
-ADVICE = {DRAWS: "call eval() on both models, or give dropout p = 0; on the command line pass --eval"}
+HIDDEN = "torch draws random numbers after eval(), too"
+ADVICE = {
+    DRAWS: "call eval() on both models, or give dropout p = 0; on the command line pass --eval",
+    HIDDEN: "F.dropout goes on dropping unless it is given training=self.training",
+}
 
 
 @dataclass(eq=False, repr=False)
@@ -30,8 +34,8 @@ class LikelyCause(Page):
     ----------
     slip : str or None
         Its name; None if none of the known slips fits, or if output, loss and gradients agree in float64 as
-        they are, such as with ReLU and max pooling in the other order. Dropout that draws is named before any
-        slip is tried.
+        they are, such as with ReLU and max pooling in the other order. What draws random numbers is named before
+        any slip is tried.
     where : str
         The layer, or what else it was made in.
     before, after : dict of str to float
@@ -85,6 +89,10 @@ def find_cause(model: nn.Module, module, mine: Batch, theirs: Batch) -> LikelyCa
     ours, other, pairs = both(model, module, mine, theirs, single_step=False)
     kept = buffers_of(module, theirs)
     before = distances(ours, other, pairs, buffers_of(model, mine), kept)
+    if not (module.training or any(map(draws, other))):
+        unsteady = first_apart(other, run_torch(module, theirs))
+        if unsteady is not None:
+            return LikelyCause(HIDDEN, unsteady, before, {}, [HIDDEN])
     slip, where = chance_of(ours, other, pairs, (model.training, module.training))
     if slip is not None:
         quiet = [copy.deepcopy(one).eval() for one in (model, module)]
@@ -139,6 +147,19 @@ def chance_of(ours: Trace, theirs: Trace, pairs: list, modes: tuple[bool, bool])
     apart = [pair for pair in drawn if pair[0].training != pair[1].training]
     slip = None if not drawn else OTHER_MODE if apart else DRAWS
     return slip, ", ".join(dict.fromkeys(mine.name for mine, _ in apart or drawn))
+
+
+def first_apart(once: Trace, again: Trace) -> str | None:
+    """Return the first step that gives other numbers the second time, or None.
+
+    >>> steps = [Step("fc", "Linear", None, None, np.ones(1)), Step("fc", "Linear", None, None, np.zeros(1))]
+    >>> first_apart(Trace(steps[:1]), Trace(steps[1:])), first_apart(Trace(steps), Trace(steps))
+    ('fc', None)
+    """
+    for one, other in zip(once, again, strict=False):
+        if relative(one.output, other.output) > ROUNDING_IN_FLOAT64:
+            return one.name
+    return None
 
 
 def draws(step: Step) -> bool:
