@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+
 import numpy as np
 import pytest
 import torch
 
 from minicnn import nn
 from minicnn.interop.torch import compare, to_torch
+from minicnn.interop.torch.comparison.sides import torch_loss
 from tests.helpers import draws
 
 
@@ -85,8 +88,38 @@ def set_weight(layer: str, change):
     return plant
 
 
-def set_attribute(layer: int, name: str, value):
-    return lambda plan: setattr(plan.model[layer], name, value)
+def set_attribute(layer: int, name: str, value, **more):
+    def plant(plan):
+        for key, other in {name: value, **more}.items():
+            setattr(plan.model[layer], key, other)
+
+    return plant
+
+
+def set_layer(layer: int, other):
+    return lambda plan: setattr(plan.model, str(layer), other)
+
+
+def without_layer(layer: int):
+    def plant(plan):
+        kept = {name: child for name, child in plan.model.children().items() if name != str(layer)}
+        plan.model = nn.Sequential(OrderedDict(kept))
+
+    return plant
+
+
+def turned(change):
+    def plant(plan):
+        plan.images = np.ascontiguousarray(change(plan.images))
+
+    return plant
+
+
+def criterion(**arguments):
+    def plant(plan):
+        plan.criterion = nn.CrossEntropyLoss(**arguments)
+
+    return plant
 
 
 def nhwc(weight):
@@ -158,6 +191,16 @@ PLANTED = [
     ("padding on the wrong side or of another kind", set_attribute(0, "padding_mode", "reflect")),
     ("padding on the wrong side or of another kind", set_attribute(5, "mode", "replicate")),
     ("mean instead of sum", summed),
+    ("another loss or other arguments of it", criterion(label_smoothing=0.1)),
+    ("another loss or other arguments of it", criterion(weight=np.float32([1, 2, 3, 4]))),
+    ("another loss or other arguments of it", criterion(ignore_index=1)),
+    ("another loss or other arguments of it", criterion(label_smoothing=0.1, reduction="sum")),
+    ("different padding and dilation", set_attribute(3, "dilation", (2, 2), padding=(2, 1))),
+    ("another kind of layer", set_layer(2, nn.LeakyReLU())),
+    ("another kind of layer", set_layer(8, nn.GELU())),
+    ("another kind of layer", set_layer(2, nn.Identity())),
+    ("a layer on one side only", without_layer(4)),
+    ("a layer on one side only", with_head(nn.Tanh())),
     ("softmax twice or missing", with_head(nn.Softmax(dim=1))),
     ("softmax twice or missing", with_head(nn.LogSoftmax(dim=1))),
     ("train mode against eval mode", evaluation),
@@ -166,6 +209,11 @@ PLANTED = [
     ("input not normalised, or normalised twice", normalised),
     ("channels RGB against BGR", reversed_channels),
     ("channels RGB against BGR", set_weight("0.weight", lambda w: w[:, ::-1])),
+    ("images turned or mirrored", turned(lambda x: x[:, :, ::-1])),
+    ("images turned or mirrored", turned(lambda x: x[:, :, :, ::-1])),
+    ("images turned or mirrored", turned(lambda x: x.swapaxes(2, 3))),
+    ("images turned or mirrored", turned(lambda x: x.transpose(0, 2, 3, 1).reshape(x.shape))),
+    ("other images, or prepared in another way", turned(lambda x: x[[1, 0, 2, 4, 3]])),
     ("labels permuted", permuted_targets),
     ("labels permuted", permuted_rows),
     ("a stale copy of the weights", stale),
@@ -184,7 +232,7 @@ def test_a_planted_slip_is_named_first(slip, plant, side):
     comparison = compare(
         mine.model, to_torch(theirs.model), mine.images, mine.targets, mine.criterion,
         torch_images=theirs.images, torch_targets=theirs.targets,
-        torch_criterion=torch.nn.CrossEntropyLoss(reduction=theirs.criterion.reduction),
+        torch_criterion=torch_loss(theirs.criterion),
     )  # fmt: skip
     cause = comparison.likely_cause
     assert cause is not None, "nothing differs"
@@ -222,6 +270,38 @@ def test_stride_and_dilation_swapped():
             mine, to_torch(theirs), draws((3, 1, 7, 7), np.float32), np.array([0, 1, 2])
         ).likely_cause
         assert (cause.slip, cause.where) == ("stride or dilation swapped between H and W", "0")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "slip"),
+    [
+        ({"stride": 2}, "different stride"),
+        ({"stride": (1, 2), "padding": 1}, "different stride and padding"),
+        ({"dilation": 2}, "different dilation"),
+    ],
+)
+def test_arguments_that_are_not_swapped_are_called_by_their_names(arguments, slip):
+    def build(**arguments):
+        return nn.Sequential(
+            nn.Conv2d(1, 2, 3, rng=0, **arguments),
+            nn.AdaptiveAvgPool2d(2),
+            nn.Flatten(),
+            nn.Linear(8, 3, rng=1),
+        )
+
+    images = draws((3, 1, 7, 7), np.float32)
+    cause = compare(build(), to_torch(build(**arguments)), images, np.array([0, 1, 2])).likely_cause
+    assert (cause.slip, cause.where) == (slip, "0")
+
+
+def test_several_layers_with_other_arguments():
+    def build(size):
+        pools = (nn.MaxPool2d(size, 2, padding=size // 2), nn.AvgPool2d(size, 2, padding=size // 2))
+        return nn.Sequential(*pools, nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(4, 3, rng=1))
+
+    images = draws((3, 1, 12, 12), np.float32)
+    cause = compare(build(2), to_torch(build(5)), images, np.array([0, 1, 2])).likely_cause
+    assert (cause.slip, cause.where) == ("different arguments", "0 1")
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])

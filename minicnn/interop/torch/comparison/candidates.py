@@ -29,13 +29,14 @@ class Candidate:
 
 @dataclass(frozen=True, eq=False)
 class Sides:
-    """What the slips look at: our side in float64, and which steps go together."""
+    """What the slips look at: our side in float64, which steps go together, and all steps of either side."""
 
     model: nn.Module
     batch: Batch
     theirs: Batch
     pairs: list[tuple[Step, Step]]
     calls: list[Step]
+    torch_calls: list[Step]
 
     def layers(self, *kinds: str) -> list[tuple[Step, Step]]:
         """Return the pairs of some kinds that are the first call of their layer."""
@@ -51,6 +52,15 @@ class Sides:
             if isinstance(held, nn.Parameter) and isinstance(value, np.ndarray):
                 value = nn.Parameter(np.array(value, np.float64))
             setattr(modules[name], attribute, value)
+        return Candidate(slip, where, model, self.batch)
+
+    def replaced(self, slip: str, where: str, layers: dict[str, nn.Module]) -> Candidate:
+        """Return a candidate with other layers: ``{name: layer}``."""
+        model = copy.deepcopy(self.model)
+        modules = dict(model.named_modules())
+        for name, layer in layers.items():
+            above, _, last = name.rpartition(".")
+            setattr(modules[above], last, copy.deepcopy(layer))
         return Candidate(slip, where, model, self.batch)
 
     def each_and_all(self, slip: str, changes: list[dict]) -> Iterator[Candidate]:

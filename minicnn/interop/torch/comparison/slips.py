@@ -15,7 +15,13 @@ import numpy as np
 from minicnn import nn
 from minicnn.checks import cast
 from minicnn.interop.torch.comparison.candidates import Candidate, Sides
-from minicnn.interop.torch.comparison.sides import Batch
+from minicnn.interop.torch.comparison.layer_slips import (
+    lone_layers,
+    other_arguments,
+    other_kind,
+    other_softmax,
+)
+from minicnn.interop.torch.comparison.sides import LOSS_ARGUMENTS, Batch, our_loss
 from minicnn.interop.torch.comparison.weight_slips import (
     flattened_nhwc,
     flipped_kernel,
@@ -24,33 +30,29 @@ from minicnn.interop.torch.comparison.weight_slips import (
     stale_weights,
     transposed_linear,
 )
-from minicnn.interop.torch.layers import ARGUMENTS
 
 OTHER_MODE = "train mode against eval mode"
-PLACES = {
-    **dict.fromkeys(
-        ("padding", "padding_mode", "mode", "value", "count_include_pad"),
-        "padding on the wrong side or of another kind",
-    ),
-    **dict.fromkeys(("stride", "dilation"), "stride or dilation swapped between H and W"),
-    **dict.fromkeys(("eps", "momentum"), "different epsilon or momentum"),
-}
 
 
-def other_arguments(sides: Sides) -> Iterator[Candidate]:
-    """Layers of one kind and place, built with different arguments."""
-    found: dict[str, list[dict]] = {}
-    for ours, theirs in sides.pairs:
-        if ours.kind != theirs.kind or ours.name not in dict(sides.model.named_modules()):
-            continue
-        for attribute in ARGUMENTS.get(ours.kind, ("padding", "mode", "value")):
-            values = [getattr(step.module, attribute, None) for step in (ours, theirs)]
-            if attribute in ("bias", "in_channels", "in_features", "num_features") or values[0] == values[1]:
-                continue
-            slip = PLACES.get(attribute, f"different {attribute}")
-            found.setdefault(slip, []).append({(ours.name, attribute): values[1]})
-    for slip, changes in found.items():
-        yield from sides.each_and_all(slip, changes)
+def other_loss(sides: Sides) -> Iterator[Candidate]:
+    """Another loss, or the same one with other arguments."""
+    mine, theirs = sides.batch.criterion, our_loss(sides.theirs.criterion)
+    names = [name for name in LOSS_ARGUMENTS if not same(*(getattr(c, name, None) for c in (mine, theirs)))]
+    if type(mine) is not type(theirs):
+        names = [f"{type(mine).__name__} here, {type(theirs).__name__} in torch"]
+    if names:
+        batch = Batch(sides.batch.images, sides.batch.targets, copy.deepcopy(theirs))
+        where = f"loss: {', '.join(names)}"
+        yield Candidate("another loss or other arguments of it", where, copy.deepcopy(sides.model), batch)
+
+
+def same(one, other) -> bool:
+    """Say whether an argument is the same on both sides; it may be an array.
+
+    >>> same(None, np.ones(2)), same(0.1, 0.1)
+    (False, True)
+    """
+    return np.array_equal(one, other) if one is not None and other is not None else one is other
 
 
 def other_reduction(sides: Sides) -> Iterator[Candidate]:
@@ -60,22 +62,6 @@ def other_reduction(sides: Sides) -> Iterator[Candidate]:
         criterion.reduction = reduction
         batch = Batch(sides.batch.images, sides.batch.targets, criterion)
         yield Candidate("mean instead of sum", "loss", copy.deepcopy(sides.model), batch)
-
-
-def other_softmax(sides: Sides) -> Iterator[Candidate]:
-    """A softmax that the loss brings already, or one that is not there."""
-    slip, heads = "softmax twice or missing", (nn.Softmax, nn.LogSoftmax)
-    if sides.pairs[-1][0].input.ndim == 2:
-        for head in heads:
-            yield Candidate(
-                slip, "output", nn.Sequential(copy.deepcopy(sides.model), head(dim=1)), sides.batch
-            )
-    for name, module in sides.model.named_modules():
-        if isinstance(module, heads) and name:
-            model = copy.deepcopy(sides.model)
-            above, _, last = name.rpartition(".")
-            setattr(dict(model.named_modules())[above], last, nn.Identity())
-            yield Candidate(slip, name, model, sides.batch)
 
 
 def other_mode(sides: Sides) -> Iterator[Candidate]:
@@ -109,7 +95,7 @@ def other_variance(sides: Sides) -> Iterator[Candidate]:
 
 
 def other_input(sides: Sides) -> Iterator[Candidate]:
-    """Images whose channels stand in another order, or that were normalised once more than on the other side."""
+    """Images with channels or pixels in another order, or that were normalised once more than on the other side."""
     ours, theirs = sides.pairs[0]
     if ours.kind == "Conv2d" and ours.name in dict(sides.model.named_modules()):
         flip = {(ours.name, "weight"): ours.parameters["weight"][:, ::-1]}
@@ -118,17 +104,36 @@ def other_input(sides: Sides) -> Iterator[Candidate]:
     mine, other = cast(ours.input), cast(theirs.input)
     if mine.shape != other.shape or mine.ndim < 2 or np.array_equal(mine, other):
         return
-    slip = None
     if np.allclose(mine[:, ::-1], other, rtol=1e-5, atol=1e-6):
         slip = "channels RGB against BGR"
     elif is_scaled(mine, other):
         slip = "input not normalised, or normalised twice"
-    if slip is not None:
-        model = copy.deepcopy(sides.model)
-        layer = dict(model.named_modules()).get(ours.name)
-        if layer is not None:
-            layer.forward = lambda input: type(layer).forward(layer, other)
-            yield Candidate(slip, "images", model, sides.batch)
+    elif is_turned(mine, other):
+        slip = "images turned or mirrored"
+    else:
+        slip = "other images, or prepared in another way"
+    model = copy.deepcopy(sides.model)
+    layer = dict(model.named_modules()).get(ours.name)
+    if layer is not None:
+        layer.forward = lambda input: type(layer).forward(layer, other)
+        yield Candidate(slip, "images", model, sides.batch)
+
+
+def is_turned(mine: np.ndarray, other: np.ndarray) -> bool:
+    """Say whether the pixels of one array are those of the other in another order, known from slips.
+
+    These are top to bottom, left to right, rows for columns, and channels last that were reshaped, not moved.
+
+    >>> image = np.arange(4.0).reshape(1, 1, 2, 2)
+    >>> is_turned(image, image.swapaxes(2, 3)), is_turned(image, image + 1)
+    (True, False)
+    """
+    if mine.ndim != 4:
+        return False
+    reshaped = mine.transpose(0, 2, 3, 1).reshape(mine.shape)
+    back = mine.reshape(len(mine), *mine.shape[2:], mine.shape[1]).transpose(0, 3, 1, 2)
+    turns = (mine[:, :, ::-1], mine[:, :, :, ::-1], mine.swapaxes(2, 3), reshaped, back)
+    return any(np.array_equal(turn, other) for turn in turns)
 
 
 def is_scaled(mine: np.ndarray, other: np.ndarray) -> bool:
@@ -164,6 +169,7 @@ def other_labels(sides: Sides) -> Iterator[Candidate]:
 
 
 SLIPS = (
-    other_reduction, other_labels, other_mode, other_arguments, other_softmax, other_input, flipped_kernel,
-    flattened_nhwc, transposed_linear, other_bias, other_variance, half_precision, stale_weights,
+    other_reduction, other_loss, other_labels, other_mode, other_arguments, other_softmax, other_kind, lone_layers,
+    other_input, flipped_kernel, flattened_nhwc, transposed_linear, other_bias, other_variance, half_precision,
+    stale_weights,
 )  # fmt: skip

@@ -1,0 +1,106 @@
+"""Slips in the layers themselves: other arguments, another kind, one more or one less."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+
+from minicnn import nn
+from minicnn.inspection import Step
+from minicnn.interop.torch.comparison.candidates import Candidate, Sides
+from minicnn.interop.torch.layers import ARGUMENTS
+
+PLACES = {
+    **dict.fromkeys(
+        ("padding", "padding_mode", "mode", "value", "count_include_pad"),
+        "padding on the wrong side or of another kind",
+    ),
+    **dict.fromkeys(("eps", "momentum"), "different epsilon or momentum"),
+}
+
+
+def other_arguments(sides: Sides) -> Iterator[Candidate]:
+    """Layers of one kind and place, built with different arguments."""
+    found: dict[str, list[dict]] = {}
+    layers: dict[str, dict] = {}
+    for ours, theirs in sides.pairs:
+        if ours.kind != theirs.kind or ours.name not in dict(sides.model.named_modules()):
+            continue
+        for attribute in ARGUMENTS.get(ours.kind, ("padding", "mode", "value")):
+            values = [getattr(step.module, attribute, None) for step in (ours, theirs)]
+            if attribute in ("bias", "in_channels", "in_features", "num_features") or values[0] == values[1]:
+                continue
+            slip = PLACES.get(attribute, f"different {attribute}")
+            if attribute in ("stride", "dilation") and values[0] == values[1][::-1]:
+                slip = "stride or dilation swapped between H and W"
+            found.setdefault(slip, []).append({(ours.name, attribute): values[1]})
+            layers.setdefault(ours.name, {})[ours.name, attribute] = values[1]
+    for slip, changes in found.items():
+        yield from sides.each_and_all(slip, changes)
+    for name, change in layers.items():
+        if len(change) > 1:
+            yield sides.changed(f"different {' and '.join(key for _, key in change)}", name, change)
+    if len(layers) > 1:
+        together = {key: value for change in layers.values() for key, value in change.items()}
+        yield sides.changed("different arguments", " ".join(layers), together)
+
+
+def other_softmax(sides: Sides) -> Iterator[Candidate]:
+    """A softmax that the loss brings already, or one that is not there."""
+    slip, heads = "softmax twice or missing", (nn.Softmax, nn.LogSoftmax)
+    if sides.pairs[-1][0].input.ndim == 2:
+        for head in heads:
+            yield Candidate(
+                slip, "output", nn.Sequential(copy.deepcopy(sides.model), head(dim=1)), sides.batch
+            )
+    for name, module in sides.model.named_modules():
+        if isinstance(module, heads) and name:
+            yield sides.replaced(slip, name, {name: nn.Identity()})
+
+
+def other_kind(sides: Sides) -> Iterator[Candidate]:
+    """Another activation or pooling in the same place: torch's is taken."""
+    known = dict(sides.model.named_modules())
+    changes = {
+        ours.name: theirs.module
+        for ours, theirs in sides.pairs
+        if ours.kind != theirs.kind and ours.name in known and is_bare(ours) and is_bare(theirs)
+    }
+    yield from each_and_all_replaced(sides, "another kind of layer", changes)
+
+
+def lone_layers(sides: Sides) -> Iterator[Candidate]:
+    """A layer without parameters, such as an activation, that only one side has: ours goes, or torch's comes."""
+    slip, known = "a layer on one side only", dict(sides.model.named_modules())
+    mine, theirs = ({id(step) for step in side} for side in zip(*sides.pairs, strict=True))
+    extra = {
+        step.name: nn.Identity()
+        for step in sides.calls
+        if id(step) not in mine and step.name in known and is_bare(step)
+    }
+    yield from each_and_all_replaced(sides, slip, extra)
+    partners = {id(other): ours for ours, other in sides.pairs}
+    missing = {}
+    for before, step in zip(sides.torch_calls, sides.torch_calls[1:], strict=False):
+        ours = partners.get(id(before))
+        if ours is not None and ours.name in known and id(step) not in theirs and is_bare(step):
+            missing[ours.name] = nn.Sequential(known[ours.name], step.module)
+    yield from each_and_all_replaced(sides, slip, missing)
+
+
+def is_bare(step: Step) -> bool:
+    """Say whether a step is a layer that has one input and no parameters.
+
+    >>> is_bare(Step("0", "ReLU", nn.ReLU(), None, None)), is_bare(Step("0", "Add", nn.Add(), None, None))
+    (True, False)
+    """
+    layer = step.module
+    return isinstance(layer, nn.Module) and not getattr(layer, "joins", False) and not layer.state_dict()
+
+
+def each_and_all_replaced(sides: Sides, slip: str, layers: dict[str, nn.Module]) -> Iterator[Candidate]:
+    """Yield the replacements one by one, then all together."""
+    for name, layer in layers.items():
+        yield sides.replaced(slip, name, {name: layer})
+    if len(layers) > 1:
+        yield sides.replaced(slip, "all such layers", layers)
