@@ -155,6 +155,14 @@ def test_a_layer_under_two_names():
     assert len(list(model.parameters())) == 2
 
 
+def test_layers_may_be_given_their_input_by_name():
+    body = torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.Tanh())
+    model = converted(
+        lambda self, x: self.fc(input=self.body(input=x)), (2, 3), body=body, fc=torch.nn.Linear(3, 2)
+    )
+    assert sorted(model.state_dict()) == ["body.0.bias", "body.0.weight", "fc.bias", "fc.weight"]
+
+
 def test_tied_weights_stay_tied():
     first, second = torch.nn.Linear(3, 3), torch.nn.Linear(3, 3)
     second.weight = first.weight

@@ -134,6 +134,17 @@ class Looks(Net):
         return self.fc(rows)[torch.nonzero(rows)]
 
 
+class Chunks(Net):
+    def forward(self, rows):
+        left, _ = torch.chunk(rows, 2, dim=0)
+        return self.fc(left)
+
+
+class Maximum(Net):
+    def forward(self, rows):
+        return self.fc(rows).max(dim=1)[0]
+
+
 class Inner(torch.nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -162,7 +173,9 @@ def line_of(kind, text: str) -> str:
         (Recurs, 'torch.nn.GRU "rnn"', "self.rnn"),
         (TwoOutputs, "a forward that returns a tuple", "def forward"),
         (TwoInputs, "a second input 'others' of forward", "def forward"),
-        (Strange, "operator.getitem", "rows[None]"),
+        (Strange, "x[...]", "rows[None]"),
+        (Chunks, "torch.chunk", "torch.chunk"),
+        (Maximum, "x.max", "max("),
         (WritesOver, '"body", which writes over a value that is read later', "self.body(rows)"),
         (Halves, "x.to to another dtype", "float16"),
     ],

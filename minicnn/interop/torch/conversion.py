@@ -197,7 +197,7 @@ class Conversion:
 
     def operation(self, node, values: dict, batch: set, place: str, module) -> nn.Module | None:
         """Return our layer for a function or a method of torch, or None where it changes nothing."""
-        function, shown = function_of(node), name_of(node)
+        function, shown = function_of(node), name_of(node, values)
         if function is None:
             raise self.refusal(shown, place)
         if function is not operations.reshape and not batch.isdisjoint(node.all_input_nodes):

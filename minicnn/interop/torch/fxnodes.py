@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import operator
+
 from minicnn.interop.torch import operations
 from minicnn.interop.torch.library import import_torch
 
@@ -63,8 +65,14 @@ def is_read_after(node, other, values: dict) -> bool:
     return any(user > node and isinstance(values[user], tensor) for user in other.users)
 
 
-def name_of(node) -> str:
-    """Return how an operation is called in a message: ``F.interpolate``, ``x.permute``, ``operator.mul``."""
+def name_of(node, values: dict | None = None) -> str:
+    """Return how an operation is called in a message: ``F.interpolate``, ``x.permute``, ``operator.mul``.
+
+    Who takes a part of what an operation gave, as of the tuple of ``x.max(1)``, has trouble with the operation.
+    """
+    if node.target is operator.getitem:
+        whole = node.args[0]
+        return name_of(whole) if isinstance((values or {}).get(whole), tuple | list) else "x[...]"
     if isinstance(node.target, str):
         return f"x.{node.target}"
     home = (node.target.__module__ or "torch").lstrip("_")

@@ -110,6 +110,8 @@ def tracer_class():
             return self.whole
 
         def call_module(self, module, forward, arguments, named):
+            if type(module).__module__.startswith("torch.nn") and not arguments and list(named) == ["input"]:
+                arguments, named = (named["input"],), {}
             one = len(arguments) == 1 and not named and isinstance(arguments[0], torch.fx.Proxy)
             self.whole = one and module not in self.opened
             return super().call_module(module, forward, arguments, named)
