@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
 
@@ -29,6 +31,11 @@ class Drops(Net):
     def __init__(self):
         super().__init__()
         self.drop = nn.Dropout(0.5)
+
+class Yes(Net):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(self.fc.in_features, 1)
 
 class Needy(nn.Module):
     def __init__(self, size):
@@ -74,6 +81,20 @@ def test_a_class_a_function_or_a_module(name, script, capsys):
     assert "0 differ" in printed.splitlines()[0]
     assert "conv" in printed
     assert "fc" in printed
+
+
+def test_one_logit_has_a_loss_that_learns(script, capsys):
+    """A cross-entropy over one class is 0, whatever the logit: all gradients would be equal, and zero."""
+    assert compared(script, "Yes", "--steps", "2") == 0
+    printed = capsys.readouterr().out
+    assert "BCEWithLogitsLoss" in printed
+    assert float(re.search(r"^  2 +\S+ +(\S+)", printed, re.MULTILINE)[1]) > 0.1  # the loss of step 2
+
+
+def test_a_negative_seed_is_refused(script, capsys):
+    with pytest.raises(SystemExit):
+        compared(script, "Net", "--seed", "-1")
+    assert "argument --seed: must be at least 0, got -1" in capsys.readouterr().err
 
 
 def test_options(script, capsys):

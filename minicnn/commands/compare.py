@@ -7,9 +7,12 @@ import importlib.util
 import sys
 from pathlib import Path
 
+from minicnn.commands.train import natural, positive
+
 DESCRIPTION = """Load a torch.nn.Module from a Python file (which runs the file), bring it over, and compare forward,
-loss and backward, array by array: equal, rounding, or differs. Images and targets are drawn at random. If anything
-differs by more than rounding, the first number that parts is explained on both sides, and the exit code is 1."""
+loss and backward, array by array: equal, rounding, or differs. Images and targets are drawn at random; the loss is
+CrossEntropyLoss, or BCEWithLogitsLoss if the net gives one number an image. If anything differs by more than
+rounding, the first number that parts is explained on both sides, and the exit code is 1."""
 EXAMPLES = """examples:
   minicnn compare net.py:Net                                the class Net in net.py, built without arguments
   minicnn compare net.py:make_net --input 3,32,32           or a function that returns a module, or a module
@@ -46,7 +49,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--eval", action="store_true", help="in evaluation mode: dropout off, running statistics"
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the random images and targets (default: 0)")
+    parser.add_argument(
+        "--seed", type=natural, default=0, help="of the random images and targets (default: 0)"
+    )
 
 
 def shape(text: str) -> tuple[int, ...]:
@@ -59,18 +64,6 @@ def shape(text: str) -> tuple[int, ...]:
     if len(sizes) != 3 or min(sizes) < 1:
         raise argparse.ArgumentTypeError(f"must be channels, height and width such as 3,32,32, got {text}")
     return sizes
-
-
-def positive(text: str) -> int:
-    """Return a number of at least 1.
-
-    >>> positive("8")
-    8
-    """
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, got {text}")
-    return number
 
 
 def load_module(place: str):
@@ -134,6 +127,7 @@ def run(arguments: argparse.Namespace) -> int | None:
 
     import numpy as np
 
+    from minicnn import nn
     from minicnn.interop.torch import compare, from_torch, load_torch_weights
 
     network = load_module(arguments.module)
@@ -150,12 +144,16 @@ def run(arguments: argparse.Namespace) -> int | None:
             f"compare: the module must give one row of logits for each image. Got an output of shape {logits.shape}. "
             "Compare it in Python, with a criterion that fits."
         )
-    targets = rng.integers(0, logits.shape[1], arguments.batch)
+    targets, criterion = rng.integers(0, logits.shape[1], arguments.batch), None
+    if logits.shape[1] == 1:  # yes or no: over a single class a cross-entropy and its gradients are zero
+        targets = rng.integers(0, 2, logits.shape).astype(logits.dtype)
+        criterion = nn.BCEWithLogitsLoss()
     comparison = compare(
         model,
         network,
         images,
         targets,
+        criterion,
         steps=arguments.steps,
         optimizer=arguments.optimizer,
         exact=arguments.exact,
