@@ -32,6 +32,26 @@ def classifier(**options) -> Classifier:
     return Classifier(nn.Linear(4, 2, rng=0), **{"batch_size": 4, "epochs": 5, "rng": 0, **options})
 
 
+@pytest.mark.parametrize("kind", [Classifier, Regressor])
+@pytest.mark.parametrize(
+    ("given", "got"),
+    [
+        ("sgd", "'sgd'"),
+        (
+            optim.SGD([nn.Parameter(np.zeros(1))], lr=0.1),
+            repr(optim.SGD([nn.Parameter(np.zeros(1))], lr=0.1)),
+        ),
+    ],
+)
+def test_an_optimizer_is_built_anew_in_each_fit(kind, given, got):
+    with raises(
+        TypeError,
+        f"{kind.__name__}: optimizer must be a class, or a function of parameters and lr. Got {got}. "
+        "Pass for example optim.SGD (without brackets).",
+    ):
+        kind(nn.Linear(4, 1, rng=0), optimizer=given).fit(X, Y)
+
+
 # Ctrl-C
 
 

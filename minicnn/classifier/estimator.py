@@ -174,6 +174,11 @@ class ModelEstimator(BaseEstimator):
         checks.as_int(self._who, "epochs", self.epochs, minimum=1)
         criterion = copy.deepcopy(criterion if self.criterion is None else self.criterion)
         build = optim.Adam if self.optimizer is None else self.optimizer
+        if not callable(build):
+            raise TypeError(
+                f"{self._who}: optimizer must be a class, or a function of parameters and lr. Got {build!r}. "
+                "Pass for example optim.SGD (without brackets)."
+            )
         transform = self.transform if X.dtype == np.uint8 else None
         self.history_ = fit(
             model,
