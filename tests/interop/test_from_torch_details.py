@@ -155,6 +155,40 @@ def test_a_layer_under_two_names():
     assert len(list(model.parameters())) == 2
 
 
+def num_flat_features(x):
+    """As the tutorial of many a LeNet has it."""
+    count = 1
+    for size in x.size()[1:]:
+        count *= size
+    return count
+
+
+def asserted(self, x):
+    assert x.dim() == len(x.shape) == 4
+    assert x.shape[1:] == (2, 3, 5), "images of another size"
+    x = self.norm(x)
+    if x.shape[-1] % 2:
+        x = F.pad(x, (0, 1, 0, 0))
+    return torch.tanh(x)
+
+
+@pytest.mark.parametrize(
+    ("forward", "last"),
+    [
+        (lambda self, x: x.view(-1, num_flat_features(x)), nn.Flatten),
+        (lambda self, x: torch.tanh(x).reshape(*x.shape[:2], -1), nn.Reshape),
+        (lambda self, x: torch.tanh(x.flatten(1)).reshape(*x.shape), nn.Reshape),
+        (asserted, nn.Tanh),
+    ],
+)
+def test_decisions_on_the_shape_of_an_image_are_those_of_the_example(forward, last):
+    layers = {"norm": torch.nn.BatchNorm2d(2)} if forward is asserted else {}
+    model = converted(forward, (2, 2, 3, 5), **layers)
+    assert type(list(model.children().values() or [model])[-1]) is last
+    for count in (1, 7):
+        assert_matches_torch(model, Says(forward, **layers).double(), draws((count, 2, 3, 5)))
+
+
 def test_layers_may_be_given_their_input_by_name():
     body = torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.Tanh())
     model = converted(

@@ -99,21 +99,23 @@ class Loops(Net):
 
 class Asserts(Net):
     def forward(self, rows):
-        assert rows.dim() == 2
+        assert rows.shape == (2, 4)
         return self.fc(rows)
 
 
 class Chooses(Net):
     def forward(self, rows):
-        half = rows.shape[1] // 2
-        if half == 2:
+        half = rows.shape[0] // 2
+        if half == 1:
             return self.fc(rows)
         return rows
 
 
-class Unpacks(Net):
+class Sized(Net):
     def forward(self, rows):
-        return self.fc(rows).reshape(*rows.shape[:1], -1)
+        if rows.size()[:1] == (2,):
+            return self.fc(rows)
+        return rows
 
 
 class Scales(Net):
@@ -202,9 +204,9 @@ def test_further_down():
         (Branches, "control flow that depends on data", "if rows"),
         (Scales, "control flow that depends on data", "if rows"),
         (Loops, "control flow that depends on data", "list("),
-        (Asserts, "a decision on a shape, which a trace cannot follow,", "assert rows"),
-        (Chooses, "a decision on a shape, which a trace cannot follow,", "if half"),
-        (Unpacks, "an unpacked shape, which a trace cannot follow,", "*rows.shape"),
+        (Asserts, "a decision on the number of images, which changes,", "assert rows"),
+        (Chooses, "a decision on the number of images, which changes,", "if half"),
+        (Sized, "a decision on the number of images, which changes,", "if rows.size"),
         (Counts, "TypeError (float() argument must be a string or a real number, not 'Proxy')", "float("),
     ],
 )
@@ -215,6 +217,35 @@ def test_a_path_that_depends_on_data(kind, what, text):
     )
     with raises(ValueError, message):
         from_torch(kind(), np.zeros((2, 4), np.float32))
+
+
+class SumsThenAsks(Net):
+    def forward(self, rows):
+        rows = torch.cumsum(self.fc(rows), 1)
+        assert rows.dim() == 2
+        return rows
+
+
+class FitsNot(Net):
+    def forward(self, rows):
+        rows = self.fc(rows.reshape(-1, 8))
+        assert rows.dim() == 2
+        return rows
+
+
+def test_what_comes_before_a_question_of_shape_is_refused_as_without_it():
+    message = (
+        "from_torch: every operation must be one that minicnn has. Got torch.cumsum in "
+        f"{line_of(SumsThenAsks, 'cumsum')}. {ADVICE}"
+    )
+    with raises(ValueError, message):
+        from_torch(SumsThenAsks(), np.zeros((2, 4), np.float32))
+    message = (
+        "from_torch: the example input must pass through the model. Got a and b must have same reduction dim, but "
+        f"got [1, 8] X [4, 4] in {line_of(FitsNot, 'self.fc')}. Pass an input that the model takes."
+    )
+    with raises(ValueError, message):
+        from_torch(FitsNot(), np.zeros((2, 4), np.float32))
 
 
 def test_a_layer_in_a_sequential():

@@ -95,7 +95,7 @@ class Conversion:
         """Return a Sequential or a Graph of what a module's forward does."""
         opened = set()
         while True:
-            graph = graph_of(module, opened)
+            graph = graph_of(module, opened, lambda part: self.values_of(part, path, module, example)[0])
             values, writers, inner = self.values_of(graph, path, module, example)
             if inner is None:
                 break

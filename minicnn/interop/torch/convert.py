@@ -39,8 +39,8 @@ def from_torch(module, example_input) -> nn.Module:
 
     Notes
     -----
-    A fixed decision, such as ``if self.training``, is taken as it stands now, and arguments of forward beyond the
-    first have their defaults.
+    A fixed decision, such as ``if self.training``, is taken as it stands now, one on the shape of an image as it is
+    for the example's, and arguments of forward beyond the first have their defaults.
 
     Examples
     --------

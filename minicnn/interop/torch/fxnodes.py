@@ -46,6 +46,27 @@ def depends_on_batch(node, values: dict, batch: set) -> bool:
     return isinstance(values[node], int | float) and any(other in batch for other in node.all_input_nodes)
 
 
+def reads_batch(node, values: dict) -> bool:
+    """Say whether what is asked of shapes asks for the number of images, alone or as a part of a shape."""
+    if node.target is operator.getitem:
+        place = (
+            node.args[1]
+            if isinstance(node.args[1], slice)
+            else slice(node.args[1], (node.args[1] + 1) or None)
+        )
+        if not isinstance(values[node.args[0]], tuple):
+            return True
+        taken = range(len(values[node.args[0]]))[place]
+        return 0 in taken and reads_batch(node.args[0], values)
+    if all(isinstance(values[other], tuple | int | float) for other in node.all_input_nodes):
+        return any(reads_batch(other, values) for other in node.all_input_nodes)
+    asked = node.target if node.op == "call_method" else node.args[1]
+    if asked == "size" and len(node.args) + len(node.kwargs) == 2:
+        axis = node.args[1] if len(node.args) == 2 else node.kwargs["dim"]
+        return axis in (0, -values[node.args[0]].ndim)
+    return asked not in ("ndim", "dim")
+
+
 def function_of(node):
     """Return what stands in `operations` for a function or a method of torch, or None."""
     if isinstance(node.target, str):

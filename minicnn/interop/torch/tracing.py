@@ -9,7 +9,7 @@ import sys
 import traceback
 from pathlib import Path
 
-from minicnn.interop.torch.fxnodes import is_of_shape
+from minicnn.interop.torch.fxnodes import is_of_shape, reads_batch
 from minicnn.interop.torch.library import import_torch
 
 
@@ -64,20 +64,25 @@ def recorded(function):
     return method
 
 
-def stop_at(node, of_shape: str) -> str:
-    """Return what a message calls a place where a trace stops, since forward asks for a node's value."""
-    if is_of_shape(node):
-        return f"{of_shape}, which a trace cannot follow,"
-    return "control flow that depends on data"
-
-
 @functools.cache
 def tracer_class():
     """Return the class of torch.fx tracers that know places and leave modules whole."""
     torch = import_torch()
 
-    class Proxy(torch.fx.Proxy):
+    class Sized:
+        """What a shape is: as long as that of the example."""
+
+        def __len__(self) -> int:
+            return len(self.tracer.value_of_shape(self.node)) if is_of_shape(self.node) else super().__len__()
+
+    class Attribute(Sized, torch.fx.proxy.Attribute):
+        """What ``x.shape`` is."""
+
+    class Proxy(Sized, torch.fx.Proxy):
         """A value that notes when it is written over: torch's own takes ``y += x`` for ``y = y + x``."""
+
+        def __getattr__(self, name):
+            return Attribute(self, name)
 
     for name in ("iadd", "isub", "imul", "itruediv"):
         setattr(Proxy, f"__{name}__", recorded(getattr(operator, name)))
@@ -85,12 +90,13 @@ def tracer_class():
     class Tracer(torch.fx.Tracer):
         """Trace one module; those inside are calls, but for the ones that must be opened.
 
-        A module is opened if it is called with anything but one tensor, or if it is in `opened`.
+        A module is opened if it is called with anything but one tensor, or if it is in `opened`. `evaluate` gives
+        the values of a graph's nodes: what forward asks about shapes is answered for those of the example.
         """
 
-        def __init__(self, opened=()) -> None:
+        def __init__(self, opened, evaluate) -> None:
             super().__init__()
-            self.opened, self.whole = opened, True
+            self.opened, self.evaluate, self.whole, self.evaluating = opened, evaluate, True, False
 
         def proxy(self, node):
             return Proxy(node, self)
@@ -101,15 +107,29 @@ def tracer_class():
             return super().create_proxy(kind, target, arguments, *more, **named)
 
         def to_bool(self, proxy):
-            raise torch.fx.proxy.TraceError(stop_at(proxy.node, "a decision on a shape"))
+            value = self.value_of_shape(proxy.node)
+            if reads_batch(proxy.node, self.values):
+                raise torch.fx.proxy.TraceError("a decision on the number of images, which changes,")
+            return bool(value)
 
         def iter(self, proxy):
-            raise torch.fx.proxy.TraceError(stop_at(proxy.node, "an unpacked shape"))
+            return iter([proxy[i] for i in range(len(self.value_of_shape(proxy.node)))])
+
+        def value_of_shape(self, node):
+            if is_of_shape(node):
+                self.evaluating = True
+                self.values = self.evaluate(self.graph)
+                self.evaluating = False
+                if node in self.values:
+                    return self.values[node]
+            raise torch.fx.proxy.TraceError("control flow that depends on data")
 
         def is_leaf_module(self, module, name) -> bool:
             return self.whole
 
         def call_module(self, module, forward, arguments, named):
+            if self.evaluating:  # while it traces, torch hands over every call of a module
+                return forward(*arguments, **named)
             if type(module).__module__.startswith("torch.nn") and not arguments and list(named) == ["input"]:
                 arguments, named = (named["input"],), {}
             one = len(arguments) == 1 and not named and isinstance(arguments[0], torch.fx.Proxy)
@@ -125,8 +145,8 @@ def tracer_class():
     return Tracer
 
 
-def graph_of(module, opened=()):
-    """Return the torch.fx graph of a module's forward.
+def graph_of(module, opened, evaluate):
+    """Return the torch.fx graph of a module's forward; for `opened` and `evaluate` see the tracer.
 
     Raises
     ------
@@ -136,9 +156,12 @@ def graph_of(module, opened=()):
     torch = import_torch()
     if isinstance(module, torch.fx.GraphModule):
         return module.graph
+    tracer = tracer_class()(opened, evaluate)
     try:
-        return tracer_class()(opened).trace(module)
+        return tracer.trace(module)
     except Exception as error:
+        if tracer.evaluating:  # then it names an operation and its line already
+            raise
         if isinstance(error, torch.fx.proxy.TraceError):
             what = str(error)
         else:
