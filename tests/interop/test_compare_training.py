@@ -74,6 +74,17 @@ def test_what_torch_has_frozen_is_frozen_on_both_sides(named):
     assert compare(model, module, images, targets, steps=3, lr=0.1).ok
 
 
+@pytest.mark.parametrize(("dtype", "lr"), [(np.float32, 1e30), (np.float64, 1e200)])
+def test_both_sides_may_overflow_alike(dtype, lr):
+    """A learning rate that explodes is no difference between the two."""
+    model, (images, targets) = small(dtype), batch(dtype)
+    with np.errstate(all="ignore"):
+        drift = compare(model, to_torch(model), images, targets, steps=5, optimizer="sgd", lr=lr).drift
+    assert np.isnan(drift.steps[-1].loss)
+    assert np.isnan(drift.steps[-1].torch_loss)
+    assert drift.ok
+
+
 def test_training_apart_alone_is_no_known_slip(monkeypatch):
     from minicnn import optim
 

@@ -15,6 +15,7 @@ from minicnn import nn, optim
 from minicnn.checks import cast
 from minicnn.inspection.page import Page, Section, short
 from minicnn.interop.torch.comparison.exact import partners
+from minicnn.interop.torch.comparison.measures import measures
 from minicnn.interop.torch.comparison.sides import Batch, torch_loss
 from minicnn.interop.torch.library import import_torch
 from minicnn.interop.torch.watching import copied
@@ -227,7 +228,7 @@ def in_lockstep(
         drift, worst = apart(values[0], values[1], names)
         drift_64, _ = apart(values[2], values[3], names)
         rounding, _ = apart(values[1], values[3], {name: name for name in values[1]})
-        largest = max((float(np.abs(v).max(initial=0)) for v in values[3].values()), default=0.0)
+        largest = max((largest_of(array) for array in values[3].values()), default=0.0)
         single = next(iter(values[0].values())).dtype == np.float32 if values[0] else False
         allowed = SPREAD * (rounding + float(np.finfo(np.float32).eps) * largest)
         explained = drift_64 <= GROWN_IN_FLOAT64 * largest and (not single or drift <= allowed)
@@ -240,8 +241,17 @@ def in_lockstep(
     return Drift(optimizer, found)
 
 
+def largest_of(array: np.ndarray) -> float:
+    """Return the largest finite magnitude.
+
+    >>> largest_of(np.array([1.0, -3.0, np.nan, np.inf]))
+    3.0
+    """
+    return float(np.abs(array[np.isfinite(array)]).max(initial=0))
+
+
 def apart(ours: dict, theirs: dict, names: dict[str, str]) -> tuple[float, str]:
-    """Return the largest difference of all parameters, and whose it is.
+    """Return the largest difference of all parameters, and whose it is; NaN is equal to NaN.
 
     >>> apart({"a": np.ones(2), "b": np.ones(1)}, {"a": np.ones(2), "b": np.zeros(1)}, {"a": "a", "b": "b"})
     (1.0, 'b')
@@ -250,8 +260,8 @@ def apart(ours: dict, theirs: dict, names: dict[str, str]) -> tuple[float, str]:
     for name, other in names.items():
         distance = np.inf
         if ours[name].shape == theirs[other].shape:
-            distance = float(np.abs(cast(ours[name]) - cast(theirs[other])).max(initial=0))
-        if not distance <= largest:
+            distance = measures(cast(ours[name]), cast(theirs[other])).absolute
+        if distance > largest:
             largest, worst = distance, name
     return largest, worst
 
