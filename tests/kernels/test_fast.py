@@ -209,6 +209,21 @@ def test_large_linear_layers_are_computed_strip_by_strip(rows, features, outputs
     np.testing.assert_array_equal(fast.linear_grad_weight(g, x), g.T @ x)
 
 
+@pytest.mark.parametrize("count", [2, 4, 6, 16])
+@pytest.mark.usefixtures("all_work_is_shared")
+def test_a_row_keeps_its_bits_where_lines_come_chunk_by_chunk(count, monkeypatch):
+    monkeypatch.setattr(fast_linear, "FAR", 0)
+    weight, grads = draws((35, 97), np.float32), draws((17, 35), np.float32, seed=1)
+    together = fast.linear_grad_input(grads, weight)  # seventeen are not taken in chunks
+    np.testing.assert_array_equal(fast.linear_grad_input(grads[:count], weight), together[:count])
+
+
+def test_linear_of_no_features_is_the_bias():
+    bias = np.float32([1, 2])
+    output = fast.linear(np.zeros((9, 0), np.float32), np.zeros((2, 0), np.float32), bias)
+    np.testing.assert_array_equal(output, np.tile(bias, (9, 1)))
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 @pytest.mark.parametrize("where", [0, 1, 2])
 def test_linear_lets_nan_and_infinity_through(where, value):
