@@ -118,6 +118,13 @@ class Sized(Net):
         return rows
 
 
+class CountsAxes(Net):
+    def forward(self, rows):
+        if rows.size(rows.dim() - 2) == 2:
+            return self.fc(rows)
+        return rows
+
+
 class Scales(Net):
     def forward(self, rows):
         _count, _width = rows.shape
@@ -207,6 +214,7 @@ def test_further_down():
         (Asserts, "a decision on the number of images, which changes,", "assert rows"),
         (Chooses, "a decision on the number of images, which changes,", "if half"),
         (Sized, "a decision on the number of images, which changes,", "if rows.size"),
+        (CountsAxes, "a decision on the number of images, which changes,", "if rows.size(rows"),
         (Counts, "TypeError (float() argument must be a string or a real number, not 'Proxy')", "float("),
     ],
 )

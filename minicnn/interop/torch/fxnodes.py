@@ -48,22 +48,18 @@ def depends_on_batch(node, values: dict, batch: set) -> bool:
 
 def reads_batch(node, values: dict) -> bool:
     """Say whether what is asked of shapes asks for the number of images, alone or as a part of a shape."""
+    arguments, named = filled(node, values.get)
     if node.target is operator.getitem:
-        place = (
-            node.args[1]
-            if isinstance(node.args[1], slice)
-            else slice(node.args[1], (node.args[1] + 1) or None)
-        )
-        if not isinstance(values[node.args[0]], tuple):
+        shape, place = arguments
+        if not isinstance(shape, tuple):
             return True
-        taken = range(len(values[node.args[0]]))[place]
-        return 0 in taken and reads_batch(node.args[0], values)
+        taken = range(len(shape))[place]
+        return 0 in (taken if isinstance(place, slice) else [taken]) and reads_batch(node.args[0], values)
     if all(isinstance(values[other], tuple | int | float) for other in node.all_input_nodes):
         return any(reads_batch(other, values) for other in node.all_input_nodes)
     asked = node.target if node.op == "call_method" else node.args[1]
-    if asked == "size" and len(node.args) + len(node.kwargs) == 2:
-        axis = node.args[1] if len(node.args) == 2 else node.kwargs["dim"]
-        return axis in (0, -values[node.args[0]].ndim)
+    if asked == "size" and len(arguments) + len(named) == 2:
+        return [*arguments, *named.values()][1] in (0, -arguments[0].ndim)
     return asked not in ("ndim", "dim")
 
 
