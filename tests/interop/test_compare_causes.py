@@ -304,6 +304,18 @@ def test_several_layers_with_other_arguments():
     assert (cause.slip, cause.where) == ("different arguments", "0 1")
 
 
+def test_several_layers_in_a_row_on_one_side_only():
+    def build(*more):
+        ends = nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(8, 3, rng=1)
+        return nn.Sequential(nn.Conv2d(1, 2, 3, rng=0), *more, *ends)
+
+    sides = build(), build(nn.ReLU(), nn.MaxPool2d(2))
+    images = draws((3, 1, 8, 8), np.float32)
+    for ours, theirs in (sides, sides[::-1]):
+        cause = compare(ours, to_torch(theirs), images, np.array([0, 1, 2])).likely_cause
+        assert cause.slip == "a layer on one side only"
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_a_torch_model_in_half_precision(dtype):
     model = net()

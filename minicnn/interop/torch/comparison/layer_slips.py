@@ -72,19 +72,19 @@ def other_kind(sides: Sides) -> Iterator[Candidate]:
 def lone_layers(sides: Sides) -> Iterator[Candidate]:
     """A layer without parameters, such as an activation, that only one side has: ours goes, or torch's comes."""
     slip, known = "a layer on one side only", dict(sides.model.named_modules())
-    mine, theirs = ({id(step) for step in side} for side in zip(*sides.pairs, strict=True))
+    mine = {id(ours) for ours, _ in sides.pairs}
     extra = {
         step.name: nn.Identity()
         for step in sides.calls
         if id(step) not in mine and step.name in known and is_bare(step)
     }
     yield from each_and_all_replaced(sides, slip, extra)
-    partners = {id(other): ours for ours, other in sides.pairs}
-    missing = {}
-    for before, step in zip(sides.torch_calls, sides.torch_calls[1:], strict=False):
-        ours = partners.get(id(before))
-        if ours is not None and ours.name in known and id(step) not in theirs and is_bare(step):
-            missing[ours.name] = nn.Sequential(known[ours.name], step.module)
+    partners, before, missing = {id(other): ours for ours, other in sides.pairs}, None, {}
+    for step in sides.torch_calls:
+        if id(step) in partners or not is_bare(step):
+            before = partners.get(id(step))
+        elif before is not None and before.name in known:
+            missing[before.name] = nn.Sequential(missing.get(before.name, known[before.name]), step.module)
     yield from each_and_all_replaced(sides, slip, missing)
 
 
