@@ -69,9 +69,8 @@ class Linear(Module):
         """Return `(..., out_features)` for an input `(..., in_features)`."""
         checks.as_float_array(self.who, "input", input)
         if input.ndim == 0 or input.shape[-1] != self.in_features:
-            advice = (
-                "Pass a single image as image[None], or build" if input.size == self.in_features else "Build"
-            )
+            flat = input.ndim == 2 and input.size == self.in_features  # one image behind Flatten(start_dim=1)
+            advice = "Pass a single image as image[None], or build" if flat else "Build"
             raise ValueError(
                 f"{self.who}: input must have {self.in_features} features (last axis). Got shape "
                 f"{input.shape}. {advice} the layer with in_features={input.shape[-1] if input.ndim else 1}."

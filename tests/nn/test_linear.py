@@ -118,6 +118,11 @@ def test_linear_errors():
     ):
         model(np.zeros((1, 5, 5), np.float32))
     with raises(
+        ValueError,  # one more axis would help nothing
+        "Linear: input must have 48 features (last axis). Got shape (1, 3, 4, 4). Build the layer with in_features=4.",
+    ):
+        nn.Linear(48, 2)(np.zeros((1, 3, 4, 4), np.float32))
+    with raises(
         TypeError,
         'Linear "1": input must be float32, as the layer\'s parameters are. Got float64. Convert the input '
         "with .astype(np.float32), or the model with model.astype(np.float64).",
