@@ -348,8 +348,29 @@ def test_layers_that_may_change_places_are_no_slip():
     assert (cause.slip, cause.tried, cause.after) == (None, [], {})
     assert (
         cause.title
-        == "likely cause: no known slip, for output, loss and gradients agree in float64 as they are"
+        == "likely cause: no known slip, for output, loss and the images' gradient agree in float64 as they are"
     )
+
+
+def test_a_gradient_of_weights_alone_is_not_said_to_agree(monkeypatch):
+    def backward(layer, grad_output):
+        grad_input = whole(layer, grad_output)
+        layer.weight.grad = 2 * layer.weight.grad
+        return grad_input
+
+    model, whole = net(), nn.Linear.backward
+    module = to_torch(model)
+    monkeypatch.setattr(nn.Linear, "backward", backward)
+    cause = compare(model, module, images(), TARGETS).likely_cause
+    assert cause.slip is None
+    assert "the images' gradient agree" in cause.title
+
+
+def test_a_layer_with_weights_before_all_others_is_not_taken_for_other_images():
+    model = nn.Sequential(nn.Conv2d(3, 2, 3, rng=0), nn.Flatten(), nn.Linear(32, 4, rng=1))
+    module = torch.nn.Sequential(OrderedDict(front=torch.nn.Linear(6, 6), rest=to_torch(model)))
+    cause = compare(model, module, images(), TARGETS).likely_cause
+    assert cause.slip is None
 
 
 def test_without_a_difference_there_is_no_cause():

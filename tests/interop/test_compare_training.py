@@ -93,7 +93,7 @@ def test_training_apart_alone_is_no_known_slip(monkeypatch):
     assert (cause.slip, cause.tried) == (None, [])
     assert (
         cause.title
-        == "likely cause: no known slip, for output, loss and gradients agree in float64 as they are"
+        == "likely cause: no known slip, for output, loss and the images' gradient agree in float64 as they are"
     )
 
 

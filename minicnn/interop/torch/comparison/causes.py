@@ -33,9 +33,9 @@ class LikelyCause(Page):
     Attributes
     ----------
     slip : str or None
-        Its name; None if none of the known slips fits, or if output, loss and gradients agree in float64 as
-        they are, such as with ReLU and max pooling in the other order. What draws random numbers is named before
-        any slip is tried.
+        Its name; None if none of the known slips fits, or if output, loss and the images' gradient agree in
+        float64 as they are, such as with ReLU and max pooling in the other order. What draws random numbers is
+        named before any slip is tried.
     where : str
         The layer, or what else it was made in.
     before, after : dict of str to float
@@ -65,7 +65,7 @@ class LikelyCause(Page):
     def title(self) -> str:
         """The answer in a line."""
         if self.slip is None and are_together(self.before):
-            return "likely cause: no known slip, for output, loss and gradients agree in float64 as they are"
+            return "likely cause: no known slip, for output, loss and the images' gradient agree in float64 as they are"
         if self.slip is None:
             return f"likely cause: none of the {len(self.tried)} known slips brings both sides together"
         return f"likely cause: {self.slip} ({self.where})"
