@@ -178,6 +178,8 @@ def asserted(self, x):
         (lambda self, x: x.view(-1, num_flat_features(x)), nn.Flatten),
         (lambda self, x: torch.tanh(x).reshape(*x.shape[:2], -1), nn.Reshape),
         (lambda self, x: torch.tanh(x.flatten(1)).reshape(*x.shape), nn.Reshape),
+        (lambda self, x: x.reshape(x.size(x.dim() - 4), -1), nn.Flatten),
+        (lambda self, x: x.reshape(x.shape[x.dim() - 4], 6, -1), nn.Reshape),
         (asserted, nn.Tanh),
         (lambda self, x: torch.tanh(x) if x.shape[x.dim() - 1] == x.size(x.dim() - 1) else x, nn.Tanh),
         (lambda self, x: torch.tanh(x) if x.shape[x.dim() - 2 :] == (3, 5) else x, nn.Tanh),

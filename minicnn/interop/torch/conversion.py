@@ -153,7 +153,7 @@ class Conversion:
         calls, names, batch = [], {}, set()
         for node in graph.nodes:
             place = node.meta.get("place") or place_of_forward(module)
-            if depends_on_batch(node, values, batch):
+            if depends_on_batch(node, values):
                 batch.add(node)
             if not isinstance(values[node], self.torch.Tensor):
                 if node.op == "output":

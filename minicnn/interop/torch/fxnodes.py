@@ -30,20 +30,9 @@ def filled(node, look_up) -> tuple[tuple, dict]:
     return map_arg(node.args, look_up), map_arg(node.kwargs, look_up)
 
 
-def depends_on_batch(node, values: dict, batch: set) -> bool:
+def depends_on_batch(node, values: dict) -> bool:
     """Say whether a node is a number that changes with the number of images."""
-    name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
-    if name == "numel" and hasattr(values[node.args[0]], "dtype"):
-        return True
-    if name == "size" and len(node.args) + len(node.kwargs) == 2:
-        axis = node.args[1] if len(node.args) == 2 else node.kwargs["dim"]
-        return axis in (0, -values[node.args[0]].ndim)
-    if name == "getitem" and not hasattr(values[node.args[0]], "dtype") and isinstance(node.args[1], int):
-        sizes, position = node.args[0], node.args[1] % len(values[node.args[0]])
-        if sizes.target is node.target:  # a part of the shape, such as x.shape[2:]
-            position += sizes.args[1].indices(len(values[sizes.args[0]]))[0]
-        return position == 0
-    return isinstance(values[node], int | float) and any(other in batch for other in node.all_input_nodes)
+    return isinstance(values[node], int | float) and reads_batch(node, values)
 
 
 def reads_batch(node, values: dict) -> bool:
@@ -57,10 +46,10 @@ def reads_batch(node, values: dict) -> bool:
         return 0 in (taken if isinstance(place, slice) else [taken]) and reads_batch(node.args[0], values)
     if all(isinstance(values[other], tuple | int | float) for other in node.all_input_nodes):
         return any(reads_batch(other, values) for other in node.all_input_nodes)
-    asked = node.target if node.op == "call_method" else node.args[1]
+    asked = node.args[1] if node.target is getattr else getattr(node.target, "__name__", node.target)
     if asked == "size" and len(arguments) + len(named) == 2:
         return [*arguments, *named.values()][1] in (0, -arguments[0].ndim)
-    return asked not in ("ndim", "dim")
+    return asked in ("shape", "size", "numel")
 
 
 def function_of(node):
