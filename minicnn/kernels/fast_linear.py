@@ -31,7 +31,7 @@ from minicnn.kernels.registers import lanes_of
 from minicnn.kernels.rows import add_lanes, copy_rows
 from minicnn.kernels.threads import FETCH, share
 from minicnn.kernels.tiles import CACHED, FILTERS, VECTORS, walk_tiles
-from minicnn.kernels.vector import broadcast, load, multiply_add, read, spread, store, write
+from minicnn.kernels.vector import add, broadcast, load, multiply_add, read, spread, store, write
 
 PANEL = 6144  # numbers of a panel of lines: more would not leave room in the first cache
 WIDEST = 4  # tiles of a panel: they are whole lines of the cache
@@ -153,8 +153,8 @@ def _product(filters, form, table, lines, count, chunk, target, features, width,
     Where the filters and the lines of a panel lie, `form` and `table` tell `walk_tiles`; the third number of
     `form` is how far the weights of two lines are apart. If several blocks read the lines, the columns of a panel
     are copied side by side first: where the lines are a power of two apart, they would push each other out of the
-    cache. Or else there are fewer lines in a `chunk` than `count`: its sums go on from those of the chunks before,
-    and the lines are read as they lie in memory. `table` ends with that of the last, shorter chunk.
+    cache. Or else there are fewer lines in a `chunk` than `count`: its sums are added to those of the chunks
+    before, and the lines are read as they lie in memory. `table` ends with that of the last, shorter chunk.
     """
     compact()
     if handed_out(board, start, stop):
@@ -164,7 +164,7 @@ def _product(filters, form, table, lines, count, chunk, target, features, width,
     size = blocks * FILTERS * width  # the last block may have fewer than four rows
     copies = blocks > 1 and chunk == count
     panel = np.empty(count * width if copies else 0, lines.dtype)
-    sums, before = np.empty(size, target.dtype), np.empty(size if chunk < count else 0, target.dtype)
+    sums, more = np.empty(size, target.dtype), np.empty(size if chunk < count else 0, target.dtype)
     rest = len(table) - 2 * (count % chunk) - 1
     for number in range(start, stop):
         begin = min(number * width, features - width)
@@ -172,11 +172,11 @@ def _product(filters, form, table, lines, count, chunk, target, features, width,
         if copies:
             copy_rows(lines, begin, panel, zero, count, width, features, width, lanes)
         for line in range(0, count, chunk):
-            tap, known = (zero if line + chunk <= count else rest), (0 if line == 0 else size)
-            if line > 0:
-                sums, before = before, sums
+            tap, wide = (zero if line + chunk <= count else rest), (sums if line == 0 else more)
             own = cells[line * features :], table, tap, filters, line * form[2], form[:2]
-            walk_tiles(*own, zero, blocks, lanes, sums, width, before[:known])
+            walk_tiles(*own, zero, blocks, lanes, wide, width)
+            for i in range(0, size if line > 0 else 0, lanes):
+                store(sums, i, add(load(sums, i), load(more, i)))
         copy_rows(sums, zero, target, begin, rows, width, width, features, lanes)
 
 
@@ -208,8 +208,10 @@ def _thin_product(filters, lines, count, target, features, lanes, board, start, 
                 store(target, row * features + end - lanes, total)
 
 
-def product(filters, lines):
+def product(filters, lines, chunked: bool = False):
     """Return ``filters @ lines``, (A, I), for (A, B) and (B, I).
+
+    If it is `chunked`, many lines may be added up in another order than few.
 
     >>> product(np.array([[1.0, 10.0]]), np.array([[2.0, 3.0], [4.0, 5.0]]))
     array([[42., 53.]])
@@ -228,7 +230,8 @@ def product(filters, lines):
     else:
         turned = rows >= FILTERS and not filters.flags.c_contiguous
         weights, form = (ready(filters.T).ravel(), (rows, 1)) if turned else as_it_lies(filters, groups=1)
-        apart, chunk = rows if turned else 1, CHUNK if rows <= FEW and lines.nbytes > FAR else count
+        far = chunked and rows <= FEW and lines.nbytes > FAR
+        apart, chunk = rows if turned else 1, CHUNK if far else count
         room = min(WIDEST, PANEL // count // tile, CACHED // rows // tile) if chunk == count else features
         width = tile * max(1, min(room, features // tile // PANELS))
         copied = rows > FILTERS and chunk == count
@@ -255,4 +258,4 @@ def linear_grad_weight(grad_output, input):
     >>> linear_grad_weight(np.array([[5.0]]), np.array([[10.0, 100.0]]))
     array([[ 50., 500.]])
     """
-    return product(grad_output.T, input)
+    return product(grad_output.T, input, chunked=True)

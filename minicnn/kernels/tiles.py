@@ -41,21 +41,7 @@ PLAIN, RELU, POOLED = 0, 1, 2  # what follows the sums: nothing, ReLU, or ReLU a
 
 @compiled
 def walk_tiles(
-    cells,
-    table,
-    tap,
-    weights,
-    origin,
-    form,
-    first,
-    last,
-    lanes,
-    wide,
-    length,
-    before=None,
-    target=None,
-    to=0,
-    part=0,
+    cells, table, tap, weights, origin, form, first, last, lanes, wide, length, target=None, to=0, part=0
 ):
     """Write the sums of the blocks first .. last - 1 of 4 filters into rows of `length` numbers of `wide`.
 
@@ -64,9 +50,8 @@ def walk_tiles(
     apart they are, from `origin` on. The last block ends with the last filter: some are computed twice.
 
     A tile's cells are read for all filters before the next tile's: they stay in the first cache, and the
-    weights, a sixth as many, come from the second. If there are sums `before`, laid out as those in `wide`,
-    these go on from there. If the sums will go to a `target`, a `part` of it is claimed with each tile of each
-    block, from number `to` on.
+    weights, a sixth as many, come from the second. If the sums will go to a `target`, a `part` of it is claimed
+    with each tile of each block, from number `to` on.
     """
     separate()
     filters, apart = form
@@ -79,16 +64,6 @@ def walk_tiles(
                     claim(target, i)
                 to += part
             a0 = a1 = a2 = b0 = b1 = b2 = c0 = c1 = c2 = d0 = d1 = d2 = spread(cells, 0)
-            row = (begin - top) * length + start
-            if before is not None and len(before) > 0:
-                at = row
-                a0, a1, a2 = load(before, at), load(before, at + lanes), load(before, at + 2 * lanes)
-                at += length
-                b0, b1, b2 = load(before, at), load(before, at + lanes), load(before, at + 2 * lanes)
-                at += length
-                c0, c1, c2 = load(before, at), load(before, at + lanes), load(before, at + 2 * lanes)
-                at += length
-                d0, d1, d2 = load(before, at), load(before, at + lanes), load(before, at + 2 * lanes)
             pair, offset = tap, read(table, tap)
             while offset >= 0:  # LLVM cannot count this, or it would unroll it, and run out of registers
                 place, weight = start + offset, origin + begin * apart + read(table, pair + 1)
@@ -103,6 +78,7 @@ def walk_tiles(
                 d0, d1, d2 = multiply_add(x0, w, d0), multiply_add(x1, w, d1), multiply_add(x2, w, d2)
                 pair += 2
                 offset = read(table, pair)
+            row = (begin - top) * length + start
             for v0, v1, v2 in ((a0, a1, a2), (b0, b1, b2), (c0, c1, c2), (d0, d1, d2)):
                 store(wide, row, v0)
                 store(wide, row + lanes, v1)
@@ -186,7 +162,7 @@ def walk(
                     else:
                         to = (n * all_filters + group * filters + FILTERS * local[0]) * target_size
                         part = here * FILTERS * target_size * tile // length
-                        walk_tiles(cells, *own, *local, lanes, wide, length, None, target, to, part)
+                        walk_tiles(cells, *own, *local, lanes, wide, length, target, to, part)
                     front = min(local[0] * 4, form[0] - 4)
                     for u in range(local[0] * 4 - front, min(local[1] * 4, filters) - front):
                         f = group * filters + front + u
