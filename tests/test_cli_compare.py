@@ -178,6 +178,16 @@ def test_no_such_script(capsys):
     assert "SCRIPT.py:NAME" in capsys.readouterr().err
 
 
+def test_a_file_that_is_no_script(tmp_path, capsys):
+    notebook = tmp_path / "net.ipynb"
+    notebook.write_text("{}")
+    assert main(["compare", f"{notebook}:Net"]) == 1
+    assert capsys.readouterr().err == (
+        "minicnn compare: compare: the script must be a Python file, whose name ends with .py. "
+        f"Got {notebook}. For a notebook, put the class into such a file.\n"
+    )
+
+
 @pytest.mark.parametrize("options", [["--input", "8,8"], ["--input", "1,0,8"], ["--batch", "0"]])
 def test_wrong_options(options, script):
     with pytest.raises(SystemExit) as stopped:

@@ -109,6 +109,11 @@ def run_script(path: str):
     if not Path(path).is_file():
         raise FileNotFoundError(2, "No such file", path)
     spec = importlib.util.spec_from_file_location(Path(path).stem, path)
+    if spec is None:
+        raise ValueError(
+            f"compare: the script must be a Python file, whose name ends with .py. Got {path}. "
+            "For a notebook, put the class into such a file."
+        )
     script = importlib.util.module_from_spec(spec)
     folder = str(Path(path).resolve().parent)
     sys.path.insert(0, folder)  # the script's own imports, as when Python runs it
