@@ -44,23 +44,20 @@ class Sides:
         return [pair for pair in self.pairs if pair[0].kind in kinds and pair[0].name in known]
 
     def changed(self, slip: str, where: str, changes: dict) -> Candidate:
-        """Return a candidate whose layers have other attributes: ``{(layer, attribute): value}``."""
+        """Return a candidate whose layers have other attributes: ``{(layer, attribute): value}``.
+
+        For the attribute None the value takes the layer's own place.
+        """
         model = copy.deepcopy(self.model)
         modules = dict(model.named_modules())
         for (name, attribute), value in changes.items():
+            if attribute is None:
+                name, _, attribute = name.rpartition(".")
+                value = copy.deepcopy(value)
             held = getattr(modules[name], attribute)
             if isinstance(held, nn.Parameter) and isinstance(value, np.ndarray):
                 value = nn.Parameter(np.array(value, np.float64))
             setattr(modules[name], attribute, value)
-        return Candidate(slip, where, model, self.batch)
-
-    def replaced(self, slip: str, where: str, layers: dict[str, nn.Module]) -> Candidate:
-        """Return a candidate with other layers: ``{name: layer}``."""
-        model = copy.deepcopy(self.model)
-        modules = dict(model.named_modules())
-        for name, layer in layers.items():
-            above, _, last = name.rpartition(".")
-            setattr(modules[above], last, copy.deepcopy(layer))
         return Candidate(slip, where, model, self.batch)
 
     def each_and_all(self, slip: str, changes: list[dict]) -> Iterator[Candidate]:

@@ -55,7 +55,7 @@ def other_softmax(sides: Sides) -> Iterator[Candidate]:
             )
     for name, module in sides.model.named_modules():
         if isinstance(module, heads) and name:
-            yield sides.replaced(slip, name, {name: nn.Identity()})
+            yield sides.changed(slip, name, {(name, None): nn.Identity()})
 
 
 def other_kind(sides: Sides) -> Iterator[Candidate]:
@@ -66,7 +66,7 @@ def other_kind(sides: Sides) -> Iterator[Candidate]:
         for ours, theirs in sides.pairs
         if ours.kind != theirs.kind and ours.name in known and is_bare(ours) and is_bare(theirs)
     }
-    yield from each_and_all_replaced(sides, "another kind of layer", changes)
+    yield from sides.each_and_all("another kind of layer", in_place(changes))
 
 
 def lone_layers(sides: Sides) -> Iterator[Candidate]:
@@ -78,14 +78,14 @@ def lone_layers(sides: Sides) -> Iterator[Candidate]:
         for step in sides.calls
         if id(step) not in mine and step.name in known and is_bare(step)
     }
-    yield from each_and_all_replaced(sides, slip, extra)
+    yield from sides.each_and_all(slip, in_place(extra))
     partners, before, missing = {id(other): ours for ours, other in sides.pairs}, None, {}
     for step in sides.torch_calls:
         if id(step) in partners or not is_bare(step):
             before = partners.get(id(step))
         elif before is not None and before.name in known:
             missing[before.name] = nn.Sequential(missing.get(before.name, known[before.name]), step.module)
-    yield from each_and_all_replaced(sides, slip, missing)
+    yield from sides.each_and_all(slip, in_place(missing))
 
 
 def is_bare(step: Step) -> bool:
@@ -98,9 +98,10 @@ def is_bare(step: Step) -> bool:
     return isinstance(layer, nn.Module) and not getattr(layer, "joins", False) and not layer.state_dict()
 
 
-def each_and_all_replaced(sides: Sides, slip: str, layers: dict[str, nn.Module]) -> Iterator[Candidate]:
-    """Yield the replacements one by one, then all together."""
-    for name, layer in layers.items():
-        yield sides.replaced(slip, name, {name: layer})
-    if len(layers) > 1:
-        yield sides.replaced(slip, "all such layers", layers)
+def in_place(layers: dict[str, nn.Module]) -> list[dict]:
+    """Return the changes that put layers in the places of others, by name, for `Sides.each_and_all`.
+
+    >>> in_place({"0": nn.ReLU()})
+    [{('0', None): ReLU()}]
+    """
+    return [{(name, None): layer} for name, layer in layers.items()]

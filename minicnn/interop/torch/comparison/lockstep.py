@@ -13,6 +13,7 @@ import numpy as np
 
 from minicnn import nn, optim
 from minicnn.checks import cast
+from minicnn.inspection.explainers.common import reach
 from minicnn.inspection.page import Page, Section, short
 from minicnn.interop.torch.comparison.exact import partners
 from minicnn.interop.torch.comparison.measures import measures
@@ -228,7 +229,7 @@ def in_lockstep(
         drift, worst = apart(values[0], values[1], names)
         drift_64, _ = apart(values[2], values[3], names)
         rounding, _ = apart(values[1], values[3], {name: name for name in values[1]})
-        largest = max((largest_of(array) for array in values[3].values()), default=0.0)
+        largest = max((reach(array) for array in values[3].values()), default=0.0)
         single = next(iter(values[0].values())).dtype == np.float32 if values[0] else False
         allowed = SPREAD * (rounding + float(np.finfo(np.float32).eps) * largest)
         explained = drift_64 <= GROWN_IN_FLOAT64 * largest and (not single or drift <= allowed)
@@ -239,15 +240,6 @@ def in_lockstep(
             )
         )  # fmt: skip
     return Drift(optimizer, found)
-
-
-def largest_of(array: np.ndarray) -> float:
-    """Return the largest finite magnitude.
-
-    >>> largest_of(np.array([1.0, -3.0, np.nan, np.inf]))
-    3.0
-    """
-    return float(np.abs(array[np.isfinite(array)]).max(initial=0))
 
 
 def apart(ours: dict, theirs: dict, names: dict[str, str]) -> tuple[float, str]:

@@ -157,12 +157,9 @@ def buffer_rows(ours: dict, theirs: dict, exact: tuple[dict, dict] | None) -> li
         if name in theirs:
             layer, _, key = name.rpartition(".")
             precise = None if exact is None else (exact[0][name], exact[1][name])
-            names, arrays, traces = (
-                (layer, layer, "buffer"),
-                (ours[name], theirs[name]),
-                (Trace([]), Trace([])),
-            )
-            rows.append(row_of(names, key, arrays, traces, precise, Trace([]), terms_of(name, ours)))
+            names, arrays, nothing = (layer, layer, "buffer"), (ours[name], theirs[name]), Trace([])
+            terms = terms_of(name, ours)
+            rows.append(row_of(names, key, arrays, (nothing, nothing), precise, nothing, terms))
     return rows
 
 

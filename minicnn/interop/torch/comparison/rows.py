@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from minicnn.inspection import REGISTRY, Explanation, Trace
+from minicnn.inspection.explainers.common import reach
 from minicnn.interop.torch.comparison.measures import Measures, measures
 
 # In float64 rounding is 2^-29 times as large as in float32. What stays above this part of the numbers, or of the
@@ -117,8 +118,7 @@ def agree_in_float64(ours: np.ndarray, theirs: np.ndarray, terms: float = 0.0) -
     measured = measures(ours, theirs)
     if measured.where is None or not np.isfinite(measured.absolute):
         return measured.where is None
-    scale = max(np.abs(ours[np.isfinite(ours)]).max(), np.abs(theirs[np.isfinite(theirs)]).max())
-    return measured.absolute <= float(ROUNDING_IN_FLOAT64 * max(scale, terms))
+    return measured.absolute <= ROUNDING_IN_FLOAT64 * max(reach(ours), reach(theirs), terms)
 
 
 def explained(trace: Trace, name: str, index, of: str) -> Explanation | None:
