@@ -42,8 +42,8 @@ class Call(NamedTuple):
         narrow, by both; and panels by tiles.
     covers : bool
         Whether every number of the target is written.
-    turns : list of list of int or None
-        The taps of each walk, if it takes the weight `turned`.
+    turns : pair of ndarray of int64, or None
+        The taps of all walks and where each walk's end, if it takes the weight `turned`.
     """
 
     kernel: Callable
@@ -52,7 +52,7 @@ class Call(NamedTuple):
     where: tuple
     sharing: tuple
     covers: bool
-    turns: list[list[int]] | None
+    turns: tuple[np.ndarray, np.ndarray] | None
 
 
 def blocks_in(filters: int, groups: int) -> int:

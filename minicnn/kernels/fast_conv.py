@@ -14,14 +14,56 @@ from functools import lru_cache
 import numpy as np
 
 from minicnn.kernels import jitted
+from minicnn.kernels.board import handed_out
 from minicnn.kernels.calls import Call, backward_call, forward_call
+from minicnn.kernels.compiling import compiled
 from minicnn.kernels.fast_pointwise import multiply, serves
 from minicnn.kernels.memory import empty, flag, nothing, zeros
 from minicnn.kernels.planes import ready
-from minicnn.kernels.threads import share
+from minicnn.kernels.threads import FETCH, share
 from minicnn.kernels.tiles import FILTERS, PLAIN, POOLED, RELU
+from minicnn.kernels.vector import read, write
 
 NO_WINNERS = np.empty(0, np.uint8)
+
+
+@compiled
+def _turn(weight, turns, sizes, copy, board, start, stop):
+    """Fill the rows start .. stop - 1 of flat copy: for each group those of its channels, then zeros."""
+    if handed_out(board, start, stop):
+        return
+    (taps, ends), (filters, channels, rows, size) = turns, sizes
+    for row in range(start, stop):
+        group, channel = row // rows, row % rows
+        to, first = row * filters * len(taps), 0
+        for end in ends:
+            for f in range(group * filters, (group + 1) * filters):
+                for t in range(first, end):
+                    number = weight.dtype.type(0)
+                    if channel < channels:
+                        number = read(weight, (f * channels + channel) * size + taps[t])
+                    write(copy, to, number)
+                    to += 1
+            first = end
+
+
+def turned(weight, groups: int, turns, least: int = 1):
+    """Return a copy of a layer's weight for the input gradient, flat, and its form: channels and filters exchanged.
+
+    Walk after walk, so that each reads its own taps one after another: `turns` are all of them, and where each walk's
+    end. Groups of fewer channels than `least` are filled up with zeros.
+
+    >>> copy, form = turned(np.arange(12.0).reshape(2, 2, 1, 3), 1, (np.array([0, 2, 1]), np.array([2, 3])))
+    >>> copy.reshape(form)
+    array([[ 0.,  2.,  6.,  8.,  1.,  7.],
+           [ 3.,  5.,  9., 11.,  4., 10.]])
+    """
+    filters, channels, *size = weight.shape
+    filters, rows = filters // groups, max(channels, least)
+    sizes, form = (filters, channels, rows, math.prod(size)), (rows, filters * len(turns[0]))
+    copy = empty((groups * math.prod(form),), weight.dtype)
+    share(_turn, (ready(weight).ravel(), turns, sizes, copy), groups * rows, FETCH * copy.size)
+    return copy, form
 
 
 def as_it_lies(weight, groups: int, least: int = FILTERS):
@@ -35,32 +77,19 @@ def as_it_lies(weight, groups: int, least: int = FILTERS):
     (array([0., 1., 0., 0., 0., 0., 0., 0., 2., 3., 0., 0., 0., 0., 0., 0.]), (4, 2))
     """
     filters, apart = len(weight) // groups, weight.size // len(weight)
-    if filters < least:
-        few, weight = weight, np.zeros((groups, least, apart), weight.dtype)
-        weight[:, :filters] = few.reshape(groups, filters, apart)
-    return ready(weight).ravel(), (max(filters, least), apart)
+    if filters < least:  # as channels of a single filter they keep their order
+        return turned(weight.reshape(groups, filters, 1, apart), groups, one_walk(apart), least)
+    return ready(weight).ravel(), (filters, apart)
 
 
-def turned(weight, groups: int, taps):
-    """Return a copy of a layer's weight for the input gradient: channels are filters, and filters channels.
+@lru_cache(maxsize=256)
+def one_walk(taps: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the taps of a single walk, and where they end, as `turned` takes them.
 
-    Flat in each of them, walk after walk, so that each walk reads its own `taps` one after another.
-
-    >>> turned(np.arange(12).reshape(2, 2, 1, 3), 1, [[0, 2], [1]])
-    array([[ 0,  2,  6,  8,  1,  7],
-           [ 3,  5,  9, 11,  4, 10]])
+    >>> one_walk(3)
+    (array([0, 1, 2]), array([3]))
     """
-    filters, channels, size = len(weight) // groups, weight.shape[1], weight.shape[2] * weight.shape[3]
-    swapped = weight.reshape(groups, filters, channels, size).swapaxes(1, 2)
-    if len(taps[0]) == size:
-        return swapped.reshape(groups * channels, filters * size)
-    copy, begin = np.empty((groups, channels, filters * sum(map(len, taps))), weight.dtype), 0
-    for own in taps:
-        end = begin + filters * len(own)
-        for number, tap in enumerate(own):
-            copy[..., begin + number : end : len(own)] = swapped[..., tap]
-        begin = end
-    return copy.reshape(groups * channels, -1)
+    return np.arange(taps), np.array([taps])
 
 
 def finite_sums(call: Call, arrays: tuple, weight) -> bool:
@@ -134,8 +163,7 @@ def conv2d_grad_input(grad_output, weight, input_shape, stride, padding, dilatio
         return jitted.conv2d_grad_input(grad_output, weight, input_shape, stride, padding, dilation, groups)
     is_product = serves(input_shape, weight.shape, stride, padding, groups)
     if call.turns:
-        least = FILTERS if is_product else call.filters
-        weights = as_it_lies(turned(weight, groups, call.turns), groups, least)
+        weights = turned(weight, groups, call.turns, FILTERS if is_product else call.filters)
     else:
         weights = ready(weight).ravel(), (weight.shape[1], math.prod(weight.shape[2:]))
     no_bias = nothing(input_shape[1], grad_output.dtype)

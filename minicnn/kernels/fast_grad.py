@@ -23,6 +23,7 @@ from minicnn.kernels.calls import GatherCall, gather_call
 from minicnn.kernels.compiling import compiled
 from minicnn.kernels.fast_conv import NO_WINNERS
 from minicnn.kernels.gathering import gather
+from minicnn.kernels.memory import empty, flag
 from minicnn.kernels.planes import ready
 from minicnn.kernels.rows import total_of
 from minicnn.kernels.threads import FETCH, share
@@ -30,29 +31,49 @@ from minicnn.kernels.vector import read, write
 
 
 @compiled
-def _add_parts(parts, sums):
-    """Add all parts but the first to `sums`, where the first is; return whether no sum is NaN or infinite.
+def _add_parts(parts, sums, odd, board, start, stop):
+    """Fill sums[start:stop] with the sums of all parts, where `sums` may be the only one; raise the flag at NaN or inf.
 
     For a few thousand numbers NumPy takes five times as long.
     """
-    size, finite = len(sums), True
-    for begin in range(size, len(parts), size):
-        for i in range(size):
+    if handed_out(board, start, stop):
+        return
+    finite = True
+    for i in range(start, stop):
+        write(sums, i, read(parts, i))
+    for begin in range(len(sums), len(parts), len(sums)):
+        for i in range(start, stop):
             write(sums, i, read(sums, i) + read(parts, begin + i))
-    for i in range(size):
+    for i in range(start, stop):
         finite &= read(sums, i) - read(sums, i) == 0
-    return finite
+    if not finite:
+        odd[0] = 1
 
 
 @compiled
-def _add_totals(totals, grad_bias):
-    """Fill grad_bias (C_out,) with the sums of flat totals (images, C_out), image after image; totals change."""
-    filters = len(grad_bias)
-    for begin in range(filters, len(totals), filters):
-        for f in range(filters):
-            write(totals, f, read(totals, f) + read(totals, begin + f))
-    for f in range(filters):
-        grad_bias[f] = read(totals, f) if len(totals) > 0 else 0.0
+def _add_rows(rows, grad_bias, board, start, stop):
+    """Fill grad_bias[start:stop], of (C_out,), with the sums of flat rows (N, C_out) in float64, one after another."""
+    if handed_out(board, start, stop):
+        return
+    filters, totals = len(grad_bias), np.zeros(stop - start)
+    for f in range(start, stop if len(rows) > 0 else start):
+        write(totals, f - start, np.float64(read(rows, f)))
+    for begin in range(filters, len(rows), filters):
+        for f in range(start, stop):
+            write(totals, f - start, read(totals, f - start) + read(rows, begin + f))
+    for f in range(start, stop):
+        grad_bias[f] = read(totals, f - start)
+
+
+def sums_of(parts, size: int):
+    """Return the sum of so many parts as lie end to end, `size` numbers each; None if one is NaN or infinite.
+
+    >>> sums_of(np.array([1.0, 2, 10, 20]), 2)
+    array([11., 22.])
+    """
+    sums, odd = parts if len(parts) == size else empty((size,), parts.dtype), flag(parts.dtype)
+    share(_add_parts, (parts, sums, odd), size, FETCH * len(parts))
+    return sums if odd[0] == 0 else None
 
 
 def _gathered(call: GatherCall, grad_output, kept, input, weight_shape, bias: bool):
@@ -64,16 +85,22 @@ def _gathered(call: GatherCall, grad_output, kept, input, weight_shape, bias: bo
     elif kept is not None:
         output = ready(kept).ravel()
     filters = weight_shape[0] if bias else 0
-    totals, grad_bias = np.empty(len(input) * filters), np.empty(filters, dtype)
-    parts = np.empty(call.parts * size, dtype)
+    totals, parts = empty((len(input) * filters,), np.float64), empty((call.parts * size,), dtype)
     given = ready(grad_output).ravel(), output, winners, ready(input).ravel()
     share(gather, (*given, parts, totals, *call.where), *call.sharing)
-    grad_weight = parts if call.parts == 1 else parts[:size].copy()
-    if not _add_parts(parts, grad_weight):
-        return None
-    if bias:
-        _add_totals(totals, grad_bias)
-    return grad_weight.reshape(weight_shape), grad_bias
+    grad_weight = sums_of(parts, size)
+    return None if grad_weight is None else (grad_weight.reshape(weight_shape), added(totals, filters, dtype))
+
+
+def added(rows, filters: int, dtype):
+    """Return the sums (C_out,) of flat rows (N, C_out), which may be of another dtype.
+
+    >>> added(np.array([1.0, 2, 10, 20]), 2, np.dtype(np.float32))
+    array([11., 22.], dtype=float32)
+    """
+    grad_bias = empty((filters,), dtype)
+    share(_add_rows, (rows, grad_bias), filters, FETCH * len(rows))
+    return grad_bias
 
 
 def conv2d_grad_sums(grad_output, kept, sums_shape):
@@ -118,9 +145,8 @@ def conv2d_grad_parameters(
             return found
     grad_sums, grad_weight = conv2d_grad_sums(grad_output, kept, sums_shape), None
     if call is not None and call.by_position:
-        flat = fast_positions.grad_weight(grad_sums, input, call.plan)
-        if _add_parts(flat, flat):
-            grad_weight = flat.reshape(weight_shape)
+        flat = sums_of(fast_positions.grad_weight(grad_sums, input, call.plan), math.prod(weight_shape))
+        grad_weight = None if flat is None else flat.reshape(weight_shape)
     if grad_weight is None:
         grad_weight = jitted.conv2d_grad_weight(grad_sums, input, weight_shape, *geometry)
     return grad_weight, conv2d_grad_bias(grad_sums) if bias else np.empty(0, input.dtype)
@@ -155,12 +181,9 @@ def conv2d_grad_bias(grad_output):
     array([4., 6.])
     """
     images, filters, *size = grad_output.shape
-    grad_bias = np.empty(filters, grad_output.dtype)
-    if size:
-        totals = np.empty(images * filters)
-        arguments = ready(grad_output).ravel(), math.prod(size), totals
-        share(_add_planes, arguments, images * filters, FETCH * grad_output.size)
-    else:
-        totals = ready(grad_output.astype(np.float64)).ravel()
-    _add_totals(totals, grad_bias)
-    return grad_bias
+    flat = ready(grad_output).ravel()
+    if not size:
+        return added(flat, filters, grad_output.dtype)
+    totals = empty((images * filters,), np.float64)
+    share(_add_planes, (flat, math.prod(size), totals), images * filters, FETCH * grad_output.size)
+    return added(totals, filters, grad_output.dtype)

@@ -22,7 +22,7 @@ import numpy as np
 
 from minicnn.kernels.board import handed_out
 from minicnn.kernels.compiling import compact, compiled
-from minicnn.kernels.fast_conv import as_it_lies
+from minicnn.kernels.fast_conv import as_it_lies, one_walk, turned
 from minicnn.kernels.gathering import gather_tiles
 from minicnn.kernels.memory import empty, nothing, zeros
 from minicnn.kernels.planes import ready
@@ -208,6 +208,32 @@ def _thin_product(filters, lines, count, target, features, lanes, board, start, 
                 store(target, row * features + end - lanes, total)
 
 
+@compiled
+def _resize(lines, features, target, width, board, start, stop):
+    """Fill the rows start .. stop - 1 of flat target, of so much `width`, with the lines; then with zeros."""
+    if handed_out(board, start, stop):
+        return
+    for row in range(start, stop):
+        for x in range(min(features, width)):
+            write(target, row * width + x, read(lines, row * features + x))
+        for x in range(features, width):
+            write(target, row * width + x, target.dtype.type(0))
+
+
+def resized(lines, width: int):
+    """Return a copy of lines (B, I) with another number of columns: cut, or filled up with zeros.
+
+    >>> resized(np.array([[1.0, 2], [3, 4]]), 3), resized(np.array([[1.0, 2], [3, 4]]), 1)
+    (array([[1., 2., 0.],
+           [3., 4., 0.]]), array([[1.],
+           [3.]]))
+    """
+    count, features = lines.shape
+    target = empty((count, width), lines.dtype)
+    share(_resize, (ready(lines).ravel(), features, target.ravel(), width), count, FETCH * target.size)
+    return target
+
+
 def product(filters, lines, chunked: bool = False):
     """Return ``filters @ lines``, (A, I), for (A, B) and (B, I).
 
@@ -219,19 +245,22 @@ def product(filters, lines, chunked: bool = False):
     rows, (count, features), lanes = len(filters), lines.shape, lanes_of(lines.dtype)
     tile = VECTORS * lanes
     if 0 < features < tile:  # a row is shorter than a tile
-        wider = np.zeros((count, tile), lines.dtype)
-        wider[:, :features] = lines
-        return np.ascontiguousarray(product(filters, wider)[:, :features])
+        return resized(product(filters, resized(lines, tile)), features)
     target = (empty if count else zeros)((rows * features,), lines.dtype)
     flat, work = ready(lines).ravel(), filters.size * features + 2 * FETCH * (lines.size + target.size)
     if rows <= 1 or count <= 1:
         fixed = ready(filters).ravel(), flat, count, target, features, lanes
         share(_thin_product, fixed, features // lanes, work)
     else:
-        turned = rows >= FILTERS and not filters.flags.c_contiguous
-        weights, form = (ready(filters.T).ravel(), (rows, 1)) if turned else as_it_lies(filters, groups=1)
+        by_lines = rows >= FILTERS and not filters.flags.c_contiguous
+        if by_lines:
+            weights, form = ready(filters.T).ravel(), (rows, 1)
+        elif filters.flags.c_contiguous:
+            weights, form = as_it_lies(filters, groups=1)
+        else:
+            weights, form = turned(filters.T[:, :, None, None], 1, one_walk(1), FILTERS)
         far = chunked and rows <= FEW and lines.nbytes > FAR
-        apart, chunk = rows if turned else 1, CHUNK if far else count
+        apart, chunk = rows if by_lines else 1, CHUNK if far else count
         room = min(WIDEST, PANEL // count // tile, CACHED // rows // tile) if chunk == count else features
         width = tile * max(1, min(room, features // tile // PANELS))
         copied = rows > FILTERS and chunk == count

@@ -23,6 +23,7 @@ import numpy as np
 
 from minicnn.kernels.board import handed_out
 from minicnn.kernels.compiling import compiled
+from minicnn.kernels.memory import empty
 from minicnn.kernels.planes import ready
 from minicnn.kernels.plans import even_table
 from minicnn.kernels.registers import lanes_of
@@ -110,9 +111,10 @@ def grad_weight(grad_output, input, made):
     images, filters, rows, columns = grad_output.shape
     together = min(max(1, TOGETHER // (rows * columns)), images)
     parts = [grad_output[n : n + together] for n in range(0, images, together)]  # each (images, C_out, H, W)
-    grads = np.concatenate([part.swapaxes(0, 1).ravel() for part in parts])
+    flat = [part.swapaxes(0, 1).ravel() for part in parts]
+    grads = flat[0] if len(flat) == 1 else np.concatenate(flat)  # a single image is in that order already
     weights, lanes = len(made.offsets), lanes_of(input.dtype)
-    target = np.empty(filters * weights, input.dtype)
+    target = empty((filters * weights,), input.dtype)
     arrays = grads, ready(input).ravel(), target, made.spots, made.offsets
     counts = together, images % together or together
     tables = (even_table(count * rows * columns, VECTORS * lanes, 1) for count in counts)

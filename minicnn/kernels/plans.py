@@ -46,8 +46,8 @@ class Plan(NamedTuple):
     spots : ndarray of int64, flat
         For each phase (the remainders of row and column by the stride that any tap reads) how many rows and
         columns lie in the source, and where the first is read and written.
-    taps : list of list of int
-        Those of each walk, in reading order.
+    taps : pair of ndarray of int64
+        Those of all walks, of each in reading order; and where each walk's end.
     offsets, offsets_in_threes : ndarray of int64
         Where each channel and tap is read, counted from the cell, walk after walk; and the same with the
         last one repeated up to a multiple of three, as `gather` takes it.
@@ -62,7 +62,7 @@ class Plan(NamedTuple):
     layout: tuple[int, int, int, int, int, int]
     together: int
     spots: np.ndarray
-    taps: list[list[int]]
+    taps: tuple[np.ndarray, np.ndarray]
     offsets: np.ndarray
     offsets_in_threes: np.ndarray
     table: np.ndarray
@@ -132,7 +132,10 @@ def plan(size, stride, padding, walks, channels, together=1, apart=None) -> Plan
     layout = math.prod(size), plane, width, stride[0] * size[1], stride[1], drop
     part = height, width, extent
     spots = [spot(size, stride, padding, phase, part, number) for number, phase in enumerate(phases)]
-    taps = [sorted(walk.taps) for walk in walks]
+    taps = (
+        np.array([tap for walk in walks for tap in sorted(walk.taps)]),
+        np.cumsum([len(walk.taps) for walk in walks]),
+    )
     whole = np.array(offsets), in_threes, np.array(table), np.array(walked)
     return Plan(layout, together, np.array(spots).ravel(), taps, *whole, work)
 

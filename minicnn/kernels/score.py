@@ -4,12 +4,13 @@ From one kernel to the next Python takes a few microseconds, and ten times as ma
 nothing else in the caches. But for arrays of the same shapes it says the same every time, except for where they lie:
 
     heard       empty() -> a    walk(input, weight, a)         empty() -> b    walk(a, weight2, b)
-    written     walk(input, weight, place 0)   walk(place 0, weight2, output)
-    played      memory for all places and the output; both calls, with the addresses of today
+    written     walk(input, weight, place 0)   walk(place 0, weight2, what is wanted)
+    played      memory for all places, and for what is wanted; both calls, with the addresses of today
 
 A `Recorder` hears what `memory` gives away and what `threads.share` calls, in its own thread. Numbers that NumPy makes
 between two calls it does not hear. So a score is written only if all arrays of all calls are known: the input; what
-`memory` gave; what stays as it is (weights, and plans, which are whole numbers).
+`memory` gave; what stays as it is (weights, and plans, which are whole numbers). On the way back through a net there
+are also the images, and what was made on the way there.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from minicnn.kernels.board import ARGUMENTS, COUNT, ENTRY, FAILED, PIECES, SIZE,
 from minicnn.kernels.compiling import compiled
 
 HEAD = 4  # numbers before a call's arguments: entry, size, pieces for each thread, how many arguments
-HERE, INPUT, PLACES, OUTPUT = range(4)  # what a number is added to; HERE to nothing
+HERE, INPUT, PLACES, MADE, OTHER, BEFORE = range(6)  # what a number is added to; HERE to nothing
 WORD = 8  # bytes of a number that is written down; a flag has as many, and all flags lie before the places
 LINE = 64  # bytes of a line of the cache: places are so far apart, or a multiple of it
 
@@ -32,7 +33,7 @@ listening: dict[int, Recorder] = {}  # by the thread whose calls they hear; hard
 
 
 @compiled
-def play(words, origins, input, places, output, flags, threads, board):
+def play(words, origins, input, places, made, other, before, flags, threads, board):
     """Make all calls of a score; return whether all could be made, and none of so many `flags` is raised."""
     for i in range(flags):
         places[i] = 0
@@ -40,7 +41,9 @@ def play(words, origins, input, places, output, flags, threads, board):
         np.int64(0),
         np.int64(input.ctypes.data),
         np.int64(places.ctypes.data),
-        np.int64(output.ctypes.data),
+        np.int64(made.ctypes.data),
+        np.int64(other.ctypes.data),
+        np.int64(before.ctypes.data),
     )
     at = 0
     while at < len(words):
@@ -130,37 +133,63 @@ class Recorder:
         self.calls.append((head, board[ARGUMENTS : ARGUMENTS + board[COUNT]], list(arrays_in(arguments))))
         self.work += work if pieces else 0
 
-    def score(self, input: np.ndarray, output: np.ndarray, weights: list[np.ndarray]) -> Score | None:
+    def score(self, input, wanted: list, weights: list, other=None, before=None) -> Score | None:
         """Return the score of what was heard; None if there were other numbers than those, or too many.
 
         Whoever plays it must see to it that all `weights` are still the same arrays.
+
+        Parameters
+        ----------
+        input : ndarray
+        wanted : list of ndarray
+            What the calls have made, and shall make again.
+        weights : list of ndarray
+        other : ndarray or None
+            A second input.
+        before : ndarray or None
+            What an earlier score has made, all in one.
         """
         if self.size > self.largest:
             return None
-        stay = {address(array) for array in (*weights, *self.constants)}
-        if address(input) in stay or address(output) not in map(address, self.given):
+        stay, given = {address(array) for array in (*weights, *self.constants)}, set(map(address, self.given))
+        inputs = [array for array in (input, other) if array is not None]
+        begins = {address(array): (origin, 0) for array, origin in zip(inputs, (INPUT, OTHER), strict=False)}
+        apart = len(begins) == len(inputs) and not any(begin_of(array, {}, before) for array in inputs)
+        if not apart or begins.keys() & (stay | given) or not given.issuperset(map(address, wanted)):
             return None
-        begins, room = {address(input): (INPUT, 0)}, WORD * len(self.flags)
         for number, flag in enumerate(self.flags):
             begins[address(flag)] = PLACES, WORD * number
+        rooms = {PLACES: WORD * len(self.flags), MADE: 0}
+        chosen = set(map(address, wanted))
         for array in self.given:
-            if address(array) == address(output):
-                begins[address(array)] = OUTPUT, 0
-                continue
-            room += -room % LINE
-            begins[address(array)] = PLACES, room
-            room += array.nbytes
+            origin = MADE if address(array) in chosen else PLACES
+            rooms[origin] += -rooms[origin] % LINE
+            begins[address(array)] = origin, rooms[origin]
+            rooms[origin] += array.nbytes
         numbers, held = [], []
         for head, arguments, arrays in self.calls:
-            fixed = [array for array in arrays if address(array) not in begins]
+            moved = {address(array): found for array in arrays if (found := begin_of(array, begins, before))}
+            fixed = [array for array in arrays if address(array) not in moved]
             if not all(a.size == 0 or a.dtype == np.int64 or address(a) in stay for a in fixed):
                 return None
             held += fixed
-            moved = {address(array): begins[address(array)] for array in arrays if address(array) in begins}
             numbers += [(HERE, number) for number in head]
             numbers += [moved.get(number, (HERE, number)) for number in arguments.tolist()]
-        numbers, room = np.array(numbers, np.int64).reshape(-1, 2), room + -room % WORD
-        return Score(numbers, room, len(self.flags), output, held, self.work)
+        wanted = [(begins[address(array)][1], array.shape, array.dtype) for array in wanted]
+        numbers, rooms = np.array(numbers, np.int64).reshape(-1, 2), (rooms[PLACES], rooms[MADE])
+        return Score(numbers, rooms, len(self.flags), wanted, held, self.work)
+
+
+def begin_of(array: np.ndarray, begins: dict, before: np.ndarray | None) -> tuple[int, int] | None:
+    """Return what an array's address has to be added to, and what is added; None if it stays.
+
+    >>> made = np.zeros(3, np.int64)
+    >>> begin_of(made[1:], {address(made): (PLACES, 0)}, None), begin_of(made[1:], {}, before=made)
+    (None, (5, 8))
+    """
+    if before is not None and 0 <= address(array) - address(before) < before.nbytes:
+        return BEFORE, address(array) - address(before)
+    return begins.get(address(array))
 
 
 def arrays_in(arguments: tuple) -> Iterator[np.ndarray]:
@@ -193,12 +222,12 @@ class Score:
     ----------
     origins, words : ndarray of int64
         All calls end to end: numbers, and what each is added to.
-    room : int
-        Bytes of all places, and the flags before them.
+    rooms : pair of int
+        Words of all places, the flags before them; and of what is wanted.
     flags : int
         How many there are.
-    shape, dtype
-        Of the output.
+    wanted : list of tuple
+        Of each array that is wanted where it begins, in bytes, its shape and dtype.
     held : list of ndarray
         Arrays that have to stay where they are.
     work : int
@@ -210,21 +239,26 @@ class Score:
     >>> numbers = np.array([3.0, -4.0])
     >>> with Recorder() as recorder:
     ...     output = relu(numbers)
-    >>> score = recorder.score(numbers, output, weights=[])
-    >>> others, places = np.array([-5.0, 6.0]), np.empty(score.room // WORD, np.int64)
-    >>> score.play(others, places, output, threads=1, board=new_board())
+    >>> score = recorder.score(numbers, [output], weights=[])
+    >>> places, made = (np.empty(room, np.int64) for room in score.rooms)
+    >>> others = np.array([-5.0, 6.0])
+    >>> score.play(others, places, made, others, made, threads=1, board=new_board())
     True
-    >>> output
-    array([0., 6.])
+    >>> score.arrays_in(made)
+    [array([0., 6.])]
     """
 
-    def __init__(self, numbers, room, flags, output, held, work) -> None:
+    def __init__(self, numbers, rooms, flags, wanted, held, work) -> None:
         self.origins, self.words = np.ascontiguousarray(numbers.T)
-        self.room, self.flags = room, flags
-        self.shape, self.dtype = output.shape, output.dtype
+        self.rooms = tuple(-(-room // WORD) for room in rooms)
+        self.flags, self.wanted = flags, wanted
         self.held, self.work = held, work
 
-    def play(self, input, places, output, threads: int, board) -> bool:
-        """Fill `output`, with so many threads that look at the board; return False if it cannot be trusted."""
-        arrays = input.ravel(), places, output.ravel()
+    def play(self, input, places, made, other, before, threads: int, board) -> bool:
+        """Fill places and `made`, with so many threads that look at the board; return whether to trust them."""
+        arrays = input.ravel(), places, made, other.ravel(), before
         return play(self.words, self.origins, *arrays, self.flags, threads, board)
+
+    def arrays_in(self, made) -> list[np.ndarray]:
+        """Return the arrays that are wanted."""
+        return [np.ndarray(shape, dtype, made, begin) for begin, shape, dtype in self.wanted]

@@ -19,7 +19,7 @@ import numpy as np
 
 from minicnn.kernels.board import new_board
 from minicnn.kernels.memory import empty
-from minicnn.kernels.score import WORD, Score, listening
+from minicnn.kernels.score import Score, listening
 from minicnn.kernels.team import NOBODY, Team
 
 # Handing over takes a microsecond; but then what one thread has written the other fetches from its cache.
@@ -164,8 +164,10 @@ def share(kernel: Callable, arguments: tuple, size: int, work: int, ranges: int 
         _in_use.release()
 
 
-def perform(score: Score, input) -> np.ndarray | None:
-    """Play a score for an input of its kind; return the output, or None if it cannot be trusted.
+def perform(score: Score, input, other=None, before=None) -> np.ndarray | None:
+    """Play a score for an input of its kind; return what it made, all in one, or None if it cannot be trusted.
+
+    `other` and `before` are given if the score was written for such.
 
     >>> import numpy as np
     >>> from minicnn.kernels.fast_relu import relu
@@ -173,20 +175,22 @@ def perform(score: Score, input) -> np.ndarray | None:
     >>> numbers = np.array([3.0, -4.0])
     >>> with Recorder() as recorder:
     ...     output = relu(numbers)
-    >>> perform(recorder.score(numbers, output, []), np.array([-5.0, 6.0]))
-    array([0., 6.])
+    >>> score = recorder.score(numbers, [output], weights=[])
+    >>> score.arrays_in(perform(score, np.array([-5.0, 6.0])))
+    [array([0., 6.])]
     """
-    places, output = empty((score.room // WORD,), np.int64), empty(score.shape, score.dtype)
+    places, made = (empty((room,), np.int64) for room in score.rooms)
+    arrays = input, places, made, input if other is None else other, made if before is None else before
     if _threads > 1 and score.work and _in_use.acquire(blocking=False):
         try:
             team = _current_team()
             threads = _threads if team.summon(score.work, WORTH_WAKING * WORTH_A_THREAD) else 1
-            fine = score.play(input, places, output, threads, team.board)
+            fine = score.play(*arrays, threads, team.board)
         finally:
             _in_use.release()
     else:
-        fine = score.play(input, places, output, 1, new_board())
-    return output if fine else None
+        fine = score.play(*arrays, 1, new_board())
+    return made if fine else None
 
 
 def _current_team() -> Team:

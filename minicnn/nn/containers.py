@@ -10,6 +10,7 @@ import numpy as np
 from minicnn import checks
 from minicnn.nn.fusion import stages_of
 from minicnn.nn.grad_mode import is_grad_enabled
+from minicnn.nn.lessons import go_back, go_back_to_parameters
 from minicnn.nn.module import Module, check_module, edits
 from minicnn.nn.stages import Stage
 from minicnn.nn.state import check_places
@@ -94,25 +95,25 @@ class Sequential(Module):
         edit, stages = edits(), stages_of(self)
         if not is_grad_enabled():
             return stages.infer(input)
-        for stage in stages:
-            input = stage(input, True)
-        self.saved = {"stages": stages, "edit": edit}
-        return input
+        output, step = stages.learn(input)
+        self.saved = {"stages": stages, "edit": edit, "step": step}
+        return output
 
     def backward(self, grad_output: np.ndarray) -> np.ndarray:
         """Return the gradient of the first module's input."""
-        for stage in reversed(self._latest_stages()):
-            grad_output = stage.backward(grad_output)
-        return grad_output
+        played = self._played(grad_output, whole=True)
+        return go_back(self._latest_stages(), grad_output) if played is None else played[0]
 
     def _backward_parameters(self, grad_output: np.ndarray) -> None:
-        stages, first = self._latest_stages(), 0
-        while first < len(stages) - 1 and not stages[first].learns:
-            first += 1
-        for stage in reversed(stages[first + 1 :]):
-            grad_output = stage.backward(grad_output)
-        if stages:
-            stages[first].backward_parameters(grad_output)
+        if self._played(grad_output, whole=False) is None:
+            go_back_to_parameters(self._latest_stages(), grad_output)
+
+    def _played(self, grad_output: np.ndarray, whole: bool) -> list[np.ndarray] | None:
+        """Go back from the last forward as `Step.backward` does, if there is one, and nobody has begun to watch."""
+        step = self.saved.get("step")
+        return (
+            step.backward(grad_output, whole) if step is not None and self.saved["edit"] == edits() else None
+        )
 
     def _latest_stages(self) -> list[Stage]:
         """Return what the last forward ran."""

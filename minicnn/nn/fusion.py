@@ -53,23 +53,28 @@ class ConvStage(Stage):
             if known is None:
                 return super().__call__(input)
             self.remember(kind, known)
-        size, geometry, computes = known
+        output, winners = known[2][keep](input, weight, None if bias is None else bias.data)
+        return self.keep(known, input, output, winners) if keep else output
+
+    def made(self, output: np.ndarray) -> list[np.ndarray]:
+        return [output, self.layers[0].saved["run"].kept] if len(self.layers) == 3 else [output]
+
+    def keep(self, known, input: np.ndarray, output: np.ndarray, winners=None) -> np.ndarray:
+        conv, (size, geometry, _) = self.layers[0], known
+        weight, bias, shape, dtype = conv.weight.data, conv.bias, output.shape, output.dtype
         arrays = input, weight, None if bias is None else bias.data
-        output, winners = computes[keep](*arrays)
-        if keep:
-            run = Run(self.layers, arrays, geometry, size, output, winners)
-            shape, dtype = output.shape, output.dtype
-            conv.saved = {
-                "output_shape": run.sums_shape,
-                "dtype": dtype,
-                "input": input,
-                "weight": weight,
-                "geometry": geometry,
-                "border": (None, "zeros"),
-                "run": run,
-            }
-            for layer in self.layers[1:]:
-                layer.saved = {"output_shape": shape, "dtype": dtype, "fused": run}
+        run = Run(self.layers, arrays, geometry, size, output, winners)
+        conv.saved = {
+            "output_shape": run.sums_shape,
+            "dtype": dtype,
+            "input": input,
+            "weight": weight,
+            "geometry": geometry,
+            "border": (None, "zeros"),
+            "run": run,
+        }
+        for layer in self.layers[1:]:
+            layer.saved = {"output_shape": shape, "dtype": dtype, "fused": run}
         return output
 
     def _look_at(self, input: np.ndarray) -> tuple | None:
@@ -129,6 +134,30 @@ class ConvStage(Stage):
         conv.weight.accumulate(grad_weight)
         if bias is not None:
             conv.bias.accumulate(grad_bias)
+
+
+class ReLUStage(Stage):
+    """ReLU with no convolution before it.
+
+    >>> stage = ReLUStage([ReLU()])
+    >>> stage(np.float32([3, -4])), stage.backward(np.float32([10, 20]))
+    (array([3., 0.], dtype=float32), array([10.,  0.], dtype=float32))
+    """
+
+    repeats = True
+
+    def __call__(self, input: np.ndarray, keep: bool = True) -> np.ndarray:
+        kind = kind_of(input)
+        if kind not in self.known:
+            output = super().__call__(input)
+            self.remember(kind, True)
+            return output
+        output = kernels.relu(input)
+        return self.keep(True, input, output) if keep else output
+
+    def keep(self, known, input: np.ndarray, output: np.ndarray) -> np.ndarray:
+        self.layers[0].saved = {"output_shape": output.shape, "dtype": output.dtype, "output": output}
+        return output
 
 
 class Run:
@@ -201,7 +230,7 @@ def runs(layers: Iterable[Module]) -> list[list[Module]]:
     return found
 
 
-STAGES = {Conv2d: ConvStage, Linear: LinearStage, Flatten: FlattenStage}
+STAGES = {Conv2d: ConvStage, ReLU: ReLUStage, Linear: LinearStage, Flatten: FlattenStage}
 _stages: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()  # of each model, and at which edit
 
 
@@ -211,7 +240,7 @@ def stages_of(model: Module) -> Stages:
     >>> from minicnn.nn import Sequential
     >>> model = Sequential(Conv2d(1, 1, 3), ReLU(), ReLU())
     >>> [type(stage).__name__ for stage in stages_of(model)], stages_of(model) is stages_of(model)
-    (['ConvStage', 'Stage'], True)
+    (['ConvStage', 'ReLUStage'], True)
     """
     found, edit = _stages.get(model), edits()  # before the layers are looked at: what comes after it is new
     if found is None or found[0] != edit:  # a layer may be another one now, or have a hook

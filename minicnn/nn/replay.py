@@ -15,7 +15,33 @@ import numpy as np
 from minicnn import kernels
 from minicnn.nn.stages import Stage
 
-LARGE = 2**23  # bytes that kernels hand on: where there are more, Python takes no time worth speaking of
+LARGE = 2**24  # bytes that kernels hand on: where there are more, Python takes no time worth speaking of
+
+
+class Weights:
+    """The parameters of some stages, and the arrays that they have now.
+
+    >>> from minicnn.nn import Linear
+    >>> layer = Linear(2, 1)
+    >>> weights = Weights([Stage([layer])])
+    >>> layer.weight.data = np.float32([[1, 2]])
+    >>> len(weights.arrays), weights.hold()
+    (2, False)
+    """
+
+    def __init__(self, stages: list[Stage]) -> None:
+        layers = (layer for stage in stages for layer in stage.layers)
+        self.parameters = list(
+            dict.fromkeys(parameter for layer in layers for parameter in layer.parameters())
+        )
+        self.arrays = [parameter.data for parameter in self.parameters]
+
+    def hold(self) -> bool:
+        """Return whether all parameters still have these arrays."""
+        for parameter, data in zip(self.parameters, self.arrays):  # noqa: B905, SIM110  (all() would take three times as long)
+            if parameter.data is not data:
+                return False
+        return True
 
 
 class Replay:
@@ -34,19 +60,17 @@ class Replay:
     array([[14., 14., 14., 14.]], dtype=float32)
     """
 
-    def __init__(self, score, weights: list) -> None:
-        self.score, self.weights = score, weights  # each weight: a Parameter and its array
+    def __init__(self, score, weights: Weights) -> None:
+        self.score, self.weights = score, weights
 
     def holds(self) -> bool:
         """Return whether all parameters still have the arrays for which this was recorded."""
-        for parameter, data in self.weights:  # noqa: SIM110  (all() would take three times as long)
-            if parameter.data is not data:
-                return False
-        return True
+        return self.weights.hold()
 
     def __call__(self, input: np.ndarray) -> np.ndarray | None:
         """Return the output for an input in one piece; None if the stages have to see to it."""
-        return kernels.perform(self.score, input)
+        made = kernels.perform(self.score, input)
+        return None if made is None else self.score.arrays_in(made)[0]
 
 
 def record(stages: list[Stage], input: np.ndarray) -> tuple[np.ndarray, Replay | None]:
@@ -54,10 +78,9 @@ def record(stages: list[Stage], input: np.ndarray) -> tuple[np.ndarray, Replay |
 
     The stages must be such as `repeats`.
     """
-    parameters = [parameter for stage in stages for layer in stage.layers for parameter in layer.parameters()]
-    weights, output = [(parameter, parameter.data) for parameter in parameters], input
+    weights, output = Weights(stages), input
     with kernels.Recorder(LARGE) as recorder:
         for stage in stages:
             output = stage(output, False)
-    score = recorder.score(input, output, [data for _, data in weights])
+    score = recorder.score(input, [output], weights.arrays)
     return output, None if score is None else Replay(score, weights)

@@ -27,6 +27,7 @@ from functools import cached_property
 import numpy as np
 
 from minicnn import kernels
+from minicnn.nn.lessons import Lesson, Step, learn
 from minicnn.nn.replay import record
 from minicnn.nn.stages import Stage, kind_of, remember
 
@@ -57,6 +58,7 @@ class Stages(list):
         super().__init__(stages)
         self.known: dict = {}  # by the input's kind: how many images a slice has, 0 for none; how many stages take it
         self.replays: dict = {}  # by the input's kind: what was recorded, or None if nothing can be
+        self.lessons: dict = {}  # by the input's kind
 
     def __reduce__(self) -> tuple:
         """What is known, and where arrays lie, does not hold for copies."""
@@ -66,6 +68,18 @@ class Stages(list):
     def repeats(self) -> bool:
         """Whether all stages do the same for every input of a kind."""
         return kernels.FUSES and all(stage.repeats for stage in self)
+
+    def learn(self, input: np.ndarray) -> tuple[np.ndarray, Step | None]:
+        """Return the last stage's output, and how to go back from it; None if only the stages know."""
+        kind = kind_of(input)
+        if kind is None or not (self.repeats and input.flags.carray):
+            return learn(self, input), None
+        lesson = self.lessons.get(kind)
+        if lesson is None:
+            output = learn(self, input)
+            remember(self.lessons, kind, Lesson(list(self)))
+            return output, None
+        return lesson.forward(input)
 
     def infer(self, input: np.ndarray) -> np.ndarray:
         """Return the last stage's output; nothing is kept for backward."""

@@ -18,7 +18,6 @@ from functools import cached_property
 import numpy as np
 
 from minicnn import kernels
-from minicnn.nn.activations import ReLU
 from minicnn.nn.module import Module
 
 KINDS = 16  # so many kinds of inputs a stage remembers
@@ -39,6 +38,10 @@ class Stage:
             [15.]]], dtype=float32)
     """
 
+    repeats = (
+        False  # whether all numbers are made by kernels, which are called alike for every input of a kind
+    )
+
     def __init__(self, layers: list[Module]) -> None:
         self.layers = layers  # they see for themselves whether to `keep` something for backward
         self.known: dict = {}  # of inputs that have passed the checks, by their kind
@@ -51,11 +54,6 @@ class Stage:
     def learns(self) -> bool:
         """Whether there are parameters."""
         return any(True for layer in self.layers for _ in layer.parameters())
-
-    @property
-    def repeats(self) -> bool:
-        """Whether all numbers are made by kernels, which are called alike for every input of a kind."""
-        return all(type(layer) is ReLU and not watched(layer) for layer in self.layers)
 
     def __call__(self, input: np.ndarray, keep: bool = True) -> np.ndarray:
         for layer in self.layers:
@@ -71,6 +69,14 @@ class Stage:
         {((3,), dtype('float64')): 'it passed'}
         """
         remember(self.known, kind, what)
+
+    def made(self, output: np.ndarray) -> list[np.ndarray]:
+        """Return the arrays that the last call has made, if the stage `repeats`: the output, and what else is kept."""
+        return [output]
+
+    def keep(self, known, input: np.ndarray, *made: np.ndarray) -> np.ndarray:
+        """Let the layers save that they have `made` this of an input of a `known` kind; return the output."""
+        raise NotImplementedError("a stage that repeats has its own")
 
     def work(self, input: np.ndarray, output: np.ndarray) -> int | None:
         """Return how many multiply-adds it took, if each image made its part of the output alone; else None.
@@ -115,10 +121,14 @@ class FlattenStage(Stage):
             output = layer(input)
             self.remember(kind, output.shape)
             return output
-        output = input.reshape(shape)
-        if keep:
-            layer.saved = {"output_shape": shape, "dtype": output.dtype, "input_shape": input.shape}
-        return output
+        return self.keep(shape, input) if keep else input.reshape(shape)
+
+    def made(self, output: np.ndarray) -> list[np.ndarray]:
+        return []
+
+    def keep(self, known, input: np.ndarray) -> np.ndarray:
+        self.layers[0].saved = {"output_shape": known, "dtype": input.dtype, "input_shape": input.shape}
+        return input.reshape(known)
 
     def work(self, input: np.ndarray, output: np.ndarray) -> int | None:
         return 0 if output.shape[:1] == input.shape[:1] else None  # the images may be laid end to end
@@ -151,9 +161,11 @@ class LinearStage(Stage):
                 self.remember(kind, True)
             return output
         output = kernels.linear(input, weight, None if bias is None else bias.data)
-        if keep:
-            shape, dtype = output.shape, output.dtype
-            layer.saved = {"output_shape": shape, "dtype": dtype, "input": input, "weight": weight}
+        return self.keep(True, input, output) if keep else output
+
+    def keep(self, known, input: np.ndarray, output: np.ndarray) -> np.ndarray:
+        layer, shape, dtype = self.layers[0], output.shape, output.dtype
+        layer.saved = {"output_shape": shape, "dtype": dtype, "input": input, "weight": layer.weight.data}
         return output
 
     def work(self, input: np.ndarray, output: np.ndarray) -> int | None:

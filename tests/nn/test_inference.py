@@ -68,7 +68,7 @@ def test_layers_that_have_no_step_and_those_behind_them(checked):
     for seed in range(3):
         images = draw(2, 2, 5, 9, seed=seed)
         np.testing.assert_array_equal(predict(model, images), predict_one_by_one(model, images))
-    assert len(checked) == len(set(checked)) == 3  # a convolution, one within, and Flatten
+    assert len(checked) == len(set(checked)) == 4  # a convolution, one within, Flatten and ReLU
 
 
 def test_an_image_alone_and_an_array_in_another_order():

@@ -54,11 +54,11 @@ def images_of(count, dtype=np.float32, seed=0):
 
 @pytest.fixture
 def played(monkeypatch):
-    """Collect the outputs that came from scores, None for those that could not be trusted."""
+    """Collect what scores have made, None for what could not be trusted."""
     found = []
 
-    def perform(score, input):
-        found.append(perform_itself(score, input))
+    def perform(*arguments):
+        found.append(perform_itself(*arguments))
         return found[-1]
 
     perform_itself = kernels.perform
@@ -209,7 +209,7 @@ def test_a_recorder_lets_go_of_what_is_too_large():
     with kernels.Recorder(2**10) as recorder:
         predict(small_net(), images_of(30))
     assert recorder.given == recorder.calls == []
-    assert recorder.score(images_of(1), images_of(1), []) is None
+    assert recorder.score(images_of(1), [images_of(1)], []) is None
 
 
 def test_copies_and_pickles_record_anew(net, played):
