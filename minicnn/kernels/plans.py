@@ -148,6 +148,8 @@ def spot(size, stride, padding, phase, part, number) -> tuple[int, int, int, int
 
     >>> spot((3, 4), (2, 2), (1, 1), (1, 0), (2, 3, 6), 0)         # row 0, columns 1 and 3, in cells (0, 1), (0, 2)
     (2, 2, 1, 1)
+    >>> spot((3, 4), (1, 1), (0, 0), (0, 0), (3, 4, 12), 0)        # all rows lie here as there: they are one
+    (1, 12, 0, 0)
     """
     first, count = [], []
     for axis in (0, 1):
@@ -156,6 +158,8 @@ def spot(size, stride, padding, phase, part, number) -> tuple[int, int, int, int
         count.append(max(0, min(part[axis], (size[axis] - 1 - shift) // stride[axis] + 1) - first[axis]))
     row, column = (first[axis] * stride[axis] + phase[axis] - padding[axis] for axis in (0, 1))
     cell = number * part[2] + first[0] * part[1] + first[1]
+    if stride == (1, 1) and count[1] == part[1] == size[1]:
+        count = [1, math.prod(count)]
     return *count, row * size[1] + column, cell
 
 
