@@ -111,9 +111,9 @@ class Sequential(Module):
     def _played(self, grad_output: np.ndarray, whole: bool) -> list[np.ndarray] | None:
         """Go back from the last forward as `Step.backward` does, if there is one, and nobody has begun to watch."""
         step = self.saved.get("step")
-        return (
-            step.backward(grad_output, whole) if step is not None and self.saved["edit"] == edits() else None
-        )
+        if step is None or self.saved["edit"] != edits():
+            return None
+        return step.backward(grad_output, whole)
 
     def _latest_stages(self) -> list[Stage]:
         """Return what the last forward ran."""

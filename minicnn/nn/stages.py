@@ -38,9 +38,7 @@ class Stage:
             [15.]]], dtype=float32)
     """
 
-    repeats = (
-        False  # whether all numbers are made by kernels, which are called alike for every input of a kind
-    )
+    repeats = False  # whether kernels make all numbers, and are called alike for every input of a kind
 
     def __init__(self, layers: list[Module]) -> None:
         self.layers = layers  # they see for themselves whether to `keep` something for backward
