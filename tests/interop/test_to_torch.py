@@ -118,3 +118,13 @@ def test_a_foreign_layer_is_refused():
     )
     with raises(TypeError, message):
         to_torch(nn.Sequential(Cube()))
+
+
+def test_each_layer_keeps_its_own_mode():
+    """Such as a batch norm that is held in evaluation while the rest is trained."""
+    model = nn.Sequential(nn.Linear(2, 2), nn.Residual(nn.Sequential(nn.BatchNorm1d(2), nn.Dropout())))
+    model[1].body[0].eval()
+    module = to_torch(model)
+    assert {name: m.training for name, m in module.named_modules()} == {
+        name: m.training for name, m in model.named_modules()
+    }

@@ -105,7 +105,8 @@ def counterpart(module: nn.Module, torch):
             f"to_torch: every layer must have a counterpart in torch. Got {module.who}. "
             "Build the model from the layers of minicnn.nn."
         )
-    return converted.train(module.training)
+    converted.training = module.training  # and not train(), which would change what stands inside, too
+    return converted
 
 
 def graph_module(module: nn.Graph, torch):
