@@ -11,6 +11,7 @@ import torch
 from minicnn import nn
 from minicnn.interop.torch import compare, to_torch
 from minicnn.interop.torch.comparison.sides import torch_loss
+from minicnn.interop.torch.comparison.weight_slips import values_of
 from tests.helpers import draws
 
 
@@ -292,6 +293,34 @@ def test_arguments_that_are_not_swapped_are_called_by_their_names(arguments, sli
     images = draws((3, 1, 7, 7), np.float32)
     cause = compare(build(), to_torch(build(**arguments)), images, np.array([0, 1, 2])).likely_cause
     assert (cause.slip, cause.where) == (slip, "0")
+
+
+@pytest.mark.parametrize(
+    ("argument", "mode", "slip"),
+    [
+        ("affine", True, "different affine"),
+        ("affine", False, "different affine"),
+        ("track_running_stats", False, "different track_running_stats"),
+    ],
+)
+@pytest.mark.parametrize("here", [True, False])
+def test_a_batch_norm_without_parameters_or_statistics(argument, mode, slip, here):
+    def build(value):
+        layer = nn.BatchNorm2d(4, **{argument: value}).train(mode)
+        for array in values_of(layer).values():
+            array += 1
+        return nn.Sequential(nn.Conv2d(3, 4, 3, rng=0), layer, nn.Flatten(), nn.Linear(64, 4, rng=1))
+
+    cause = compare(build(here), to_torch(build(not here)), images(), TARGETS).likely_cause
+    assert (cause.slip, cause.where) == (slip, "1")
+
+
+def test_a_batch_norm_in_the_place_of_another_layer():
+    """Its bias cannot be taken away, as that of a Linear can."""
+    norm = nn.BatchNorm1d(6)
+    norm.bias.data[...] = 1
+    sides = [nn.Sequential(nn.Flatten(), nn.Linear(108, 6, rng=0), layer) for layer in (norm, nn.Tanh())]
+    assert compare(sides[0], to_torch(sides[1]), images(), TARGETS).likely_cause.slip is None
 
 
 def test_several_layers_with_other_arguments():

@@ -10,6 +10,7 @@ from minicnn.inspection import Step
 from minicnn.interop.torch.comparison.candidates import Candidate, Sides
 from minicnn.interop.torch.layers import ARGUMENTS
 
+PLAIN = ("padding", "mode", "value")  # the arguments of a Pad2d
 PLACES = {
     **dict.fromkeys(
         ("padding", "padding_mode", "mode", "value", "count_include_pad"),
@@ -23,26 +24,39 @@ def other_arguments(sides: Sides) -> Iterator[Candidate]:
     """Layers of one kind and place, built with different arguments."""
     found: dict[str, list[dict]] = {}
     layers: dict[str, dict] = {}
+    known = dict(sides.model.named_modules())
     for ours, theirs in sides.pairs:
-        if ours.kind != theirs.kind or ours.name not in dict(sides.model.named_modules()):
+        if ours.kind != theirs.kind or ours.name not in known:
             continue
-        for attribute in ARGUMENTS.get(ours.kind, ("padding", "mode", "value")):
+        for attribute in ARGUMENTS.get(ours.kind, PLAIN):
             values = [getattr(step.module, attribute, None) for step in (ours, theirs)]
             if attribute in ("bias", "in_channels", "in_features", "num_features") or values[0] == values[1]:
                 continue
             slip = PLACES.get(attribute, f"different {attribute}")
             if attribute in ("stride", "dilation") and values[0] == values[1][::-1]:
                 slip = "stride or dilation swapped between H and W"
-            found.setdefault(slip, []).append({(ours.name, attribute): values[1]})
-            layers.setdefault(ours.name, {})[ours.name, attribute] = values[1]
+            change = {(ours.name, attribute): values[1]} | with_argument(ours, theirs, attribute)
+            found.setdefault(slip, []).append(change)
+            layers.setdefault(ours.name, {}).update(change)
     for slip, changes in found.items():
         yield from sides.each_and_all(slip, changes)
     for name, change in layers.items():
-        if len(change) > 1:
-            yield sides.changed(f"different {' and '.join(key for _, key in change)}", name, change)
+        names = [key for _, key in change if key in ARGUMENTS.get(type(known[name]).__name__, PLAIN)]
+        if len(names) > 1:
+            yield sides.changed(f"different {' and '.join(names)}", name, change)
     if len(layers) > 1:
         together = {key: value for change in layers.values() for key, value in change.items()}
         yield sides.changed("different arguments", " ".join(layers), together)
+
+
+def with_argument(ours: Step, theirs: Step, attribute: str) -> dict:
+    """Return the change that gives our batch norm what torch's has by this argument, and ours has not."""
+    keys = {"affine": ("weight", "bias"), "track_running_stats": ("running_mean", "running_var")}
+    return {
+        (ours.name, key): copy.deepcopy(getattr(theirs.module, key))
+        for key in keys.get(attribute, ())
+        if getattr(ours.module, key) is None
+    }
 
 
 def other_softmax(sides: Sides) -> Iterator[Candidate]:

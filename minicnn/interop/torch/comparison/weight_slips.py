@@ -54,7 +54,7 @@ def other_bias(sides: Sides) -> Iterator[Candidate]:
             continue
         if wanted is not None and not held.any() and wanted.any():
             missing.append({key: cast(wanted)})
-        without.append({key: None if wanted is None else np.zeros_like(held)})
+        without.append({key: np.zeros_like(held)})
         twice.append({key: 2 * held})
         half.append({key: held / 2})
     for changes in (missing, without, twice, half):
