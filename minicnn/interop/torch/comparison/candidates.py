@@ -29,9 +29,10 @@ class Candidate:
 
 @dataclass(frozen=True, eq=False)
 class Sides:
-    """What the slips look at: our side in float64, which steps go together, and all steps of either side."""
+    """What the slips look at: both sides in float64, which steps go together, and all steps of either side."""
 
     model: nn.Module
+    module: object
     batch: Batch
     theirs: Batch
     pairs: list[tuple[Step, Step]]

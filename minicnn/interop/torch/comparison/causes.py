@@ -101,7 +101,7 @@ def find_cause(model: nn.Module, module, mine: Batch, theirs: Batch) -> LikelyCa
             return LikelyCause(slip, where, before, after, [slip])
     if are_together(before):  # whatever changes nothing, as a slip may here, would seem to have helped
         return LikelyCause(None, "", before, {}, [])
-    sides, tried = Sides(model, mine, theirs, pairs, ours.steps, other.steps), []
+    sides, tried = Sides(model, module, mine, theirs, pairs, ours.steps, other.steps), []
     for find in SLIPS:
         for candidate in find(sides):
             if candidate.slip not in tried:

@@ -10,6 +10,8 @@ from minicnn.inspection import Step
 from minicnn.interop.torch.comparison.candidates import Candidate, Sides
 from minicnn.interop.torch.layers import ARGUMENTS
 
+OTHER_KIND = "another kind of layer"
+LONE = "a layer on one side only"
 PLAIN = ("padding", "mode", "value")  # the arguments of a Pad2d
 PLACES = {
     **dict.fromkeys(
@@ -80,26 +82,26 @@ def other_kind(sides: Sides) -> Iterator[Candidate]:
         for ours, theirs in sides.pairs
         if ours.kind != theirs.kind and ours.name in known and is_bare(ours) and is_bare(theirs)
     }
-    yield from sides.each_and_all("another kind of layer", in_place(changes))
+    yield from sides.each_and_all(OTHER_KIND, in_place(changes))
 
 
 def lone_layers(sides: Sides) -> Iterator[Candidate]:
     """A layer without parameters, such as an activation, that only one side has: ours goes, or torch's comes."""
-    slip, known = "a layer on one side only", dict(sides.model.named_modules())
+    known = dict(sides.model.named_modules())
     mine = {id(ours) for ours, _ in sides.pairs}
     extra = {
         step.name: nn.Identity()
         for step in sides.calls
         if id(step) not in mine and step.name in known and is_bare(step)
     }
-    yield from sides.each_and_all(slip, in_place(extra))
+    yield from sides.each_and_all(LONE, in_place(extra))
     partners, before, missing = {id(other): ours for ours, other in sides.pairs}, None, {}
     for step in sides.torch_calls:
         if id(step) in partners or not is_bare(step):
             before = partners.get(id(step))
         elif before is not None and before.name in known:
             missing[before.name] = nn.Sequential(missing.get(before.name, known[before.name]), step.module)
-    yield from sides.each_and_all(slip, in_place(missing))
+    yield from sides.each_and_all(LONE, in_place(missing))
 
 
 def is_bare(step: Step) -> bool:

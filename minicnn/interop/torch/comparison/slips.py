@@ -23,6 +23,7 @@ from minicnn.interop.torch.comparison.layer_slips import (
     other_softmax,
 )
 from minicnn.interop.torch.comparison.sides import LOSS_ARGUMENTS, Batch, our_loss
+from minicnn.interop.torch.comparison.structure import other_structure
 from minicnn.interop.torch.comparison.weight_slips import (
     flattened_nhwc,
     flipped_kernel,
@@ -178,5 +179,5 @@ def other_labels(sides: Sides) -> Iterator[Candidate]:
 SLIPS = (
     other_reduction, other_loss, other_labels, other_mode, other_arguments, other_softmax, other_kind, lone_layers,
     other_input, flipped_kernel, flattened_nhwc, transposed_linear, other_bias, other_variance, half_precision,
-    stale_weights,
+    stale_weights, other_structure,
 )  # fmt: skip
