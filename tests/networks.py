@@ -13,6 +13,8 @@ ACTIVATIONS = (
     nn.GELU,
     lambda: nn.GELU("tanh"),
     nn.SiLU,
+    nn.ReLU6,
+    nn.Hardswish,
     nn.Sigmoid,
     nn.Tanh,
     nn.Identity,

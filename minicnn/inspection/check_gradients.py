@@ -152,7 +152,7 @@ def check_gradients(model: nn.Module, images: np.ndarray, targets, criterion=Non
     the whole model. In a layer, arrays of up to 64 numbers are checked number by number, larger ones along
     random directions; if one of these is wrong, halving finds a single wrong number.
 
-    On a kink (ReLU, LeakyReLU and ELU at 0, ``|x|``) or a tie (max pooling) there is no slope: a difference
+    On a kink (such as ReLU at 0, ``|x|``) or a tie (max pooling) there is no slope: a difference
     there is no mistake, as long as one layer's backward gives a slope between the two sides. The result says
     where this was so.
 

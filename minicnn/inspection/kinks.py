@@ -1,7 +1,8 @@
 """Kinks and ties: where a function has no slope, because another branch begins there.
 
-ReLU and its kin bend at 0, |x - t| bends at the target, and max pooling jumps from one winner to another. On
-such a place a central difference is the mean of two slopes, and backward returns one of them: both are right.
+An activation such as ReLU bends at 0 (`CURVES` in explainers/activations.py says where), |x - t| bends at the
+target, and max pooling jumps from one winner to another. On such a place a central difference is the mean of two
+slopes, and backward returns one of them: both are right.
 """
 
 from __future__ import annotations
@@ -11,11 +12,20 @@ import functools
 import numpy as np
 
 from minicnn import nn
+from minicnn.inspection.explainers.activations import CURVES
 from minicnn.inspection.explainers.conv import batched
 from minicnn.inspection.explainers.pooling import window
 from minicnn.inspection.record import Step
 
-BENT = (nn.ReLU, nn.LeakyReLU, nn.ELU)
+
+def bends(module) -> tuple[float, ...]:
+    """Return the places where an activation, or the one that it is derived from, bends; none for other layers.
+
+    >>> bends(nn.ReLU()), bends(nn.ReLU6()), bends(nn.Tanh())
+    ((0,), (0, 6), ())
+    """
+    kinds = (kind.__name__ for kind in type(module).__mro__)
+    return next((CURVES[kind].bends for kind in kinds if kind in CURVES), ())
 
 
 def branches(module, input: np.ndarray) -> np.ndarray | None:
@@ -26,8 +36,8 @@ def branches(module, input: np.ndarray) -> np.ndarray | None:
     >>> branches(nn.MaxPool2d(2), np.array([[[[1.0, 5.0], [4.0, 3.0]]]])).tolist()    # place in the window
     [[[1]]]
     """
-    if isinstance(module, BENT):
-        return np.sign(input)
+    if bends(module):
+        return sum(np.sign(input - place) for place in bends(module))
     if isinstance(module, nn.MaxPool2d):
         return windows_of(module, input)[0].argmax(axis=-1)
     return None
@@ -41,8 +51,8 @@ def on_kink(module, input: np.ndarray, reach: float) -> np.ndarray:
     >>> on_kink(nn.MaxPool2d(2), np.array([[[[5.0, 5.0], [4.0, 3.0]]]]), 1e-6).tolist()
     [[[[True, True], [False, False]]]]
     """
-    if isinstance(module, BENT):
-        return np.abs(input) <= reach
+    if bends(module):
+        return np.any([np.abs(input - place) <= reach for place in bends(module)], axis=0)
     found = np.zeros(input.shape, bool)
     if isinstance(module, nn.MaxPool2d):
         values, cells = windows_of(module, input)

@@ -81,7 +81,7 @@ def average(array) -> str:
 
 
 def dead_share(step) -> str:
-    """Return the share of units (channels or columns) that give zero for every image; ReLU only.
+    """Return the share of units (channels or columns) that give zero for every image; ReLU and ReLU6 only.
 
     >>> from minicnn.inspection.record import Step
     >>> dead_share(Step("0", "ReLU", None, None, np.float32([[0, 1], [0, 2]])))
@@ -98,7 +98,7 @@ def dead_units(step) -> np.ndarray | None:
     >>> dead_units(Step("0", "ReLU", None, None, np.float32([[0, 1], [0, 2]])))
     array([ True, False])
     """
-    if step.kind != "ReLU" or step.output.ndim < 2 or not step.output.size:
+    if step.kind not in ("ReLU", "ReLU6") or step.output.ndim < 2 or not step.output.size:
         return None
     others = tuple(axis for axis in range(step.output.ndim) if axis != 1)
     return (step.output == 0).all(axis=others)  # (C,)

@@ -11,6 +11,7 @@ from minicnn.nn.cross_entropy import CrossEntropyLoss, NLLLoss
 from minicnn.nn.dropout import Dropout, Dropout2d
 from minicnn.nn.grad_mode import enable_grad, is_grad_enabled, no_grad
 from minicnn.nn.graph import Graph
+from minicnn.nn.hard_activations import Hardswish, ReLU6
 from minicnn.nn.joins import Add, Concatenate
 from minicnn.nn.linear import Flatten, Linear
 from minicnn.nn.losses import L1Loss, Loss, MSELoss
@@ -38,6 +39,7 @@ __all__ = [
     "Dropout2d",
     "Flatten",
     "Graph",
+    "Hardswish",
     "Identity",
     "L1Loss",
     "LeakyReLU",
@@ -52,6 +54,7 @@ __all__ = [
     "Pad2d",
     "Parameter",
     "ReLU",
+    "ReLU6",
     "Reshape",
     "Residual",
     "Sequential",

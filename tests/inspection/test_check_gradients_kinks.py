@@ -139,9 +139,19 @@ def test_a_kink_of_an_unknown_layer(size):
     assert check_gradients(off, images, TARGETS).first_wrong.who == 'Tripled "1"'
 
 
-@pytest.mark.parametrize("layer", [nn.ReLU(), nn.LeakyReLU(0.2), nn.ELU(0.5), nn.MaxPool2d(3, 2, 1)])
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.ReLU(),
+        nn.LeakyReLU(0.2),
+        nn.ELU(0.5),
+        nn.ReLU6(),
+        nn.Hardswish(),
+        nn.MaxPool2d(3, 2, 1),
+    ],
+)
 def test_images_full_of_kinks_and_ties(layer):
-    images = np.random.default_rng(0).integers(-1, 2, (2, 1, 9, 9)).astype(np.float64)
+    images = 3 * np.random.default_rng(0).integers(-1, 2, (2, 1, 9, 9)).astype(np.float64)
     model = nn.Sequential(copy.deepcopy(layer), nn.Flatten(), nn.Linear(layer(images)[0].size, 3, rng=0))
     result = check_gradients(model.astype(np.float64), images, TARGETS)
     assert result.ok, str(result)

@@ -175,6 +175,7 @@ def layers_of_columns() -> list[nn.Module]:
         nn.LogSoftmax(dim=1),
         nn.Identity(),
         *(kind() for kind in (nn.ReLU, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Sigmoid, nn.Tanh)),
+        *(kind() for kind in (nn.ReLU6, nn.Hardswish)),
         nn.GELU("tanh"),
     ]
 

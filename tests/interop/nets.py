@@ -302,6 +302,23 @@ class InPlace(nn.Module):
         return self.again(self.relu(rows)) + rows
 
 
+class Mobile(nn.Module):
+    """Activations with bounds, around convolutions channel by channel; an inverted residual of MobileNetV2."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 4, 3, stride=2, bias=False), nn.BatchNorm2d(4), nn.Hardswish())
+        self.wide = nn.Sequential(nn.Conv2d(4, 8, 1, bias=False), nn.BatchNorm2d(8), nn.ReLU6(inplace=True))
+        self.deep = nn.Conv2d(8, 8, 3, padding=1, groups=8, bias=False)
+        self.narrow = nn.Conv2d(8, 4, 1)
+        self.fc = nn.Linear(4, 3)
+
+    def forward(self, images):
+        maps = self.stem(images)
+        maps = maps + self.narrow(F.relu6(6 * self.deep(self.wide(maps))))
+        return self.fc(F.hardswish(F.adaptive_avg_pool2d(maps, 1).flatten(1)))
+
+
 CHAINS = {
     "traditional": (Traditional, (2, 3, 28, 28)),
     "traditional, softmax inside": (lambda: Traditional(softmax=True), (2, 3, 28, 28)),
@@ -323,5 +340,6 @@ GRAPHS = {
     "shared": (Shared, (2, 2, 6, 5)),
     "two heads": (TwoHeads, (3, 4)),
     "in place": (InPlace, (3, 4)),
+    "mobile": (Mobile, (3, 3, 9, 8)),
 }
 NETS = CHAINS | GRAPHS

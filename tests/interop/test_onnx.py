@@ -80,6 +80,8 @@ LAYERS = [
     (nn.GELU(), (2, 9)),
     (nn.GELU("tanh"), (2, 9)),
     (nn.SiLU(), (2, 9)),
+    (nn.Sequential(nn.Affine(4), nn.ReLU6()), (2, 9)),
+    (nn.Sequential(nn.Affine(4), nn.Hardswish()), (2, 9)),
     (nn.LeakyReLU(0.3), (2, 9)),
     (nn.Softmax(-1), (2, 9)),
     (nn.LogSoftmax(1), MAPS),

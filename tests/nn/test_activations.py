@@ -16,7 +16,12 @@ DTYPES = [np.float32, np.float64]
 # The argument of erfc is rounded once, by 1e-16, and erfc makes that larger by x² (37² = 1369).
 ERFC_FAR_OUT = 1e-12
 INF, NAN = math.inf, math.nan
-SPECIAL = [0.0, -0.0, 1, -1, 1e4, -1e4, 1e-30, -1e-30, 88, -88, 710, -710, INF, -INF, NAN]
+SPECIAL = [0.0, -0.0, 1, -1, 1e4, -1e4, 1e-30, -1e-30, 3, -3, 6, 88, -88, 710, -710, INF, -INF, NAN]
+NAN_APART = (
+    "ELU",
+    "ReLU6",
+    "Hardswish",
+)  # at NaN, torch's loops for vectors and for the rest differ on the way back
 
 PAIRS = {
     "ReLU": (nn.ReLU, torch.nn.ReLU),
@@ -28,6 +33,8 @@ PAIRS = {
     "GELU": (nn.GELU, torch.nn.GELU),
     "GELU(tanh)": (lambda: nn.GELU("tanh"), lambda: torch.nn.GELU("tanh")),
     "SiLU": (nn.SiLU, torch.nn.SiLU),
+    "ReLU6": (nn.ReLU6, torch.nn.ReLU6),
+    "Hardswish": (nn.Hardswish, torch.nn.Hardswish),
     "Sigmoid": (nn.Sigmoid, torch.nn.Sigmoid),
     "Tanh": (nn.Tanh, torch.nn.Tanh),
 }
@@ -52,6 +59,10 @@ both_dtypes = pytest.mark.parametrize("dtype", DTYPES)
         (nn.GELU("tanh"), [0, 100, -100], [0, 100, 0], [10, 10, 10], [5, 10, 0]),
         # sigmoid(0) = 1/2; slope 1/2·(1 + 0)
         (nn.SiLU(), [0, 1000, -1000], [0, 1000, 0], [10, 10, 10], [5, 10, 0]),
+        # at 0 and at 6 the slope is 0
+        (nn.ReLU6(), [3, -4, 0, 6, 8], [3, 0, 0, 6, 6], [10] * 5, [10, 0, 0, 0, 0]),
+        # 1.5·4.5/6, -1.5·1.5/6; slopes 1.5/3 + 1/2, -1.5/3 + 1/2, at -3 0 and at 3 1
+        (nn.Hardswish(), [1.5, -1.5, -3, 3, 8], [1.125, -0.375, 0, 3, 8], [8] * 5, [8, 0, 0, 8, 8]),
         # 1/2, and 1/2·1/2 = 1/4
         (nn.Sigmoid(), [0, 1000, -1000], [0.5, 1, 0], [8, 8, 8], [2, 0, 0]),
         # 1 - 0², 1 - 1²
@@ -105,23 +116,29 @@ def torch_agrees(theirs, value, dtype) -> bool:
 def test_special_values_as_torch(name, dtype):
     ours, theirs = (build() for build in PAIRS[name])
     for value in SPECIAL:  # one at a time, because in a mixed array 1e4 would set the tolerance
-        if not (name.startswith("ELU") and np.isnan(value)):  # there torch's loops differ on the way back
+        if not (name.startswith(NAN_APART) and np.isnan(value)):
             assert_matches_torch(ours, theirs, np.array([value], dtype))
             if torch_agrees(theirs, value, dtype):  # GELU's do not with AVX-512, for float32 and infinity
                 assert_matches_torch(ours, theirs, np.full(40, value, dtype))
 
 
-def test_elu_does_not_hide_nan():
-    layer = nn.ELU()
+@pytest.mark.parametrize("layer", [nn.ELU(), nn.Hardswish()])
+def test_nan_is_not_hidden(layer):
     assert np.isnan(layer(np.array([NAN]))).all()
     assert np.isnan(layer.backward(np.ones(1))).all()
+
+
+def test_relu6_lets_gradients_pass_at_nan():
+    layer = nn.ReLU6()
+    assert np.isnan(layer(np.array([NAN]))).all()
+    assert layer.backward(np.full(1, 5.0)) == [5]
 
 
 @every_activation
 @pytest.mark.parametrize("grad", [INF, -INF, NAN, 0.0])
 def test_special_gradients_as_torch(name, grad):
     ours, theirs = (build() for build in PAIRS[name])
-    input = np.array([0.0, 2, -2, 1e4, -1e4, INF, -INF, *[NAN] * (not name.startswith("ELU"))])
+    input = np.array([0.0, 2, -2, 1e4, -1e4, INF, -INF, *[NAN] * (not name.startswith(NAN_APART))])
     torch_input = torch.from_numpy(input.copy()).requires_grad_()
     theirs(torch_input).backward(torch.full_like(torch_input, grad))
     ours(input)

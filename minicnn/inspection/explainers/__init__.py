@@ -9,6 +9,7 @@ from minicnn.inspection.explainers import (
     normalization,
     operations,
     pooling,
+    softmax,
 )
 from minicnn.inspection.explainers.registry import REGISTRY, Explainer, register
 
@@ -24,4 +25,5 @@ __all__ = [
     "operations",
     "pooling",
     "register",
+    "softmax",
 ]

@@ -174,6 +174,11 @@ def silu(writer, layer, name, array, output) -> str:
     return writer.node("Mul", [name, writer.node("Sigmoid", [name])])
 
 
+def relu6(writer, layer, name, array, output) -> str:
+    bounds = (writer.constant(key, array.dtype.type(value)) for key, value in (("min", 0), ("max", 6)))
+    return writer.node("Clip", [name, *bounds])
+
+
 def affine(writer, layer, name, array, output) -> str:
     for operator, value in (("Mul", layer.factor), ("Add", layer.shift)):
         name = writer.node(operator, [name, writer.constant("constant", array.dtype.type(value))])
@@ -221,6 +226,7 @@ OPERATORS = {
     "ELU": simple("Elu", alpha="alpha"),
     "Flatten": flatten,
     "GELU": simple("Gelu", approximate="approximate"),
+    "Hardswish": simple("HardSwish"),
     "Identity": unchanged,
     "LeakyReLU": simple("LeakyRelu", alpha="negative_slope"),
     "Linear": linear,
@@ -229,6 +235,7 @@ OPERATORS = {
     "Mean": mean,
     "Pad2d": pad2d,
     "ReLU": simple("Relu"),
+    "ReLU6": relu6,
     "Reshape": reshape,
     "SiLU": silu,
     "Sigmoid": simple("Sigmoid"),

@@ -23,6 +23,8 @@ ARGUMENTS = {
     "ELU": ["alpha"],
     "GELU": ["approximate"],
     "SiLU": [],
+    "ReLU6": [],
+    "Hardswish": [],
     "Sigmoid": [],
     "Tanh": [],
     "Softmax": ["dim"],

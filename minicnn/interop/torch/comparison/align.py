@@ -8,7 +8,17 @@ from minicnn.interop.torch.namesakes import FIELDS
 
 SAME_BOTH, SAME_KIND, SAME_NAME, SAME_FAMILY = 5, 3, 1, 1
 SAME_ARGUMENTS = 2.0**-20  # it only decides which of several pairs that are equally like
-ACTIVATIONS = {"ReLU", "LeakyReLU", "ELU", "GELU", "SiLU", "Sigmoid", "Tanh"}
+ACTIVATIONS = {
+    "ReLU",
+    "LeakyReLU",
+    "ELU",
+    "GELU",
+    "SiLU",
+    "Sigmoid",
+    "Tanh",
+    "ReLU6",
+    "Hardswish",
+}
 FAMILIES = (  # one stands where the other should: a difference worth a row
     ACTIVATIONS,
     {"MaxPool2d", "AvgPool2d", "AdaptiveAvgPool2d"},

@@ -1,0 +1,81 @@
+"""Activations with bounds, as nets for phones have them: ReLU6 and Hardswish.
+
+Arguments are torch's, but for `inplace`; in all formulas ``G = ∂L/∂y``. Input and output have any shape,
+float32 or float64; another dtype raises TypeError. NaN and infinity go through as in torch.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minicnn import checks
+from minicnn.nn.module import Module
+
+
+class ReLU6(Module):
+    """Let numbers between 0 and 6 pass: ``y = min(max(x, 0), 6)``.
+
+    Backward: ``∂L/∂x = G · [0 < x < 6]``; NaN lets it pass.
+
+    Notes
+    -----
+    At NaN torch 2.13 gives 0 where its loop runs over vectors, and G in the rest.
+
+    Source: Howard et al., "MobileNets" (2017); ``torch/nn/modules/activation.py``, ReLU6.
+
+    Examples
+    --------
+    >>> layer = ReLU6()
+    >>> layer(np.float32([3, -4, 8]))
+    array([3., 0., 6.], dtype=float32)
+    >>> layer.backward(np.float32([10, 20, 30]))        # 10·1, 20·0, 30·0
+    array([10.,  0.,  0.], dtype=float32)
+    """
+
+    def forward(self, input: np.ndarray) -> np.ndarray:
+        """Return ``min(max(input, 0), 6)``."""
+        checks.as_float_array(self.who, "input", input)
+        output = np.asarray(np.minimum(np.maximum(input, 0), 6))
+        self.save(output, output=output)
+        return output
+
+    def backward(self, grad_output: np.ndarray) -> np.ndarray:
+        """Return `grad_output` where the output is neither 0 nor 6, else 0."""
+        output = self.recall(grad_output)["output"]
+        return np.where((output == 0) | (output == 6), 0, grad_output)
+
+
+class Hardswish(Module):
+    """Weigh each number by a sigmoid made of straight lines: ``y = x · min(max(x + 3, 0), 6) / 6``.
+
+    Backward: ``∂L/∂x = 0 if x ≤ -3, G · (x/3 + 1/2) if x < 3, else G``.
+
+    Notes
+    -----
+    At NaN the gradient is NaN. (torch 2.13 gives NaN where its loop runs over vectors, and G in the rest.)
+
+    Source: Howard et al., "Searching for MobileNetV3" (2019).
+
+    Examples
+    --------
+    >>> layer = Hardswish()
+    >>> layer(np.array([1.5, -1.5, 4.0]))               # 1.5·4.5/6, -1.5·1.5/6, 4·6/6
+    array([ 1.125, -0.375,  4.   ])
+    >>> layer.backward(np.array([8.0, 8.0, 8.0]))       # 8·(1/2 + 1/2), 8·(-1/2 + 1/2), 8
+    array([8., 0., 8.])
+    """
+
+    @checks.without_warnings
+    def forward(self, input: np.ndarray) -> np.ndarray:
+        """Return ``input · min(max(input + 3, 0), 6) / 6``."""
+        checks.as_float_array(self.who, "input", input)
+        output = np.asarray(input * np.minimum(np.maximum(input + 3, 0), 6) / 6)
+        self.save(output, input=input)
+        return output
+
+    @checks.without_warnings
+    def backward(self, grad_output: np.ndarray) -> np.ndarray:
+        """Return 0 up to -3, ``grad_output · (input/3 + 1/2)`` up to 3, and `grad_output` from there on."""
+        input = self.recall(grad_output)["input"]
+        slope = np.where(input >= 3, 1, input / 3 + 0.5)
+        return np.where(input <= -3, 0, grad_output * slope)
