@@ -81,7 +81,7 @@ def random_network(
         layers.append(random_convolution(shape()[1], rng, dtype))
         if rng.integers(2):
             layers.append(nn.BatchNorm2d(shape()[1], affine=bool(rng.integers(2)), dtype=dtype))
-        layers.append(choose(rng, *ACTIVATIONS)())
+        layers.append(choose(rng, lambda: nn.PReLU(shape()[1], dtype=dtype), *ACTIVATIONS)())
         if rng.integers(2):
             body = nn.Sequential(
                 nn.Conv2d(shape()[1], shape()[1], 3, padding=1, dtype=dtype, rng=rng), nn.ReLU()
@@ -95,7 +95,7 @@ def random_network(
     layers.append(nn.Flatten())
     layers.append(nn.Linear(shape()[1], 6, bias=bool(rng.integers(2)), dtype=dtype, rng=rng))
     layers.append(nn.BatchNorm1d(6, dtype=dtype))
-    layers.append(choose(rng, *ACTIVATIONS)())
+    layers.append(choose(rng, lambda: nn.PReLU(dtype=dtype), *ACTIVATIONS)())
     layers.append(nn.Dropout(0.4, rng=rng))
     layers.append(nn.Linear(6, 4, dtype=dtype, rng=rng))
     if not rng.integers(4):

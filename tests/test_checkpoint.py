@@ -44,6 +44,7 @@ LAYERS = [
     nn.LogSoftmax(-1),
     nn.MaxPool2d((2, 3), (1, 2), (1, 0), (2, 1), True, True),
     nn.Mean((2, 3), True),
+    nn.PReLU(3, 0.5, np.float64),
     nn.Pad2d((1, 2, 0, 3), "reflect", 2.5),
     nn.ReLU(),
     nn.ReLU6(),

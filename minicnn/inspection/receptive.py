@@ -19,7 +19,7 @@ from minicnn.inspection.trace import Trace, as_index, trace
 Box = tuple[tuple[int, int], ...]  # first and last place along each axis
 
 ONE_BY_ONE = {
-    *("ReLU", "LeakyReLU", "ELU", "GELU", "SiLU", "Sigmoid", "Tanh", "ReLU6", "Hardswish"),
+    *("ReLU", "LeakyReLU", "ELU", "GELU", "SiLU", "Sigmoid", "Tanh", "ReLU6", "Hardswish", "PReLU"),
     *("Identity", "Dropout", "Dropout2d", "BatchNorm1d", "BatchNorm2d", "Affine", "Add", "Residual"),
 }
 SAME_ORDER = {"Flatten", "Reshape", "Squeeze"}

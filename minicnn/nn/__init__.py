@@ -18,6 +18,7 @@ from minicnn.nn.losses import L1Loss, Loss, MSELoss
 from minicnn.nn.module import Module, Parameter
 from minicnn.nn.normalization import BatchNorm1d, BatchNorm2d
 from minicnn.nn.pooling import MaxPool2d
+from minicnn.nn.prelu import PReLU
 from minicnn.nn.shapes import Pad2d, Reshape, Squeeze
 from minicnn.nn.softmax import LogSoftmax, Softmax
 
@@ -51,6 +52,7 @@ __all__ = [
     "Mean",
     "Module",
     "NLLLoss",
+    "PReLU",
     "Pad2d",
     "Parameter",
     "ReLU",

@@ -1,5 +1,5 @@
-"""Activations: ReLU to Tanh, each number by itself. (With bounds: hard_activations.py; Softmax, which
-looks along an axis: softmax.py.)
+"""Activations: ReLU to Tanh, each number by itself. (With bounds: hard_activations.py; with a slope
+that is learned: prelu.py; Softmax, which looks along an axis: softmax.py.)
 
 Arguments, order and defaults are torch's, but for `inplace`, which is left out: no layer here changes
 its input. In all formulas ``G = ∂L/∂y``. Input and output have any shape, float32 or float64; another

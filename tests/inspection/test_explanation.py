@@ -156,6 +156,7 @@ def layers_of_images() -> list[nn.Module]:
         nn.Reshape((3, -1)),
         nn.Squeeze(),
         nn.Pad2d(1),
+        nn.PReLU(2),
         nn.Graph(
             [("a", "relu", "x"), ("b", "add", "a", "x"), ("c", "join", "b", "x")],
             relu=nn.ReLU(),
@@ -175,7 +176,8 @@ def layers_of_columns() -> list[nn.Module]:
         nn.LogSoftmax(dim=1),
         nn.Identity(),
         *(kind() for kind in (nn.ReLU, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Sigmoid, nn.Tanh)),
-        *(kind() for kind in (nn.ReLU6, nn.Hardswish)),
+        *(kind() for kind in (nn.ReLU6, nn.Hardswish, nn.PReLU)),
+        nn.PReLU(4, -0.5),
         nn.GELU("tanh"),
     ]
 

@@ -310,13 +310,14 @@ class Mobile(nn.Module):
         self.stem = nn.Sequential(nn.Conv2d(3, 4, 3, stride=2, bias=False), nn.BatchNorm2d(4), nn.Hardswish())
         self.wide = nn.Sequential(nn.Conv2d(4, 8, 1, bias=False), nn.BatchNorm2d(8), nn.ReLU6(inplace=True))
         self.deep = nn.Conv2d(8, 8, 3, padding=1, groups=8, bias=False)
-        self.narrow = nn.Conv2d(8, 4, 1)
+        self.narrow = nn.Sequential(nn.Conv2d(8, 4, 1), nn.PReLU(4))
+        self.act = nn.PReLU()
         self.fc = nn.Linear(4, 3)
 
     def forward(self, images):
         maps = self.stem(images)
-        maps = maps + self.narrow(F.relu6(6 * self.deep(self.wide(maps))))
-        return self.fc(F.hardswish(F.adaptive_avg_pool2d(maps, 1).flatten(1)))
+        maps = F.hardswish(maps + self.narrow(F.relu6(6 * self.deep(self.wide(maps)))))
+        return self.fc(self.act(F.adaptive_avg_pool2d(maps, 1).flatten(1)))
 
 
 CHAINS = {

@@ -9,6 +9,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
+
+from minicnn.checks import cast
 from minicnn.inspection.explainers.common import explain_sum
 from minicnn.inspection.explainers.registry import register
 from minicnn.inspection.explanation import Explanation, as_terms, literal, number
@@ -38,6 +41,12 @@ CURVES = {
         "x if x > 0 else negative_slope * x",
         "1.0 if x > 0 else negative_slope",
         "input if input > 0 else negative_slope·input",
+        (0,),
+    ),
+    "PReLU": Curve(
+        "x if x > 0 else weight * x",
+        "1.0 if x > 0 else weight",
+        "input if input > 0 else weight·input",
         (0,),
     ),
     "ELU": Curve(
@@ -85,9 +94,13 @@ def curve_of(step) -> Curve:
     return CURVES[step.kind]
 
 
-def names_of(step, x: float) -> dict[str, float]:
+def names_of(step, index: tuple) -> dict[str, float]:
     """Return the names that the curve's code uses, with their values."""
-    return {"x": x} | {name: float(getattr(step.module, name)) for name in ARGUMENTS.get(step.kind, ())}
+    found = {"x": float(step.input[index])}
+    if step.kind == "PReLU":
+        weight = step.parameters["weight"]
+        found["weight"] = float(weight[index[1] if len(weight) > 1 else 0])
+    return found | {name: float(getattr(step.module, name)) for name in ARGUMENTS.get(step.kind, ())}
 
 
 def branch(step, x: float) -> list[str]:
@@ -103,12 +116,15 @@ def branch(step, x: float) -> list[str]:
     return [f"  branch: input = {number(x)} is {where}"]
 
 
-def torch_code(step, x: float, grad: float | None) -> str:
+def torch_code(step, names: dict[str, float], grad: float | None) -> str:
     """Return torch's own lines for the value (or, with `grad`, for the input gradient)."""
+    layer, x = f"{step.kind}({step.module.arguments()})", names["x"]
+    if step.kind == "PReLU":  # for one number, its slope is a constant
+        layer = f"LeakyReLU({literal(names['weight'], 'torch')})"
     lines = [
         "import torch",
         f"x = torch.tensor({literal(x, 'torch')}, dtype=torch.float64, requires_grad=True)",
-        f"y = torch.nn.{step.kind}({step.module.arguments()})(x)",
+        f"y = torch.nn.{layer}(x)",
     ]
     if grad is None:
         return "\n".join([*lines, "print(float(y.detach()))"])
@@ -119,7 +135,7 @@ def torch_code(step, x: float, grad: float | None) -> str:
 def output(step, index: tuple) -> Explanation:
     """output = f(input)"""
     x, curve = float(step.input[index]), curve_of(step)
-    names = names_of(step, x)
+    names = names_of(step, index)
     value = eval(curve.value, {"math": math}, names)  # our own code, from the table above
     terms = as_terms({}, [value], "f(input)", input=[x])
     exact = step.kind in CHOSEN
@@ -134,7 +150,7 @@ def output(step, index: tuple) -> Explanation:
         expression=curve.value,
         constants=names,
         steps=branch(step, x),
-        torch_lines=torch_code(step, x, None),
+        torch_lines=torch_code(step, names, None),
     )
 
 
@@ -146,7 +162,7 @@ def rounding_of(x: float, value: float) -> float:
 def grad_input(step, index: tuple) -> Explanation:
     """grad_input = grad_output · f'(input)"""
     x, grad, curve = float(step.input[index]), float(step.grad_output[index]), curve_of(step)
-    names = names_of(step, x)
+    names = names_of(step, index)
     slope = eval(curve.slope, {"math": math}, names)  # our own code, from the table above
     exact = step.kind in CHOSEN
     closed = curve.closes and slope == 0
@@ -163,9 +179,32 @@ def grad_input(step, index: tuple) -> Explanation:
         expression=curve.slope if closed else f"grad * ({curve.slope})",
         constants={**names, "grad": grad},
         steps=branch(step, x),
-        torch_lines=torch_code(step, x, grad),
+        torch_lines=torch_code(step, names, grad),
     )
 
 
-for kind in set(CURVES) - {"GELU tanh"}:
+def grad_slope(step, index: tuple) -> Explanation:
+    """weight.grad[c] = Σ grad_output · input, over the numbers of channel c that are not positive"""
+    several = len(step.parameters["weight"]) > 1
+    own = (slice(None), slice(index[0], index[0] + 1)) if several else ()
+    values, grads = (cast(array[own]) for array in (step.input, step.grad_output))
+    bent = ~(values > 0)
+    names = ("image", "channel", "row", "column", *(f"axis {axis}" for axis in range(4, bent.ndim)))
+    places = dict(zip(names, np.nonzero(bent), strict=False))
+    if several:
+        places["channel"] = places["channel"] + index[0]
+    values, grads = values[bent], grads[bent]
+    terms = as_terms(places, grads * values, grad_output=grads, input=values)
+    return explain_sum(
+        step,
+        "weight.grad",
+        index,
+        "Σ grad_output·input where input is not positive",
+        terms,
+        expression="(grad_output * input).sum()",
+    )
+
+
+for kind in (kind for kind in CURVES if kind != "GELU tanh"):
     register(kind, output=output, grad_input=grad_input)
+register("PReLU", output=output, grad_input=grad_input, grads={"weight": grad_slope})

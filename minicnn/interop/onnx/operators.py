@@ -179,6 +179,13 @@ def relu6(writer, layer, name, array, output) -> str:
     return writer.node("Clip", [name, *bounds])
 
 
+def prelu(writer, layer, name, array, output) -> str:
+    slopes = parameter(writer, layer, "weight")
+    if layer.num_parameters > 1 and array.ndim > 2:
+        slopes = shaped(writer, slopes, (-1, *(1,) * (array.ndim - 2)))
+    return writer.node("PRelu", [name, slopes])
+
+
 def affine(writer, layer, name, array, output) -> str:
     for operator, value in (("Mul", layer.factor), ("Add", layer.shift)):
         name = writer.node(operator, [name, writer.constant("constant", array.dtype.type(value))])
@@ -233,6 +240,7 @@ OPERATORS = {
     "LogSoftmax": simple("LogSoftmax", axis="dim"),
     "MaxPool2d": max_pool2d,
     "Mean": mean,
+    "PReLU": prelu,
     "Pad2d": pad2d,
     "ReLU": simple("Relu"),
     "ReLU6": relu6,

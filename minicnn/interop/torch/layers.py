@@ -25,6 +25,7 @@ ARGUMENTS = {
     "SiLU": [],
     "ReLU6": [],
     "Hardswish": [],
+    "PReLU": ["num_parameters", "init"],
     "Sigmoid": [],
     "Tanh": [],
     "Softmax": ["dim"],

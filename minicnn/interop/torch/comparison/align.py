@@ -17,6 +17,7 @@ ACTIVATIONS = {
     "Sigmoid",
     "Tanh",
     "ReLU6",
+    "PReLU",
     "Hardswish",
 }
 FAMILIES = (  # one stands where the other should: a difference worth a row
