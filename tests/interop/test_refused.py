@@ -133,6 +133,11 @@ class Scales(Net):
         return rows
 
 
+class Lengths(Net):
+    def forward(self, rows):
+        return self.fc(rows).reshape(len(rows), -1)
+
+
 class Counts(Net):
     def forward(self, rows):
         return self.fc(rows) * float(rows.max())
@@ -223,6 +228,7 @@ def test_further_down():
         (Chooses, "a decision on the number of images, which changes,", "if half"),
         (Sized, "a decision on the number of images, which changes,", "if rows.size"),
         (CountsAxes, "a decision on the number of images, which changes,", "if rows.size(rows"),
+        (Lengths, "len() of a tensor, which cannot be followed as x.size(0) can be,", "len("),
         (Counts, "TypeError (float() argument must be a string or a real number, not 'Proxy')", "float("),
     ],
 )

@@ -73,7 +73,11 @@ def tracer_class():
         """What a shape is: as long as that of the example."""
 
         def __len__(self) -> int:
-            return len(self.tracer.value_of_shape(self.node)) if is_of_shape(self.node) else super().__len__()
+            if is_of_shape(self.node):
+                return len(self.tracer.value_of_shape(self.node))
+            raise torch.fx.proxy.TraceError(
+                "len() of a tensor, which cannot be followed as x.size(0) can be,"
+            )
 
     class Attribute(Sized, torch.fx.proxy.Attribute):
         """What ``x.shape`` is."""
