@@ -126,6 +126,15 @@ def test_a_net_put_together_in_another_way(wrong, slip, where, side):
     assert max(cause.before.values()) > 1e-9 >= max(cause.after.values())
 
 
+def test_a_long_list_of_places_is_cut():
+    layers = [nn.Linear(3, 3, rng=number) for number in range(8)]
+    ours = nn.Sequential(nn.Flatten(), nn.Linear(192, 3, rng=9), *(nn.Residual(layer) for layer in layers))
+    theirs = nn.Sequential(nn.Flatten(), nn.Linear(192, 3, rng=9), *layers)
+    cause = compare(ours, to_torch(theirs), images(), TARGETS).likely_cause
+    places = ", ".join(f"the sum behind {number}.body" for number in range(2, 8))
+    assert (cause.slip, cause.where) == (RESIDUAL, f"here: {places} and 2 more")
+
+
 @pytest.mark.parametrize("side", ["ours", "torch"])
 def test_a_sum_of_other_values(side):
     """The sum stands behind the same layer: only what is added differs."""

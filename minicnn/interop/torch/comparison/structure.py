@@ -17,6 +17,7 @@ from minicnn.interop.torch.comparison.weight_slips import values_of
 from minicnn.interop.torch.convert import from_torch
 
 SUM = "Add"
+MOST_PLACES = 6
 RESIDUAL = "a residual connection on one side only"
 
 
@@ -82,9 +83,9 @@ def named(ours: list[Step], theirs: list[Step], learned: list[tuple[Step, Step]]
     if not (here or there or changed):
         joins = [step.name for step in ours if step.parts]
         own = all(type(step.module).__module__.startswith("minicnn.") for step in ours)
-        return ("the same layers, joined in another way", ", ".join(joins)) if joins and own else ("", "")
+        return ("the same layers, joined in another way", listed(joins)) if joins and own else ("", "")
     where = "; ".join(
-        f"{side}: {', '.join(called(step, steps) for step in lone)}"
+        f"{side}: {listed([called(step, steps) for step in lone])}"
         for side, lone, steps in (("here", here, ours), ("in torch", there, theirs))
         if lone
     )
@@ -93,9 +94,9 @@ def named(ours: list[Step], theirs: list[Step], learned: list[tuple[Step, Step]]
         and not where
         and all(mine.kind != other.kind for mine, other in pairs if mine.name in changed)
     ):
-        return OTHER_KIND, " ".join(changed)
+        return OTHER_KIND, listed(changed)
     if changed or (here and there and Counter(s.kind for s in here) != Counter(s.kind for s in there)):
-        return "several layers differ", "; ".join([*changed, where] if where else changed)
+        return "several layers differ", "; ".join(part for part in (listed(changed), where) if part)
     if not (here and there):
         return (RESIDUAL if any(step.kind == SUM for step in (*here, *there)) else LONE), where
     moved = [
@@ -105,8 +106,18 @@ def named(ours: list[Step], theirs: list[Step], learned: list[tuple[Step, Step]]
     ]
     turned = all(step.kind in ACTIVATIONS or step.kind.startswith("BatchNorm") for step in (*here, *there))
     if moved and turned:
-        return "batch norm on the other side of the activation", ", ".join(moved)
+        return "batch norm on the other side of the activation", listed(moved)
     return "the same layers in another order", where
+
+
+def listed(places: list[str]) -> str:
+    """Return some places in a line; of many, the first ones.
+
+    >>> listed(["conv1", "conv2"]), listed(list("abcdefgh"))
+    ('conv1, conv2', 'a, b, c, d, e, f and 2 more')
+    """
+    more = len(places) - MOST_PLACES
+    return ", ".join(places[:MOST_PLACES]) + (f" and {more} more" if more > 0 else "")
 
 
 def alike(mine: Step, other: Step) -> bool:
