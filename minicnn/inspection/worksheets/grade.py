@@ -15,7 +15,7 @@ from minicnn.inspection.worksheets.draw import on_blanks
 from minicnn.inspection.worksheets.sheet import Worksheet, as_rows
 
 WHO = "grade"
-SAME = 0.005  # a third is written as 0.33
+SAME = 0.0051  # a third is written as 0.33, an eighth as 0.12 or 0.13; float32 adds its own rounding
 ADVICE = {
     "kernel flipped": "a convolution layer lays the kernel on as it stands; no axis is turned round",
     "bias forgotten": "the bias is added to every sum, once",
@@ -69,8 +69,8 @@ class Mark:
 
     @property
     def right(self) -> bool:
-        """Whether the answer is right."""
-        return self.given == self.expected
+        """Whether the answer is right, to two decimals: float32 makes 18.000002 of 18."""
+        return abs(self.given - self.expected) <= SAME
 
     @property
     def line(self) -> str:
@@ -80,9 +80,9 @@ class Mark:
         if np.isnan(self.given):
             return f"{place}: left blank, it is {self.expected}"
         if self.right:
-            return f"{place}: {self.given:g} is right"
+            return f"{place}: {self.given + 0.0:g} is right"
         slips = f" ({' or '.join(self.slips)})" if self.slips else ""
-        return f"{place}: {self.given:g} is wrong, it is {self.expected}{slips}"
+        return f"{place}: {self.given + 0.0:g} is wrong, it is {self.expected}{slips}"
 
 
 class Grade(Page):
@@ -203,8 +203,8 @@ def grade(sheet: Worksheet, answers) -> Grade:
     sheet : Worksheet
     answers : nested list or array, list, or dict
         In the shape of the answer; or one for each blank in reading order; or by place, such as
-        ``{(0, 1): 3}``. Numbers, or text such as "3/8"; None for nothing. An answer in the shape that a slip
-        leads to (too few rows without padding) is taken as well.
+        ``{(0, 1): 3}``. Numbers to two decimals at least, or text such as "3/8"; None for nothing. An answer
+        in the shape that a slip leads to (too few rows without padding) is taken as well.
 
     Returns
     -------
@@ -237,9 +237,9 @@ def grade(sheet: Worksheet, answers) -> Grade:
     outcomes = {name: on_blanks(sheet, cast(slip)) for name, slip in sheet.slips.items()}
     marks = []
     for place, (index, value) in enumerate(zip(np.argwhere(sheet.blanks), given, strict=True)):
-        right = value == expected[place]
-        found = [name for name, slip in outcomes.items() if not right and abs(slip[place] - value) <= SAME]
-        marks.append(Mark(tuple(map(int, index)), float(value), int(expected[place]), tuple(found)))
+        mark = Mark(tuple(map(int, index)), float(value), int(expected[place]), ())
+        found = [name for name, slip in outcomes.items() if abs(slip[place] - value) <= SAME]
+        marks.append(mark if mark.right else replace(mark, slips=tuple(found)))
     return Grade(marks, likeliest(sheet, grid, outcomes, given, marks))
 
 

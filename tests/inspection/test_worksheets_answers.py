@@ -1,0 +1,32 @@
+"""What people write into worksheets: rounded, computed, unfinished, in other units."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from minicnn import functional
+from minicnn.inspection import grade, worksheet
+from minicnn.inspection.worksheets import Mark
+
+
+def test_right_answers_may_carry_rounding():
+    sheet = worksheet("softmax", 4, 0)
+    computed = 60 * functional.softmax(np.log(sheet.given["logits"].astype(np.float32)), axis=1)
+    assert computed.dtype == np.float32
+    assert not np.array_equal(computed, sheet.answer)  # 18.000002: it was "18 is wrong, it is 18"
+    assert grade(sheet, computed).right
+    assert Mark((0,), 19.998, 20, ()).line == "column 0: 19.998 is right"  # 60 · 0.3333
+    assert Mark((0,), 19.99, 20, ()).line == "column 0: 19.99 is wrong, it is 20"
+    assert Mark((0,), -0.0, 0, ()).line == "column 0: 0 is right"
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_halves_may_be_rounded_up_or_down(dtype):
+    for seed in range(20):  # sums of eight terms, divided by eight: 4.125 is written as 4.13 or 4.12
+        sheet = worksheet("linear", 8, seed)
+        hundreds = 100 * sheet.slips["mean for sum"]
+        for rounded in (np.rint(hundreds), np.floor(hundreds + 0.5), np.ceil(hundreds - 0.5)):
+            graded = grade(sheet, (rounded / 100).astype(dtype))
+            assert graded.slip == "mean for sum"
+            assert graded.explained == 2 - graded.score
