@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from minicnn import functional
+from minicnn import functional, nn
 from minicnn.inspection import grade, worksheet
 from minicnn.inspection.worksheets import Mark
 
@@ -30,3 +30,24 @@ def test_halves_may_be_rounded_up_or_down(dtype):
             graded = grade(sheet, (rounded / 100).astype(dtype))
             assert graded.slip == "mean for sum"
             assert graded.explained == 2 - graded.score
+
+
+@pytest.mark.parametrize(
+    ("layer", "size", "of", "slips"),
+    [
+        (nn.Conv2d(1, 1, 3), 3, "weight.grad", ["gradient sign", "kernel flipped"]),  # one sum of one term
+        (nn.Conv2d(1, 1, 3), 3, "bias.grad", ["gradient sign"]),
+        (nn.Conv2d(1, 1, 3, padding=1), 1, "output", ["mean for sum", "bias forgotten"]),  # no row to flip
+        (nn.MaxPool2d(1, stride=2), 4, "output", ["stride ignored"]),
+        (nn.MaxPool2d(1), 2, "grad_input", ["gradient sign"]),
+        (nn.AvgPool2d(1), 2, "output", []),
+        (nn.Linear(1, 1), 1, "grad_input", ["gradient sign"]),
+    ],
+    ids=str,
+)
+def test_slips_that_nobody_can_make_are_left_out(layer, size, of, slips):
+    for seed in range(5):
+        sheet = worksheet(layer, size, seed, of=of)
+        assert list(sheet.slips) == slips
+        assert all(grade(sheet, outcome).slip == slip for slip, outcome in sheet.slips.items())
+        assert grade(sheet, sheet.answer).right

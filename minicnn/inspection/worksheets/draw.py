@@ -14,7 +14,7 @@ from minicnn.inspection.worksheets.sheet import Worksheet
 
 WHO = "worksheet"
 TRIES = 500
-CHOICE = 12  # draws from which the clearest is taken, once there is one
+CHOICE = 13  # the first draws, of which the clearest is taken
 KINDS = {  # name: class, what draws it, what may be asked
     "conv2d": (nn.Conv2d, draw_conv2d, ("output", "grad_input", "weight.grad", "bias.grad")),
     "max_pool2d": (nn.MaxPool2d, draw_pool, ("output", "grad_input")),
@@ -102,11 +102,43 @@ def can_be_told_apart(sheet: Worksheet) -> bool:
     False
     """
     outcomes = [on_blanks(sheet, array) for array in (sheet.answer, *sheet.slips.values())]
-    for one, other in itertools.combinations(outcomes, 2):
-        both = np.isfinite(one) & np.isfinite(other)
-        if np.allclose(one[both], other[both], rtol=0, atol=1e-9):
-            return False
-    return True
+    return not any(alike(one, other) for one, other in itertools.combinations(outcomes, 2))
+
+
+def alike(one: np.ndarray, other: np.ndarray) -> bool:
+    """Say whether two outcomes give the same numbers wherever both have one.
+
+    >>> alike(np.array([1.0, np.nan]), np.array([1.0, 2.0]))
+    True
+    """
+    both = np.isfinite(one) & np.isfinite(other)
+    return np.allclose(one[both], other[both], rtol=0, atol=1e-9)
+
+
+def possible_slips(sheets: list[Worksheet]) -> set[str]:
+    """Return the slips that change the answer of one of the sheets; one weight alone cannot be flipped.
+
+    >>> slips = {"one": np.array([1]), "two": np.array([3])}
+    >>> possible_slips([Worksheet("relu", "output", "", {}, np.array([1]), slips)])
+    {'two'}
+    """
+    found = set()
+    for sheet in sheets:
+        full = dataclasses.replace(sheet, blanks=None)
+        answer = on_blanks(full, sheet.answer)
+        found |= {name for name, slip in sheet.slips.items() if not alike(on_blanks(full, slip), answer)}
+    return found
+
+
+def with_slips(sheet: Worksheet, names: set[str]) -> Worksheet:
+    """Return the sheet with the slips of these names alone.
+
+    >>> with_slips(Worksheet("relu", "output", "", {}, np.zeros(1, int), {"one": np.ones(1)}), set()).slips
+    {}
+    """
+    return dataclasses.replace(
+        sheet, slips={name: slip for name, slip in sheet.slips.items() if name in names}
+    )
 
 
 def clear_blanks(sheet: Worksheet) -> int:
@@ -205,17 +237,23 @@ def worksheet(layer, size=4, rng=None, *, of: str | None = None, blanks: int | N
     if blanks is not None:
         blanks = checks.as_int(WHO, "blanks", blanks, minimum=1)
     rng = np.random.default_rng(rng)
-    found = []
-    for attempt in range(TRIES):
+
+    def drawn() -> Worksheet:
         sheet = KINDS[name][1](layer, (height, width), of, rng)
-        if blanks is not None and blanks < sheet.answer.size:
-            places = np.zeros(sheet.answer.size, bool)
-            places[rng.choice(sheet.answer.size, blanks, replace=False)] = True
-            sheet = dataclasses.replace(sheet, blanks=places.reshape(sheet.answer.shape))
-        if can_be_told_apart(sheet):
-            found.append(sheet)
-        if found and attempt >= CHOICE:
+        if blanks is None or blanks >= sheet.answer.size:
+            return sheet
+        places = np.zeros(sheet.answer.size, bool)
+        places[rng.choice(sheet.answer.size, blanks, replace=False)] = True
+        return dataclasses.replace(sheet, blanks=places.reshape(sheet.answer.shape))
+
+    sheets = [drawn() for _ in range(CHOICE)]
+    possible = possible_slips(sheets)
+    sheets = [with_slips(sheet, possible) for sheet in sheets]
+    for _ in range(TRIES - CHOICE + 1):
+        found = [sheet for sheet in sheets if can_be_told_apart(sheet)]
+        if found:
             return max(found, key=clear_blanks)
+        sheets = [with_slips(drawn(), possible)]
     raise ValueError(
         f"{WHO}: the blanks must tell the slips apart. Got {name} of size {height}x{width}, where they do not "
         f"in {TRIES} draws. Pass a larger size, or more blanks."

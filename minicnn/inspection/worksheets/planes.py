@@ -91,9 +91,9 @@ def draw_conv2d(layer: nn.Conv2d, size: tuple[int, int], of: str, rng: np.random
             slips["bias forgotten"] = output - bias
         if any(padding) and all(i >= k for i, k in zip(size, kernel.shape, strict=True)):
             slips["padding forgotten"] = Convolution(kernel, bias, stride, 0).output(image)
-        if stride != (1, 1) and output.size > 1:  # a single window stands at the same place
+        if stride != (1, 1):
             slips["stride ignored"] = Convolution(kernel, bias, 1, padding).output(image)
-        return Worksheet("conv2d", of, task, given, whole(output), meaningful(slips, kernel))
+        return Worksheet("conv2d", of, task, given, whole(output), slips)
     grad_output = small(rng, output.shape)
     answer = right.gradients(image, grad_output)[of]
     slips = {"gradient sign": -answer}
@@ -107,10 +107,10 @@ def draw_conv2d(layer: nn.Conv2d, size: tuple[int, int], of: str, rng: np.random
         slips["kernel flipped"] = flipped.gradients(image, grad_output)[of]
         if any(padding):
             slips["padding forgotten"] = Convolution(kernel, 0, stride, 0).gradients(padded, grad_output)[of]
-        if stride != (1, 1) and output.size > 1:
+        if stride != (1, 1):
             close = Convolution(kernel, 0, 1, 0).gradients(np.zeros(reach), grad_output)[of]
             slips["stride ignored"] = close[padding[0] :, padding[1] :]
-        return Worksheet("conv2d", of, task, given, whole(answer), meaningful(slips, kernel))
+        return Worksheet("conv2d", of, task, given, whole(answer), slips)
     task = f"{how}\n{ON_GRADIENT} Compute that of the {'kernel' if of == 'weight.grad' else 'bias'}."
     given = (
         {"image": image, "grad_output": grad_output} if of == "weight.grad" else {"grad_output": grad_output}
@@ -121,20 +121,10 @@ def draw_conv2d(layer: nn.Conv2d, size: tuple[int, int], of: str, rng: np.random
         if any(padding):
             shifted = np.pad(image, [(0, 2 * p) for p in padding])
             slips["padding forgotten"] = Convolution(kernel, 0, stride, 0).gradients(shifted, grad_output)[of]
-        if stride != (1, 1) and output.size > 1:
+        if stride != (1, 1):
             close = padded[: reach[0], : reach[1]]
             slips["stride ignored"] = Convolution(kernel, 0, 1, 0).gradients(close, grad_output)[of]
-    return Worksheet("conv2d", of, task, given, whole(answer), meaningful(slips, kernel))
-
-
-def meaningful(slips: dict, kernel: np.ndarray) -> dict:
-    """Leave out the slips that a kernel of one number does not allow.
-
-    >>> sorted(meaningful({"kernel flipped": 0, "mean for sum": 0, "bias forgotten": 0}, np.ones((1, 1))))
-    ['bias forgotten']
-    """
-    impossible = ("kernel flipped", "mean for sum") if kernel.size == 1 else ()
-    return {name: array for name, array in slips.items() if name not in impossible}
+    return Worksheet("conv2d", of, task, given, whole(answer), slips)
 
 
 def pooled(kind, plane: np.ndarray, stride, padding, kernel) -> np.ndarray:
@@ -186,7 +176,7 @@ def draw_pool(layer: nn.Module, size: tuple[int, int], of: str, rng: np.random.G
             slips["sum for mean"] = output * area
         if any(padding) and all(i >= k for i, k in zip(size, kernel, strict=True)):
             slips["padding forgotten"] = pooled(kind, image, stride, 0, kernel)
-        if stride != (1, 1) and output.size > 1:
+        if stride != (1, 1):
             slips["stride ignored"] = pooled(kind, image, 1, padding, kernel)
         return Worksheet(
             name, of, f"{how}\nWrite down {what} of each window.", {"image": image}, whole(output), slips

@@ -49,11 +49,11 @@ def draw_linear(layer: nn.Linear, size: tuple[int, int], of: str, rng: np.random
     how = "Linear layer: each row of the weight belongs to one output."
     if of == "output":
         given = {"input": rows, "weight": weight}
-        slips = {"mean for sum": (output - bias) / weight.shape[1] + bias} if weight.shape[1] > 1 else {}
+        slips = {"mean for sum": (output - bias) / weight.shape[1] + bias}
         if layer.bias is not None:
             given["bias"] = bias
             slips["bias forgotten"] = output - bias
-        if square and len(weight) > 1:
+        if square:
             slips["weight transposed"] = rows @ weight + bias
         task = f"{how}\nSum input times weight{' and add the bias' if layer.bias is not None else ''}."
         return Worksheet("linear", of, task, given, whole(output), slips)
@@ -64,9 +64,8 @@ def draw_linear(layer: nn.Linear, size: tuple[int, int], of: str, rng: np.random
     task = f"{how} There are {BATCH} images, one a row.\n{ON_GRADIENT} Compute "
     if of == "grad_input":
         given = {"weight": weight, "grad_output": grad_output}
-        if len(weight) > 1:
-            slips["mean for sum"] = answer / len(weight)
-        if square and len(weight) > 1:
+        slips["mean for sum"] = answer / len(weight)
+        if square:
             slips["weight transposed"] = grad_output @ weight.T
         return Worksheet("linear", of, f"{task}that of the input.", given, whole(answer), slips)
     slips["mean for sum"] = answer / BATCH
