@@ -127,7 +127,8 @@ def test_every_slip_is_named(name, of, size):
 @pytest.mark.parametrize(("layer", "size"), LAYERS, ids=str)
 def test_layers_with_other_arguments(layer, size):
     name = next(name for name, (kind, _, _) in KINDS.items() if isinstance(layer, kind))
-    for of, seed in itertools.product(KINDS[name][2], range(5)):
+    asked = [of for of in KINDS[name][2] if of != "bias.grad" or layer.bias is not None]
+    for of, seed in itertools.product(asked, range(5)):
         sheet = worksheet(layer, size, seed, of=of)
         for slip, outcome in sheet.slips.items():
             assert grade(sheet, outcome).slip == slip

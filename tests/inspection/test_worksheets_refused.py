@@ -31,6 +31,7 @@ def test_errors_of_worksheet():
         nn.Conv2d(1, 1, 3, padding=1, padding_mode="reflect"), nn.AvgPool2d(2, count_include_pad=False),
         nn.AvgPool2d(2, divisor_override=3), nn.Softmax(dim=0), nn.CrossEntropyLoss(label_smoothing=0.1),
         nn.CrossEntropyLoss(reduction="none"), nn.MaxPool2d(2, return_indices=True),
+        nn.CrossEntropyLoss(ignore_index=1),
     ):  # fmt: skip
         with raises(
             ValueError,
@@ -43,6 +44,12 @@ def test_errors_of_worksheet():
         "worksheet: of must be one of output, grad_input for relu. Got 'weight.grad'. Choose one of these.",
     ):
         worksheet("relu", of="weight.grad")
+    with raises(
+        ValueError,
+        "worksheet: of must be one of output, grad_input, weight.grad for conv2d. Got 'bias.grad'. "
+        "Choose one of these.",
+    ):
+        worksheet(nn.Conv2d(1, 1, 2, bias=False), of="bias.grad")
     with raises(ValueError, "worksheet: softmax needs 2 to 10 classes. Got 1. Pass another size."):
         worksheet("softmax", 1)
     with raises(ValueError, "worksheet: size must be at least 1. Got 0. Pass a larger number."):

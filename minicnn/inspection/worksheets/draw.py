@@ -81,14 +81,16 @@ def check_layer(name: str, layer, of: str) -> None:
         plain = layer.dim in (1, -1)
     elif name == "cross_entropy":
         plain = layer.weight is None and layer.label_smoothing == 0 and layer.reduction != "none"
+        plain = plain and layer.ignore_index < 0  # a class that is ignored has no gradient
     if not plain:
         raise ValueError(
             f"{WHO}: the layer must be a plain one, with one channel where it has channels. Got {layer}. "
             "Leave out dilation, groups, weights and other extras."
         )
-    if of not in KINDS[name][2]:
+    known = [array for array in KINDS[name][2] if array != "bias.grad" or layer.bias is not None]
+    if of not in known:
         raise ValueError(
-            f"{WHO}: of must be one of {', '.join(KINDS[name][2])} for {name}. Got {of!r}. Choose one of these."
+            f"{WHO}: of must be one of {', '.join(known)} for {name}. Got {of!r}. Choose one of these."
         )
 
 
