@@ -51,3 +51,9 @@ def test_slips_that_nobody_can_make_are_left_out(layer, size, of, slips):
         assert list(sheet.slips) == slips
         assert all(grade(sheet, outcome).slip == slip for slip, outcome in sheet.slips.items())
         assert grade(sheet, sheet.answer).right
+
+
+def test_places_may_be_numbers_of_any_kind():
+    sheet = worksheet("conv2d", 4, 0)
+    graded = grade(sheet, {(np.int64(0), 0): sheet.answer[0, 0], (0, 1.0): sheet.answer[0, 1]})
+    assert graded.score == 2

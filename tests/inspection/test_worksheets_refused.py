@@ -69,7 +69,7 @@ def test_errors_of_grade():
         TypeError, "grade: sheet must be a Worksheet. Got ndarray. Pass what worksheet(...) returned."
     ):
         grade(np.zeros(2), [1, 2])
-    for wrong in ("three", "1/0", True, [1]):
+    for wrong in ("three", "1/0", "1e400", True, [1]):
         with raises(
             ValueError,
             f"grade: an answer must be a number. Got {wrong!r}. "
@@ -82,6 +82,13 @@ def test_errors_of_grade():
         "Write None where nothing is known.",
     ):
         grade(conv_sheet(), [1, 2, 3])
+    for uneven in ([[1, 2], [3]], [[1, 2], 3], [[1, 2, 3], np.array([4])]):
+        with raises(
+            ValueError,
+            "grade: answers must fill the 4 blanks, or have the shape (2, 2). Got rows of unequal lengths. "
+            "Write None where nothing is known.",
+        ):
+            grade(conv_sheet(), uneven)
     with raises(
         ValueError,
         "grade: an answer must belong to a blank. Got (2, 0). Count rows and columns from 0.",

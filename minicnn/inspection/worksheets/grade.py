@@ -150,7 +150,7 @@ def as_answer(value) -> float:
             return float(Fraction(value.strip().replace("−", "-")))
         if isinstance(value, numbers.Real) and not isinstance(value, bool | np.bool_):
             return float(value)
-    except (ValueError, ZeroDivisionError):
+    except (ValueError, ArithmeticError):
         pass
     raise ValueError(
         f"{WHO}: an answer must be a number. Got {value!r}. Write for example 3, -2 or '3/8', or None for nothing."
@@ -175,9 +175,12 @@ def as_grid(sheet: Worksheet, answers) -> np.ndarray:
                 raise ValueError(
                     f"{WHO}: an answer must belong to a blank. Got {key!r}. Count rows and columns from 0."
                 )
-            grid[index] = as_answer(value)
+            grid[tuple(map(int, index))] = as_answer(value)
         return grid
     written = np.asarray(answers, dtype=object)
+    rule = f"{WHO}: answers must fill the {len(places)} blanks, or have the shape {shape}."
+    if any(isinstance(row, list | tuple | np.ndarray) for row in written.ravel()):
+        raise ValueError(f"{rule} Got rows of unequal lengths. Write None where nothing is known.")
     values = np.array([as_answer(value) for value in written.ravel()], np.float64).reshape(written.shape)
     if values.shape == (len(places),) and values.shape != shape:
         grid[sheet.blanks] = values
@@ -185,10 +188,7 @@ def as_grid(sheet: Worksheet, answers) -> np.ndarray:
     if as_rows(grid).shape == as_rows(values).shape:
         return values.reshape(shape)
     if values.ndim != len(shape) or not any(values.shape == slip.shape for slip in sheet.slips.values()):
-        raise ValueError(
-            f"{WHO}: answers must fill the {len(places)} blanks, or have the shape {shape}. "
-            f"Got shape {values.shape}. Write None where nothing is known."
-        )
+        raise ValueError(f"{rule} Got shape {values.shape}. Write None where nothing is known.")
     return values
 
 
