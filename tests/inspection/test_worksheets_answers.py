@@ -57,3 +57,15 @@ def test_places_may_be_numbers_of_any_kind():
     sheet = worksheet("conv2d", 4, 0)
     graded = grade(sheet, {(np.int64(0), 0): sheet.answer[0, 0], (0, 1.0): sheet.answer[0, 1]})
     assert graded.score == 2
+
+
+@pytest.mark.parametrize(("name", "unit"), [("softmax", 60), ("cross_entropy", 120)])
+def test_probabilities_where_parts_are_asked_for(name, unit):
+    sheet = worksheet(name, 3, 1)
+    for plain in (sheet.answer / unit, np.round(sheet.answer / unit, 2)):
+        graded = grade(sheet, plain)
+        assert (graded.score, graded.slip, graded.explained) == (0, f"not counted in {unit}ths", 6)
+    assert str(grade(sheet, sheet.answer / unit)).endswith(
+        "it explains 6 of 6 wrong answers\n"
+        "  the sheet counts in parts of one: 1/2 is 30 in 60ths, and 60 in 120ths"
+    )

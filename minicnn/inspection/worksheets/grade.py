@@ -31,6 +31,7 @@ ADVICE = {
     "sum forgotten": "each exponential is divided by the sum of its row",
     "sum over all rows": "each row has a sum of its own",
     "only the largest counts": "softmax gives every class its share; choosing the largest is argmax",
+    "not counted in": "the sheet counts in parts of one: 1/2 is 30 in 60ths, and 60 in 120ths",
     "truth forgotten": "at the true class 1 is subtracted from the probability",
     "sign dropped": "a negative number becomes 0, not positive",
     "negative numbers kept": "a negative number becomes 0",

@@ -108,6 +108,7 @@ def draw_softmax(layer: nn.Softmax, size: tuple[int, int], of: str, rng: np.rand
         "sum forgotten": cast(powers),
         "only the largest counts": np.where(answer == answer.max(axis=1, keepdims=True), PARTS, 0),
         "sum over all rows": PARTS * powers / powers.sum(),
+        f"not counted in {PARTS}ths": answer / PARTS,
     }
     task = (
         "Each row holds the logits of one image; exp(ln a) = a.\n"
@@ -132,6 +133,7 @@ def draw_cross_entropy(
         "softmax over the wrong axis": in_parts(powers, axis=0) - truth,
         "truth forgotten": answer + truth,
         "sum for mean" if mean else "mean for sum": answer * BATCH if mean else answer / BATCH,
+        f"not counted in {unit}ths": answer / unit,
     }
     task = (
         f"Cross-entropy, {'mean' if mean else 'sum'} over {BATCH} images; exp(ln a) = a.\n"
