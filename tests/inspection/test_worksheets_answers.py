@@ -69,3 +69,21 @@ def test_probabilities_where_parts_are_asked_for(name, unit):
         "it explains 6 of 6 wrong answers\n"
         "  the sheet counts in parts of one: 1/2 is 30 in 60ths, and 60 in 120ths"
     )
+
+
+@pytest.mark.parametrize("of", ["output", "grad_input"])
+def test_pooling_says_what_its_padding_is(of):
+    largest = worksheet(nn.MaxPool2d(3, stride=2, padding=1), 5, 0, of=of).task
+    assert "stride 2x2 and padding 1x1 (which never wins)." in largest
+    mean = worksheet(nn.AvgPool2d(3, stride=2, padding=1), 5, 0, of=of).task
+    assert "stride 2x2 and padding 1x1 (zeros that count)." in mean
+    assert "padding 0x0." in worksheet("avg_pool2d", 4, 0, of=of).task
+
+
+def test_zeros_of_the_padding_never_win():
+    for seed in range(10):
+        sheet = worksheet(nn.MaxPool2d(3, stride=2, padding=1), 5, seed)
+        windows = np.lib.stride_tricks.sliding_window_view(np.pad(sheet.given["image"], 1), (3, 3))
+        graded = grade(sheet, windows[::2, ::2].max(axis=(2, 3)))
+        assert graded.slip == "wrong pool winner (a zero of the padding)"
+    assert str(graded).endswith("\n  padding is no number of the image, so it never wins")

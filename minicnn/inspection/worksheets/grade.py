@@ -24,6 +24,7 @@ ADVICE = {
     "mean for sum": "the terms are added up; nothing is divided",
     "sum for mean": "the sum is divided by the number of terms",
     "mean for maximum": "max pooling keeps one number of the window, and no other counts",
+    "wrong pool winner (a zero": "padding is no number of the image, so it never wins",
     "wrong pool winner": "the winner is the largest number, with its sign; the gradient goes there alone",
     "winner ignored": "only the winner of a window moves its output, so only it gets the gradient",
     "gradient sign": "the sign is turned round; the gradient points to where the loss grows",

@@ -158,11 +158,12 @@ def draw_pool(layer: nn.Module, size: tuple[int, int], of: str, rng: np.random.G
     different = (rng.permutation(2 * cells + 1) - cells)[:cells].reshape(size)
     image = different if largest else area * small(rng, size)  # no ties; or every mean is whole
     output = pooled(kind, image, stride, padding, kernel)
-    what = "the largest number" if largest else "the mean (padding counts as zeros)"
+    what = "the largest number" if largest else "the mean"
+    edge = f" ({'which never wins' if largest else 'zeros that count'})" if any(padding) else ""
     how = (
         f"{'Max' if largest else 'Average'} pooling with windows {words(kernel)}, stride {words(stride)} and "
     )
-    how += f"padding {words(padding)}."
+    how += f"padding {words(padding)}{edge}."
     if of == "output":
         slips = {}
         if largest:
@@ -171,6 +172,8 @@ def draw_pool(layer: nn.Module, size: tuple[int, int], of: str, rng: np.random.G
                 ignored = np.where(magnitude > output, -magnitude, magnitude)
                 slips["wrong pool winner (its sign ignored)"] = ignored
             slips["wrong pool winner (the smallest)"] = -pooled(kind, -image, stride, padding, kernel)
+            zeros = np.pad(image, [(p, p) for p in padding])
+            slips["wrong pool winner (a zero of the padding)"] = pooled(kind, zeros, stride, 0, kernel)
             slips["mean for maximum"] = pooled(nn.AvgPool2d, image, stride, padding, kernel)
         else:
             slips["sum for mean"] = output * area
