@@ -116,8 +116,9 @@ class Story(Page):
             return f"truth = {numbers(truth)}"
         index = int(truth.argmax())
         name = index if self.trace.classes is None else self.trace.classes[index]
-        verdict = "right" if index == (-1 if self.ways is None else self.ways.index) else "wrong"
-        return f"truth: {name!r}; the label is {verdict}"
+        if self.ways is None:
+            return f"truth: {name!r}"
+        return f"truth: {name!r}; the label is {'right' if index == self.ways.index else 'wrong'}"
 
     def _backward(self) -> Section:
         totals = list(self.received.values())
@@ -137,9 +138,11 @@ class Story(Page):
             rows[-1].append(", ".join(grads) or "-")
         if self.trace.grad_images is not None:
             rows.append(["pixels", "", strength(totals[-1], most), *gradient_facts(grad_image), "-"])
+        count = len(self.layers[0].output)
+        images = "the only image" if count == 1 else f"all {count} images"
         below = [
             "G: the gradient of the loss with respect to what the layer gave",
-            f"its parameters: largest |gradient|, from all {len(self.layers[0].output)} images of the batch",
+            f"its parameters: largest |gradient|, from {images} of the batch",
         ]
         return Section("backward: which layer received how much gradient", [], header, rows, below, left=4)
 

@@ -82,6 +82,17 @@ def test_whether_the_label_is_right(target, verdict):
     assert verdict in page
 
 
+def test_without_a_label_it_is_not_called_wrong():
+    page = str(told(nn.Sequential(nn.Identity()), np.float32([[2]]), np.array([0]), classes=None))
+    assert "Σ truth·(-log p) = 0, truth: 0\n" in page  # one logit under softmax: p is 1, there is no choice
+
+
+def test_one_image_is_not_called_all_images():
+    for count, whose in ((1, "from the only image of the batch"), (2, "from all 2 images of the batch")):
+        page = str(told(small_net(), draws((count, 1, 4, 4), np.float32), np.arange(count)))
+        assert page.endswith(f"its parameters: largest |gradient|, {whose}")
+
+
 def test_smoothed_truth_is_written_out():
     page = str(told(small_net(), draws((1, 1, 4, 4), np.float32), np.array([1]),
                     nn.CrossEntropyLoss(label_smoothing=0.3)))  # fmt: skip
