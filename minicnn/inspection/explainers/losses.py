@@ -49,14 +49,31 @@ def truth_of(step) -> np.ndarray:
     return functional.one_hot(step.saved["targets"], step.input.shape[1], dtype=np.float64)
 
 
-def row_sums(logits: np.ndarray) -> list[str]:
-    """Return how the log-sum-exp of the first rows comes about."""
+def names_of_rows(axes: int) -> tuple[str, ...]:
+    """Return what the axes of the targets are called, of which each counts as a row for softmax.
+
+    >>> names_of_rows(1), names_of_rows(3)
+    (('row',), ('row', 'd1', 'd2'))
+    """
+    return ("row", *(f"d{axis}" for axis in range(1, axes)))[:axes]
+
+
+def row_sums(logits: np.ndarray, rows: list[tuple[int, ...]]) -> list[str]:
+    """Return how the log-sum-exp of the first of these rows comes about.
+
+    >>> row_sums(np.zeros((8, 2)), [(7,)])
+    ['  row 7: log Σ exp(z) = 0 + log(2) = 0.69314718']
+    """
     lines = []
-    for n, row in enumerate(cast(logits)[:SHOWN_ROWS]):
-        top, powers = row.max(), np.exp(row - row.max()).sum()
-        total = number(top + np.log(powers))
-        lines.append(f"  row {n}: log Σ exp(z) = {number(top)} + log({number(powers)}) = {total}")
-    return lines + (["  ..."] if len(logits) > SHOWN_ROWS else [])
+    for row in rows[:SHOWN_ROWS]:
+        z = cast(np.moveaxis(logits, class_axis(logits), -1)[row])
+        top, powers = z.max(), np.exp(z - z.max()).sum()
+        place = ", ".join(f"{name} {i}" for name, i in zip(names_of_rows(len(row)), row, strict=True))
+        start = f"  {place}: " if row else "  "
+        lines.append(
+            f"{start}log Σ exp(z) = {number(top)} + log({number(powers)}) = {number(top + np.log(powers))}"
+        )
+    return lines + (["  ..."] if len(rows) > SHOWN_ROWS else [])
 
 
 def cross_entropy_output(step, index: tuple) -> Explanation:
@@ -65,12 +82,15 @@ def cross_entropy_output(step, index: tuple) -> Explanation:
     axis = class_axis(logits)
     surprise = -log_softmax(logits, axis)
     share = 1 / divisor(step, truth.shape, step.saved["weight_sum"])
+    rows = list(np.ndindex(truth.shape[:axis] + truth.shape[axis + 1 :]))
     if step.module.reduction == "none":  # one loss: the terms of its own row
+        rows = [index]
         keep = np.zeros(truth.shape, bool)
         keep[(*index[:axis], slice(None), *index[axis:])] = True
         truth = np.where(keep, truth, 0)
     places = np.nonzero(truth)
-    names = ("class",) if truth.ndim == 1 else ("row", "class", *(f"d{d}" for d in range(1, truth.ndim - 1)))
+    names = names_of_rows(truth.ndim - 1)
+    names = (*names[:axis], "class", *names[axis:])
     terms = as_terms(
         dict(zip(names, places, strict=True)),
         truth[places] * surprise[places] * share,
@@ -89,7 +109,7 @@ def cross_entropy_output(step, index: tuple) -> Explanation:
         terms,
         operations=8 + logits.shape[axis],
         magnitude=magnitude,
-        steps=row_sums(logits) if logits.ndim == 2 else [],
+        steps=row_sums(logits, rows),
         expression="(truth * surprise).sum()",
     )
 
@@ -98,23 +118,25 @@ def cross_entropy_grad_input(step, index: tuple) -> Explanation:
     """grad[n, j] = (p[n, j]·Σ_k truth[n, k] - truth[n, j]) / Σ weight"""
     logits, truth = step.input, truth_of(step)
     axis = class_axis(logits)
+    place = index[:axis] + index[axis + 1 :]
     row = (*index[:axis], slice(None), *index[axis + 1 :])
     p = np.exp(log_softmax(logits[row], 0))[index[axis]]
-    above = outer_grad(step, index[:axis] + index[axis + 1 :])
-    share = above / divisor(step, truth.shape, step.saved["weight_sum"])
+    share = outer_grad(step, place) / divisor(step, truth.shape, step.saved["weight_sum"])
     targets = step.saved["targets"]
-    if targets.dtype.kind != "f" and targets[index[:axis] + index[axis + 1 :]] == step.module.ignore_index:
+    if targets.dtype.kind != "f" and targets[place] == step.module.ignore_index:
         share = 0.0  # also where none counts
-    total, own = truth[row].sum(), truth[index]
+    total = truth[row].sum()
+    weight = total or 1.0  # without it the truth sums to one, as the probabilities do
+    belief, own, share = p * (total / weight), truth[index] / weight, share * weight
     terms = as_terms(
         {},
-        [p * total * share, -own * share],
+        [belief * share, -own * share],
         ["probability", "truth"],
-        belief=[p * total, -own],
+        belief=[belief, -own],
         share=[share, share],
     )
     lines = [
-        *row_sums(logits[row][None]),
+        *row_sums(logits, [place]),
         f"  p = exp(z - log Σ exp(z)) = {number(p)}, truth = {number(own)}",
     ]
     span = 1 + reach(logits[row])
@@ -125,7 +147,7 @@ def cross_entropy_grad_input(step, index: tuple) -> Explanation:
         "(p - truth)·share, share = weight / Σ weight",
         terms,
         operations=8 + logits.shape[axis],
-        magnitude=float((abs(p * total) * span + abs(own)) * abs(share)),
+        magnitude=float((abs(belief) * span + abs(own)) * abs(share)),
         steps=lines,
         expression="(belief * share).sum()",
     )
@@ -141,11 +163,12 @@ def nll_output(step, index: tuple) -> Explanation:
     picked = np.expand_dims(step.saved["index"], axis)
     values = np.take_along_axis(scores, picked, axis).squeeze(axis)
     share = 1 / divisor(step, weights.shape, step.saved["weight_sum"])
-    if step.module.reduction == "none":
-        values, weights = values[index][None], weights[index][None]
-    values, weights = values.ravel(), weights.ravel() * share
+    places = [index] if step.module.reduction == "none" else list(np.ndindex(values.shape))
+    places = tuple(np.array(places, int).reshape(len(places), values.ndim).T)
+    where = dict(zip(names_of_rows(values.ndim), places, strict=True))
+    values, weights = values[places], weights[places] * share
     product = np.where(weights == 0, 0, -weights * values)
-    terms = as_terms({"row": np.arange(values.size)}, product, score=values, weight=weights)
+    terms = as_terms(where, product, score=values, weight=weights)
     return explain_sum(
         step, "output", index, "Σ -weight·score of the target", terms, expression="-(weight * score).sum()"
     )
@@ -225,7 +248,9 @@ def pairwise_output(step, index: tuple) -> Explanation:
     places = [index] if step.module.reduction == "none" else np.ndindex(x.shape)
     places = np.array(list(places), int).reshape(-1, x.ndim).T
     picked = tuple(places)
-    names = [f"axis {axis}" for axis in range(x.ndim)]
+    names = {2: ("row", "column"), 4: ("image", "channel", "row", "column")}.get(
+        x.ndim, names_of_rows(x.ndim)
+    )
     rule = f"Σ {rule}" + (" / count" if share != 1 else "")
     if np.isnan(share):
         return mean_of_nothing(step, index, rule)
@@ -233,15 +258,7 @@ def pairwise_output(step, index: tuple) -> Explanation:
         dict(zip(names, places, strict=True)), losses[picked] * share, input=x[picked], target=t[picked]
     )
     magnitude = float((np.abs(losses[picked]) + scale_of(x[picked], t[picked], losses[picked])).sum() * share)
-    return explain_sum(
-        step,
-        "output",
-        index,
-        rule,
-        terms,
-        operations=12,
-        magnitude=magnitude,
-    )
+    return explain_sum(step, "output", index, rule, terms, operations=12, magnitude=magnitude)
 
 
 def scale_of(x: np.ndarray, t: np.ndarray, losses: np.ndarray) -> np.ndarray:
