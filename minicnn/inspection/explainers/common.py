@@ -20,6 +20,16 @@ def explain_sum(step, of: str, index: tuple, rule: str, terms: np.ndarray, **mor
     return Explanation(title, rule, terms, float(array[index]), eps_of(array, step.input), **more)
 
 
+def axis_names(axes: int) -> tuple[str, ...]:
+    """Return what the axes of an array are called.
+
+    >>> axis_names(4), axis_names(3)
+    (('image', 'channel', 'row', 'column'), ('axis 0', 'axis 1', 'axis 2'))
+    """
+    known = {1: ("row",), 2: ("row", "column"), 4: ("image", "channel", "row", "column")}
+    return known.get(axes) or tuple(f"axis {axis}" for axis in range(axes))
+
+
 def eps_of(*arrays: np.ndarray) -> float:
     """Return the spacing at 1 of the coarsest floats among the arrays: those that rounding comes from.
 

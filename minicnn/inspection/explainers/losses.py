@@ -6,7 +6,7 @@ import numpy as np
 
 from minicnn import functional
 from minicnn.checks import cast
-from minicnn.inspection.explainers.common import explain_sum, reach
+from minicnn.inspection.explainers.common import axis_names, explain_sum, reach
 from minicnn.inspection.explainers.registry import register
 from minicnn.inspection.explanation import Explanation, as_terms, number
 from minicnn.nn.cross_entropy import class_axis
@@ -248,14 +248,14 @@ def pairwise_output(step, index: tuple) -> Explanation:
     places = [index] if step.module.reduction == "none" else np.ndindex(x.shape)
     places = np.array(list(places), int).reshape(-1, x.ndim).T
     picked = tuple(places)
-    names = {2: ("row", "column"), 4: ("image", "channel", "row", "column")}.get(
-        x.ndim, names_of_rows(x.ndim)
-    )
     rule = f"Σ {rule}" + (" / count" if share != 1 else "")
     if np.isnan(share):
         return mean_of_nothing(step, index, rule)
     terms = as_terms(
-        dict(zip(names, places, strict=True)), losses[picked] * share, input=x[picked], target=t[picked]
+        dict(zip(axis_names(x.ndim), places, strict=True)),
+        losses[picked] * share,
+        input=x[picked],
+        target=t[picked],
     )
     magnitude = float((np.abs(losses[picked]) + scale_of(x[picked], t[picked], losses[picked])).sum() * share)
     return explain_sum(step, "output", index, rule, terms, operations=12, magnitude=magnitude)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from minicnn.checks import cast
-from minicnn.inspection.explainers.common import explain_sum, moved
+from minicnn.inspection.explainers.common import axis_names, explain_sum, moved
 from minicnn.inspection.explainers.registry import register
 from minicnn.inspection.explanation import Explanation, as_terms, number
 
@@ -85,7 +85,8 @@ def mean_output(step, index: tuple) -> Explanation:
             left.insert(axis, 0)
     places = [slice(None) if axis in axes else i for axis, i in enumerate(left)]
     values = cast(step.input[tuple(places)])
-    grid = {f"axis {axis}": grid.ravel() for axis, grid in zip(axes, np.indices(values.shape), strict=True)}
+    names = [axis_names(step.input.ndim)[axis] for axis in axes]
+    grid = {name: grid.ravel() for name, grid in zip(names, np.indices(values.shape), strict=True)}
     terms = as_terms(grid, values.ravel() / values.size, input=values.ravel())
     rule = f"Σ input / {number(values.size)}"
     return explain_sum(step, "output", index, rule, terms, expression="input.mean()", operations=2)

@@ -1,4 +1,4 @@
-"""What is said of a loss: each row by its own number, and formulas that hold as they are printed."""
+"""Explanations call rows and pixels by their own numbers, and formulas of losses hold as they are printed."""
 
 from __future__ import annotations
 
@@ -54,6 +54,11 @@ def test_places_of_numbers_have_names(criterion):
     assert places(2, 3) == ("row", "column")
     assert places(2, 1, 3, 2) == ("image", "channel", "row", "column")
     assert places(3) == ("row",)
+
+
+def test_a_mean_over_planes_calls_pixels_by_row_and_column():
+    t = trace(nn.Mean((2, 3)), np.arange(12.0).reshape(1, 2, 2, 3))
+    assert t.explain("", (0, 1)).terms[["row", "column"]].tolist() == list(np.ndindex(2, 3))
 
 
 def test_the_formula_of_a_weighted_gradient_holds():
