@@ -175,7 +175,8 @@ def worksheet(layer, size=4, rng=None, *, of: str | None = None, blanks: int | N
     """Draw a small exercise with whole numbers and blanks.
 
     It is drawn again until every slip (a flipped kernel, a forgotten bias, ...) gives another answer, so that
-    `grade` can name the slip behind a wrong one.
+    `grade` can name the slip behind a wrong one. Slips that such a layer does not allow are left out: a kernel
+    of one weight is the same when flipped.
 
     Parameters
     ----------
