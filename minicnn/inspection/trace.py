@@ -97,10 +97,10 @@ class Trace:
         array = step.array(of)
         if array is None:
             known = ["output", "grad_input", *(f"{key}.grad" for key in step.parameters)]
-            raise ValueError(
-                f"{step.who}: of must name an array of this step. Got {of!r}. Choose one of "
-                f"{', '.join(known)}; gradients need targets when tracing."
-            )
+            advice = f"Choose one of {', '.join(known)}; gradients need targets when tracing."
+            if name in ("softmax", "label"):
+                advice = "Choose output; the way back begins at the loss, from the logits."
+            raise ValueError(f"{step.who}: of must name an array of this step. Got {of!r}. {advice}")
         index = as_index(step.who, of, index, np.shape(array))
         if of == "output":
             return explainer.output(step, index)

@@ -206,6 +206,17 @@ def test_gradients_need_targets():
         trace(small_net(), IMAGES).explain("1", (0, 0), "grad_input")
 
 
+@pytest.mark.parametrize("step", ["softmax", "label"])
+def test_no_gradient_goes_through_probabilities_and_label(step):
+    t = small_trace()
+    with raises(
+        ValueError,
+        f"{t[step].who}: of must name an array of this step. Got 'grad_input'. Choose output; the way back begins "
+        "at the loss, from the logits.",
+    ):
+        t.explain(step, (0, 0), "grad_input")
+
+
 def test_a_linear_layer_on_more_axes_names_image_and_place():
     layer = nn.Linear(2, 1, rng=0)
     t = trace(layer, np.ones((2, 3, 2), np.float32), np.zeros((2, 3, 1), np.float32), nn.MSELoss())
