@@ -150,6 +150,18 @@ def test_who_stops_the_training_keeps_what_was_learned(tmp_path, monkeypatch, ca
     assert Classifier.load(out).classes_.tolist() == ["cat", "dog"]
 
 
+def test_another_seed_does_not_go_on_from_the_checkpoint_of_the_first(tmp_path, capsys):
+    folder = write_photos(tmp_path / "photos", cat=5, dog=5)
+    out, run = str(tmp_path / "m.safetensors"), str(tmp_path / "run.safetensors")
+    command = ["train", "--data", folder, "--epochs", "1", "--out", out, "--checkpoint", run]
+    assert main(command) == 0
+    capsys.readouterr()
+    assert main([*command, "--seed", "1"]) == 1
+    assert (
+        f"fit: checkpoint {run!r} must come from the same call. Got another rng: " in capsys.readouterr().err
+    )
+
+
 def test_ctrl_c_elsewhere_has_the_same_exit_code(monkeypatch, capsys):
     def stop(*arguments):
         raise KeyboardInterrupt

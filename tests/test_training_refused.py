@@ -8,7 +8,7 @@ import re
 import numpy as np
 import pytest
 
-from minicnn import checkpoint, nn, optim
+from minicnn import checkpoint, data, nn, optim
 from minicnn.checkpoint import files
 from minicnn.training import fit
 from minicnn.training.packing import pack, unpack
@@ -88,6 +88,17 @@ def test_another_model_or_data_set_is_refused(path):
         fit(nn.Linear(3, 2, bias=False), two_classes(6), epochs=1, rng=0, checkpoint=path, progress=False)
     with another(path, "training set.images", ".*", ".*"):
         fit(nn.Linear(3, 2), two_classes(6, seed=9), epochs=1, rng=0, checkpoint=path, progress=False)
+
+
+@pytest.mark.parametrize("kind", [int, np.int64])
+def test_another_seed_of_a_loader_is_refused(kind, path):
+    def train_with(seed):
+        loader = data.DataLoader(two_classes(6), shuffle=True, rng=kind(seed))
+        fit(nn.Linear(3, 2, rng=0), loader, epochs=1, checkpoint=path, progress=False)
+
+    train_with(1)
+    with another(path, "rng", "1", "2"):
+        train_with(2)
 
 
 def test_fewer_epochs_than_are_done(path):

@@ -61,6 +61,7 @@ def train_classifier(
             f"Got only {train.classes[0]!r}. Add images of another class."
         )
     weights_rng, order_rng = np.random.default_rng(seed).spawn(2)
+    order_seed = int(order_rng.integers(2**32))  # an int, which a checkpoint can compare
     height, width, *colours = train.images.shape[1:]
     channels = colours[0] if colours else 1
     if min(height, width) < 4:
@@ -70,7 +71,7 @@ def train_classifier(
     model = mnist_cnn(len(train.classes), image_shape=(channels, height, width), rng=weights_rng)
     first, *rest = train.transform.transforms
     shifted = transforms.Compose([first, transforms.RandomCrop((height, width), padding=shift), *rest])
-    loader = DataLoader(train, batch_size=batch_size, shuffle=True, transform=shifted, rng=order_rng)
+    loader = DataLoader(train, batch_size=batch_size, shuffle=True, transform=shifted, rng=order_seed)
     optimizer = optim.AdamW(model.parameters(), weight_decay=WEIGHT_DECAY)
     schedule = optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=epochs * len(loader))
     history = fit(

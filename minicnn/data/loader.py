@@ -37,6 +37,8 @@ class DataLoader:
     ----------
     rng : numpy.random.Generator
         Its state before an epoch decides all of the epoch; save and restore it to repeat one.
+    seed : int or None
+        `rng` if it was an int, so that a checkpoint can tell another seed.
     transform : callable or None
         The one in use.
 
@@ -98,6 +100,7 @@ class DataLoader:
         self.transform = dataset.transform if transform is None else transform
         self.target_transform = target_transform
         self.rng = np.random.default_rng(rng)
+        self.seed = int(rng) if isinstance(rng, int | np.integer) else None
 
     def __len__(self) -> int:
         """Return the number of batches in an epoch."""

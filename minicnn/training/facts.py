@@ -42,6 +42,7 @@ def facts_of(state: TrainingState) -> dict:
         "shuffle": loader.shuffle,
         "drop_last": loader.drop_last,
         "sampler": object_facts(loader.sampler),
+        "rng": loader.seed,
         "criterion": object_facts(state.criterion),
         "optimizer": {"class": type(state.optimizer).__name__, "groups": groups},
         "scheduler": object_facts(state.scheduler),

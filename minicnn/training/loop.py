@@ -136,7 +136,7 @@ def fit(
     best = Best(early_stopping, keep_best)
     file = None
     if checkpoint is not None:
-        file = RunFile(checkpoint, state, best, validating, rng)
+        file = RunFile(checkpoint, state, best, validating)
         file.restore(epochs)
         file.save()  # now, because a path that cannot be written should not be found out after an hour
     shown = Progress(progress, epochs)

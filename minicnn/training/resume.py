@@ -26,7 +26,6 @@ class RunFile:
     state : TrainingState
     best : Best
     validating : data.DataLoader or None
-    rng : as it was given to `fit`
 
     Examples
     --------
@@ -45,11 +44,10 @@ class RunFile:
     True
     """
 
-    def __init__(self, path, state: TrainingState, best: Best, validating, rng) -> None:
+    def __init__(self, path, state: TrainingState, best: Best, validating) -> None:
         self.path, self.state, self.best = path, state, best
         self.call = facts_of(state) | {
             "validation set": None if validating is None else dataset_facts(validating.dataset),
-            "rng": rng if isinstance(rng, int) else None,
             "early_stopping": best.patience,
             "keep_best": best.keep,
         }
