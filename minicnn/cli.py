@@ -85,7 +85,7 @@ def main(arguments: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still to be written
         return 1
     except (ValueError, TypeError, RuntimeError, OSError) as error:
-        print(f"minicnn {parsed.command}: {one_line(error)}", file=sys.stderr)
+        print(one_line(parsed.command, error), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"minicnn {parsed.command}: stopped", file=sys.stderr)
@@ -114,15 +114,18 @@ def replacing_letters(stream) -> Iterator[None]:
         stream.reconfigure(errors=before)
 
 
-def one_line(error: Exception) -> str:
-    """Return the message of `error` in one line.
+def one_line(command: str, error: Exception) -> str:
+    """Return the message of `error` in one line, which names the command once.
 
-    >>> one_line(FileNotFoundError(2, "No such file or directory", "a.png"))
-    'a.png: No such file or directory'
+    >>> one_line("predict", FileNotFoundError(2, "No such file or directory", "a.png"))
+    'minicnn predict: a.png: No such file or directory'
+    >>> one_line("compare", ValueError("compare: steps must be at least 0."))
+    'minicnn compare: steps must be at least 0.'
     """
     if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror}"
-    return " ".join(str(error).split()) or type(error).__name__
+        return f"minicnn {command}: {error.filename}: {error.strerror}"
+    message = " ".join(str(error).split()) or type(error).__name__
+    return f"minicnn {command}: {message.removeprefix(f'{command}: ')}"
 
 
 def show_warning(message, category, filename, lineno, file=None, line=None) -> None:

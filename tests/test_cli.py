@@ -173,6 +173,10 @@ def test_a_folder_of_images_is_learned(tmp_path, capsys):
             "minicnn predict: nowhere.safetensors: No such file or directory",
         ),
         (
+            ["predict", "predict", "a.png"],
+            "minicnn predict: predict: No such file or directory",
+        ),  # a name of a file
+        (
             ["train", "--data", "minst"],
             "minicnn train: load: name must be one of mnist-5k, mnist, fashion-mnist, cifar10. Got 'minst'.",
         ),

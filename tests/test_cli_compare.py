@@ -135,11 +135,11 @@ def test_dropout_is_told_from_a_fault(script, capsys):
 
 
 ERRORS = {
-    "Absent": "minicnn compare: compare: {path} must define Absent. Got no such name. "
+    "Absent": "minicnn compare: {path} must define Absent. Got no such name. "
     "Choose a class, a function or a module in it.",
-    "number": "minicnn compare: compare: number must be or return a torch.nn.Module. Got int. "
+    "number": "minicnn compare: number must be or return a torch.nn.Module. Got int. "
     "Name the class of the network.",
-    "Map": "minicnn compare: compare: the module must give one row of logits for each image. Got an output of shape "
+    "Map": "minicnn compare: the module must give one row of logits for each image. Got an output of shape "
     "(4, 2, 6, 6). Compare it in Python, with a criterion that fits.",
 }
 
@@ -153,14 +153,14 @@ def test_errors(name, script, capsys):
 def test_steps_count_from_zero(script, capsys):
     assert compared(script, "Net", "--steps", "-2") == 1
     assert capsys.readouterr().err == (
-        "minicnn compare: compare: steps must be at least 0. Got -2. Pass a larger number.\n"
+        "minicnn compare: steps must be at least 0. Got -2. Pass a larger number.\n"
     )
 
 
 def test_a_class_that_wants_arguments(script, capsys):
     assert compared(script, "Needy") == 1
     error = capsys.readouterr().err
-    assert error.startswith("minicnn compare: compare: Needy must be built without arguments. Got ")
+    assert error.startswith("minicnn compare: Needy must be built without arguments. Got ")
     assert error.endswith("Write a function that builds it, and name that.\n")
 
 
@@ -183,7 +183,7 @@ def test_a_file_that_is_no_script(tmp_path, capsys):
     notebook.write_text("{}")
     assert main(["compare", f"{notebook}:Net"]) == 1
     assert capsys.readouterr().err == (
-        "minicnn compare: compare: the script must be a Python file, whose name ends with .py. "
+        "minicnn compare: the script must be a Python file, whose name ends with .py. "
         f"Got {notebook}. For a notebook, put the class into such a file.\n"
     )
 

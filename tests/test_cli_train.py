@@ -93,7 +93,7 @@ def test_a_single_class_is_refused_before_training(tmp_path, capsys):
     folder = write_photos(tmp_path / "photos", cat=10)
     assert main(["train", "--data", folder, "--out", str(tmp_path / "m")]) == 1
     assert capsys.readouterr().err == (
-        "minicnn train: train: there must be at least two classes to tell apart. Got only 'cat'. "
+        "minicnn train: there must be at least two classes to tell apart. Got only 'cat'. "
         "Add images of another class.\n"
     )
 
