@@ -260,9 +260,14 @@ def test_who_has_read_enough_of_it_hears_nothing(trained, tmp_path):
 
 @pytest.mark.slow
 def test_the_tour(tmp_path, capsys):
+    (tmp_path / "tour").mkdir()
+    (tmp_path / "tour" / "letter.txt").write_text("not of the tour")
     assert main(["tour", "--epochs", "2", "--out", str(tmp_path / "tour")]) == 0
     printed = capsys.readouterr().out
     assert "The same weights in torch" in printed
     assert printed.count("computed") == 4
-    found = {path.name for path in (tmp_path / "tour").iterdir()}
-    assert found == {"confusion.png", "history.png", "filters.png", "way.png", "digits.safetensors"}
+    written = {path for path in (tmp_path / "tour").iterdir() if path.name != "letter.txt"}
+    names = {"confusion.png", "history.png", "filters.png", "way.png", "digits.safetensors"}
+    assert {path.name for path in written} == names
+    kept = printed.split("7  Kept for you\n---------------\n")[1].split("\n\n")[0]
+    assert kept.splitlines() == [f"  {path}" for path in sorted(written)]

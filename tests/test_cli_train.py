@@ -63,6 +63,15 @@ def test_a_folder_that_may_not_be_written_is_refused_before_training(tmp_path, c
 
 
 @pytest.mark.usefixtures("no_training")
+def test_the_tour_looks_at_its_folder_first(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write everywhere
+    assert refused(capsys, "tour", "--out", str(tmp_path)) == (
+        "minicnn tour: --out: path must lie in a folder that can be written to. "
+        f"Got {str(tmp_path / 'digits.safetensors')!r}. Make the folder, or pass another path."
+    )
+
+
+@pytest.mark.usefixtures("no_training")
 def test_a_folder_in_place_of_the_file_is_refused_before_training(tmp_path, capsys):
     assert refused(capsys, "train", "--data", "mnist-5k", "--out", str(tmp_path)) == (
         f"minicnn train: --out: path must name a file. Got {str(tmp_path)!r}, which is none. "

@@ -35,11 +35,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Walk through all stops of the tour."""
     from minicnn import data, metrics
+    from minicnn.commands.common import check_can_be_written
     from minicnn.commands.recipe import train_classifier
 
     started = time.perf_counter()
     folder = Path(arguments.out)
     folder.mkdir(parents=True, exist_ok=True)
+    saved = folder / "digits.safetensors"
+    check_can_be_written("--out", str(saved))
 
     heading(1, "The data: real digits, inside the package")
     train, test = data.load("mnist-5k")
@@ -69,12 +72,11 @@ def run(arguments: argparse.Namespace) -> None:
     print(beside_torch(classifier.model, test.transform(test.images[:64])))
 
     heading(7, "Kept for you")
-    classifier.save(folder / "digits.safetensors")
-    draw(folder, classifier, history, test, predicted)
-    for path in sorted(folder.iterdir()):
+    classifier.save(saved)
+    for path in sorted([saved, *draw(folder, classifier, history, test, predicted)]):
         print(f"  {path}")
     print(f"\nThe tour took {time.perf_counter() - started:.0f} seconds. Next: your own image,")
-    print(f"  minicnn predict {folder / 'digits.safetensors'} IMAGE.png --explain")
+    print(f"  minicnn predict {saved} IMAGE.png --explain")
 
 
 def heading(number: int, title: str) -> None:
@@ -155,17 +157,22 @@ def beside_torch(model, images: np.ndarray) -> str:
     )
 
 
-def draw(folder: Path, classifier, history, test, predicted: np.ndarray) -> None:
-    """Write confusion.png, history.png, filters.png and way.png."""
+def draw(folder: Path, classifier, history, test, predicted: np.ndarray) -> list[Path]:
+    """Write confusion.png, history.png, filters.png and way.png; return their paths."""
     from minicnn import metrics
     from minicnn.commands.common import save_figure
     from minicnn.inspection import plot_filters, trace
 
     labels = [test.classes[target] for target in test.targets]
-    save_figure(metrics.plot_confusion_matrix(labels, predicted, test.classes), folder / "confusion.png")
-    save_figure(history.plot(), folder / "history.png")
-    save_figure(plot_filters(classifier.model[0]), folder / "filters.png")
     image = chosen_images(test, predicted)[-1:]
     target = test.targets[(test.images == image).all(axis=(1, 2))][:1]
-    way = trace(classifier.model, test.transform(image), target, classes=test.classes).plot()
-    save_figure(way, folder / "way.png")
+    t = trace(classifier.model, test.transform(image), target, classes=test.classes)
+    drawn = {
+        folder / "confusion.png": metrics.plot_confusion_matrix(labels, predicted, test.classes),
+        folder / "history.png": history.plot(),
+        folder / "filters.png": plot_filters(classifier.model[0]),
+        folder / "way.png": t.plot(),
+    }
+    for path, figure in drawn.items():
+        save_figure(figure, path)
+    return list(drawn)
