@@ -87,6 +87,38 @@ def test_evaluate_looks_at_the_place_of_its_picture_first(tmp_path, capsys):
     )
 
 
+@pytest.mark.parametrize("name", ["confusion", "confusion.xyz"])
+def test_a_picture_needs_a_name_that_says_its_kind(name, tmp_path, capsys):
+    path, better = str(tmp_path / name), str(tmp_path / "confusion.png")
+    assert refused(capsys, "evaluate", "m.safetensors", "--data", "mnist-5k", "--confusion", path) == (
+        "minicnn evaluate: --confusion: path must end as the names of pictures do. "
+        f"Got {path!r}. Pass for example {better!r}."
+    )
+
+
+@pytest.mark.usefixtures("no_training")
+@pytest.mark.parametrize(
+    ("checkpoint", "rule"),
+    [
+        (
+            "nowhere/run.safetensors",
+            "path must lie in a folder that can be written to. Got 'nowhere/run.safetensors'. "
+            "Make the folder, or pass another path.",
+        ),
+        ("", "path must name a file. Got '', which is none. Pass the path of a file."),
+        (
+            "./m.safetensors",
+            "path must be another than that of --out, which replaces it. Got './m.safetensors' and "
+            "'m.safetensors'. Pass another path.",
+        ),
+    ],
+)
+def test_the_place_of_the_checkpoint_is_looked_at_first(checkpoint, rule, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    command = ["train", "--data", "mnist-5k", "--out", "m.safetensors", "--checkpoint", checkpoint]
+    assert refused(capsys, *command) == f"minicnn train: --checkpoint: {rule}"
+
+
 @pytest.mark.usefixtures("no_training")
 @pytest.mark.parametrize(("count", "images"), [(0, "1 image"), (1, "2 images")])
 def test_too_few_images_for_a_test_are_refused_before_training(count, images, tmp_path, capsys):
@@ -126,9 +158,9 @@ def test_a_number_out_of_range_is_a_wrong_command_line(
     command, option, value, message, tmp_path, capsys, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
-    data = ["--data", "mnist-5k"] if command == "train" else []
+    needed = {"train": ["--data", "mnist-5k"], "predict": ["m", "a.png"], "compare": ["net.py:Net"]}
     with pytest.raises(SystemExit) as stopped:
-        main([command, *data, option, value])
+        main([command, *needed.get(command, []), option, value])
     assert stopped.value.code == 2
     assert capsys.readouterr().err.endswith(f"error: argument {option}: {message}\n")
 

@@ -64,6 +64,23 @@ folder, or pass another path.
         )
 
 
+def check_can_be_drawn(option: str, path: str) -> None:
+    """Raise ValueError unless a picture can be put at `path`, of the kind that its name ends with.
+
+    >>> check_can_be_drawn("--confusion", "a")
+    Traceback (most recent call last):
+    ValueError: --confusion: path must end as the names of pictures do. Got 'a'. Pass for example 'a.png'.
+    """
+    from matplotlib.backend_bases import FigureCanvasBase
+
+    check_can_be_written(option, path)
+    if Path(path).suffix.lower().removeprefix(".") not in FigureCanvasBase.get_supported_filetypes():
+        raise ValueError(
+            f"{option}: path must end as the names of pictures do. Got {path!r}. "
+            f"Pass for example {str(Path(path).with_suffix('.png'))!r}."
+        )
+
+
 def load_classifier(path: str):
     """Return the classifier in a file.
 
@@ -178,7 +195,7 @@ def knows_dark_borders(classifier) -> bool:
 
 
 def save_figure(drawn, path: Path) -> None:
-    """Write a figure, or the one that axes belong to, as a PNG, and close it.
+    """Write a figure, or the one that axes belong to, and close it.
 
     >>> import tempfile
     >>> from matplotlib.figure import Figure

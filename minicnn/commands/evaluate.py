@@ -29,7 +29,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     from minicnn import metrics
     from minicnn.commands.common import (
-        check_can_be_written,
+        check_can_be_drawn,
         knows_colours,
         load_classifier,
         load_data,
@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace) -> None:
     )
 
     if arguments.confusion:
-        check_can_be_written("--confusion", arguments.confusion)
+        check_can_be_drawn("--confusion", arguments.confusion)
     classifier = load_classifier(arguments.model)
     size = None if classifier.image_shape is None else tuple(classifier.image_shape[:2])
     _, test = load_data(arguments.data, size, knows_colours(classifier))

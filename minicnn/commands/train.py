@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 
 from minicnn.commands import STOPPED
 from minicnn.commands.recipe import BATCH_SIZE, EPOCHS, LARGEST_RATE, SHIFT
@@ -100,6 +101,13 @@ def run(arguments: argparse.Namespace) -> int | None:
     from minicnn.metrics import classification_table
 
     check_can_be_written("--out", arguments.out)
+    if arguments.checkpoint is not None:
+        check_can_be_written("--checkpoint", arguments.checkpoint)
+        if os.path.realpath(arguments.checkpoint) == os.path.realpath(arguments.out):
+            raise ValueError(
+                "--checkpoint: path must be another than that of --out, which replaces it. "
+                f"Got {arguments.checkpoint!r} and {arguments.out!r}. Pass another path."
+            )
     train, test = load_data(arguments.data, arguments.size)
     print(
         f"{arguments.data}: {len(train):,} training and {len(test):,} test images, {len(train.classes)} classes"
