@@ -150,13 +150,6 @@ def test_errors(name, script, capsys):
     assert capsys.readouterr().err == ERRORS[name].format(path=script) + "\n"
 
 
-def test_steps_count_from_zero(script, capsys):
-    assert compared(script, "Net", "--steps", "-2") == 1
-    assert capsys.readouterr().err == (
-        "minicnn compare: steps must be at least 0. Got -2. Pass a larger number.\n"
-    )
-
-
 def test_a_class_that_wants_arguments(script, capsys):
     assert compared(script, "Needy") == 1
     error = capsys.readouterr().err

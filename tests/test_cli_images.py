@@ -49,6 +49,26 @@ def test_an_image_that_the_model_does_not_take(command, size, mode, shape, saved
     assert capsys.readouterr().err == not_taken(command, path, shape)
 
 
+@pytest.mark.parametrize(
+    ("biases", "line"),
+    [
+        ([0, 0, 0], "a  (a 33.3%, b 33.3%)"),  # of equals the first
+        ([200, 80, 0], "a  (a 100.0%, b 0.0%)"),  # e⁻¹²⁰ and e⁻²⁰⁰ are 0 in float32
+        ([np.nan, 0, 0], "a  (no probabilities)"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Classifier")
+def test_classes_are_ranked_as_the_label_is_chosen(biases, line, tmp_path, capsys):
+    layer = nn.Linear(16, 3)
+    layer.weight.data[...], layer.bias.data[...] = 0, biases
+    model = nn.Sequential(nn.Flatten(), layer)
+    saved = Classifier(model, ["a", "b", "c"], transforms.ToFloat(), image_shape=(4, 4))
+    saved.save(tmp_path / "m")
+    path = write_image(tmp_path / "a.png", (4, 4))
+    assert main(["predict", str(tmp_path / "m"), path, "--top", "2"]) == 0
+    assert capsys.readouterr().out == f"{path}  {line}\n"
+
+
 def test_the_image_of_another_size_is_named(saved, tmp_path, capsys):
     good, bad = write_image(tmp_path / "a.png", (4, 4)), write_image(tmp_path / "b.png", (6, 5))
     assert main(["predict", saved, good, bad]) == 1

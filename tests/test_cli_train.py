@@ -152,6 +152,8 @@ def test_a_single_class_is_refused_before_training(tmp_path, capsys):
         ("train", "--shift", "-1", "must be at least 0, got -1"),
         ("train", "--epochs", "0", "must be at least 1, got 0"),
         ("tour", "--seed", "-1", "must be at least 0, got -1"),
+        ("predict", "--top", "0", "must be at least 1, got 0"),
+        ("compare", "--steps", "-2", "must be at least 0, got -2"),
     ],
 )
 def test_a_number_out_of_range_is_a_wrong_command_line(

@@ -43,7 +43,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--batch", type=positive, default=4, metavar="N", help="number of images (default: 4)"
     )
     parser.add_argument("--weights", metavar="FILE", help="a state_dict to load first, .pt or .safetensors")
-    parser.add_argument("--steps", type=int, default=0, metavar="K", help="train both for K steps as well")
+    parser.add_argument(
+        "--steps", type=natural, default=0, metavar="K", help="train both for K steps as well"
+    )
     parser.add_argument("--optimizer", choices=["sgd", "adam", "adamw"], default="adam")
     parser.add_argument("--exact", action="store_true", help="small integers in place of weights and images")
     parser.add_argument(

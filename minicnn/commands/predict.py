@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from minicnn.commands.train import positive
+
 DESCRIPTION = """Print a label and its probability for each PNG or JPEG file.
 
 Images may be grey or in colour and of any size: they are brought to what the model was trained on, with
@@ -25,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="a classifier that `minicnn train` or `tour` saved")
     parser.add_argument("images", metavar="IMAGE", nargs="+", help="PNG or JPEG files")
     parser.add_argument(
-        "--top", type=int, default=3, metavar="K", help="how many classes to name (%(default)s)"
+        "--top", type=positive, default=3, metavar="K", help="how many classes to name (%(default)s)"
     )
     parser.add_argument("--explain", action="store_true", help="print the whole chain for each image")
     parser.add_argument("--invert", action="store_true", help="swap dark and bright first")
@@ -37,14 +39,11 @@ def run(arguments: argparse.Namespace) -> None:
 
     classifier = load_classifier(arguments.model)
     images = images_like(classifier, arguments.images, arguments.invert)
-    chains = classifier.explain(images, top_k=max(1, arguments.top))
-    probabilities = classifier.predict_proba(images)
+    chains = classifier.explain(images, top_k=arguments.top)
+    labels = classifier.predict(images)  # which warns of those that mean nothing
     width = max(len(path) for path in arguments.images)
-    for path, chain, row, label in zip(
-        arguments.images, chains, probabilities, classifier.predict(images), strict=True
-    ):
-        best = row.argsort(kind="stable")[::-1][: max(1, arguments.top)]
-        ranked = ", ".join(f"{classifier.classes_[index]} {row[index]:.1%}" for index in best)
-        print(f"{path:{width}}  {label}  ({ranked})")
+    for path, chain, label in zip(arguments.images, chains, labels, strict=True):
+        ranked = ", ".join(f"{name} {probability:.1%}" for name, probability in chain.top)
+        print(f"{path:{width}}  {label}  ({ranked or 'no probabilities'})")
         if arguments.explain:
             print(chain)
