@@ -178,7 +178,8 @@ def test_a_folder_of_images_is_learned(tmp_path, capsys):
         ),  # a name of a file
         (
             ["train", "--data", "minst"],
-            "minicnn train: load: name must be one of mnist-5k, mnist, fashion-mnist, cifar10. Got 'minst'.",
+            "minicnn train: --data: the name must be one of mnist-5k, mnist, fashion-mnist, cifar10, or that of a "
+            "folder. Got 'minst'. Pass one of these, or the path of a folder of images.\n",
         ),
     ],
 )

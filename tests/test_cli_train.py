@@ -11,6 +11,7 @@ from PIL import Image
 import minicnn.training
 from minicnn.classifier import Classifier
 from minicnn.cli import main
+from minicnn.commands.common import load_data
 
 
 @pytest.fixture
@@ -117,6 +118,14 @@ def test_the_place_of_the_checkpoint_is_looked_at_first(checkpoint, rule, tmp_pa
     monkeypatch.chdir(tmp_path)
     command = ["train", "--data", "mnist-5k", "--out", "m.safetensors", "--checkpoint", checkpoint]
     assert refused(capsys, *command) == f"minicnn train: --checkpoint: {rule}"
+
+
+def test_a_folder_without_folders_does_not_hide_a_data_set_of_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mnist-5k" / ".hidden").mkdir(parents=True)
+    assert len(load_data("mnist-5k")[0]) == 4000
+    write_photos(tmp_path / "mnist-5k", cat=5, dog=5)
+    assert load_data("mnist-5k")[0].classes == ("cat", "dog")
 
 
 @pytest.mark.usefixtures("no_training")

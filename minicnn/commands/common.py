@@ -11,6 +11,7 @@ import numpy as np
 def load_data(name: str, size=None, color: bool | None = None):
     """Return (train, test) of a data set by name, or of a folder with one folder a class.
 
+    A folder that has the name of a data set is taken for it unless there are folders in it.
     `size` and `color` say how the images of a folder are read, as in `data.ImageFolder`.
     A folder that holds "train" and "test" is taken as it is split; any other is split 80 : 20 by class.
 
@@ -19,8 +20,13 @@ def load_data(name: str, size=None, color: bool | None = None):
     """
     from minicnn import data
 
-    if not Path(name).is_dir():
+    if name in data.NAMES and not any(Path(name).glob("[!.]*/")):  # mnist/ may stand here with its own files
         return data.load(name)
+    if not Path(name).is_dir():
+        raise ValueError(
+            f"--data: the name must be one of {', '.join(data.NAMES)}, or that of a folder. Got {name!r}. "
+            "Pass one of these, or the path of a folder of images."
+        )
     if Path(name, "train").is_dir() and Path(name, "test").is_dir():
         train = data.ImageFolder(Path(name, "train"), size=size, color=color)
         color = train.images.ndim == 4
