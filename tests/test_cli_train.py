@@ -149,6 +149,16 @@ def test_a_single_class_is_refused_before_training(tmp_path, capsys):
 
 
 @pytest.mark.usefixtures("no_training")
+def test_a_class_that_is_in_the_test_only_is_refused_before_training(tmp_path, capsys):
+    folder = write_photos(tmp_path / "photos", cat=1, cow=1, dog=1)
+    assert main(["train", "--data", folder, "--out", str(tmp_path / "m")]) == 1
+    assert capsys.readouterr().err == (
+        "minicnn train: every class must have an image to learn from. Got none of 'cat', as a fifth of the "
+        "images is kept to test on. Add images of it.\n"
+    )
+
+
+@pytest.mark.usefixtures("no_training")
 @pytest.mark.parametrize(
     ("command", "option", "value", "message"),
     [

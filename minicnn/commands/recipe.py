@@ -60,6 +60,12 @@ def train_classifier(
             "train: there must be at least two classes to tell apart. "
             f"Got only {train.classes[0]!r}. Add images of another class."
         )
+    unseen = [name for target, name in enumerate(train.classes) if target not in train.targets]
+    if unseen:
+        raise ValueError(
+            f"train: every class must have an image to learn from. Got none of {unseen[0]!r}, as a fifth of the "
+            "images is kept to test on. Add images of it."
+        )
     weights_rng, order_rng = np.random.default_rng(seed).spawn(2)
     order_seed = int(order_rng.integers(2**32))  # an int, which a checkpoint can compare
     height, width, *colours = train.images.shape[1:]
