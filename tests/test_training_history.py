@@ -73,6 +73,13 @@ def test_one_line():
     )
 
 
+def test_a_loss_that_is_lost_is_shown():
+    history = History()
+    nan = math.nan
+    history.append(loss=nan, accuracy=0.1, val_loss=nan, val_accuracy=nan, lr=0.001, seconds=1.0)
+    assert epoch_line(history, 5) == "epoch 1/5  loss nan  accuracy 0.1000  val_loss nan  lr 0.001  1.0 s"
+
+
 def test_two_panels():
     history = example()
     axes = history.plot()

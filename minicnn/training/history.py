@@ -184,7 +184,7 @@ def _text(name: str, number: float) -> str:
 
 
 def epoch_line(history: History, epochs: int) -> str:
-    """Return the newest epoch as one line.
+    """Return the newest epoch as one line; an accuracy that is NaN is left out, as there are no classes.
 
     >>> history = History()
     >>> history.append(loss=0.5, accuracy=float("nan"), val_loss=0.6, lr=0.001, seconds=2.0)
@@ -192,6 +192,9 @@ def epoch_line(history: History, epochs: int) -> str:
     'epoch  1/10  loss 0.5000  val_loss 0.6000  lr 0.001  2.0 s'
     """
     newest = {name: numbers[-1] for name, numbers in history.as_dict().items()}
-    shown = [f"{name} {_text(name, number)}" for name, number in newest.items() if not math.isnan(number)]
+    for name in ("accuracy", "val_accuracy"):
+        if math.isnan(newest.get(name, 0)):
+            del newest[name]
+    shown = [f"{name} {_text(name, number)}" for name, number in newest.items()]
     head = f"epoch {len(history):>{len(str(epochs))}}/{epochs}"
     return "  ".join([head, *shown]).replace("  seconds ", "  ") + " s"
