@@ -18,6 +18,16 @@ import numpy as np
 ABSTAINS = "(abstains)"
 
 
+def short_name(name, most: int = 19) -> str:
+    """Return a name, cut where it is too long for a table or a picture.
+
+    >>> short_name("dog"), short_name("American Staffordshire terrier"), short_name(7)
+    ('dog', 'American Staffords…', '7')
+    """
+    name = str(name)
+    return name if len(name) <= most else name[: most - 1] + "…"
+
+
 def as_classes(who: str, classes) -> np.ndarray:
     """Return class names as an array of one kind: all text, or all integers.
 

@@ -236,6 +236,17 @@ def test_precision_recall_has_a_curve_for_each_class_with_targets():
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("recall", "precision")
 
 
+def test_long_class_names_leave_room_for_the_matrix():
+    classes = ["American Staffordshire terrier", "dog"]
+    axes = metrics.plot_confusion_matrix([0, 1], [0, 1], classes)
+    shown = [
+        [label.get_text() for label in labels] for labels in (axes.get_xticklabels(), axes.get_yticklabels())
+    ]
+    assert shown == [["American Staffords…", "dog"]] * 2
+    axes = metrics.plot_precision_recall([0, 1], np.array([[0.9, 0.1], [0.4, 0.6]]), classes)
+    assert axes.get_legend().get_texts()[0].get_text() == "American Staffords…  1.000"
+
+
 def test_class_names_are_no_formulas():
     classes = ["$\\frac$ off", "$5 to $10"]
     for ax in (

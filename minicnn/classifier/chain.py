@@ -11,7 +11,6 @@ import numpy as np
 from minicnn.classifier.decision import Decision
 from minicnn.labels import ABSTAINS
 
-MOST_LETTERS = 14
 WIDTH = 79
 
 
@@ -124,12 +123,3 @@ def as_number(value) -> str:
     if value == 0:
         return "0"
     return f"{value:.3e}" if abs(value) < 1e-4 else f"{value:.6f}"
-
-
-def shortened(name: str) -> str:
-    """Return a name that fits into the table.
-
-    >>> shortened("a name that is long")
-    'a name that i…'
-    """
-    return name if len(name) <= MOST_LETTERS else name[: MOST_LETTERS - 1] + "…"

@@ -7,11 +7,13 @@ from collections.abc import Iterator
 import numpy as np
 
 from minicnn import checks
-from minicnn.classifier.chain import Chain, Chains, as_logit, as_number, shortened
+from minicnn.classifier.chain import Chain, Chains, as_logit, as_number
 from minicnn.classifier.decision import Decision
+from minicnn.labels import short_name
 
 # With more classes than this, only the most probable ones are listed.
 MOST_ROWS = 20
+MOST_LETTERS = 14
 
 
 class SoftmaxChain(Chain):
@@ -64,7 +66,7 @@ class SoftmaxChain(Chain):
             yield f"{names} tie at probability {as_number(self.probabilities[tied[0]])}: {rule}."
 
     def _table(self) -> tuple[list[str], list[list[str]]]:
-        names = [shortened(str(name)) for name in self.classes.tolist()]
+        names = [short_name(name, MOST_LETTERS) for name in self.classes.tolist()]
         shown = range(len(names)) if len(names) <= MOST_ROWS else self.ranking
         rank = {int(index): str(place) for place, index in enumerate(self.ranking, start=1)}
         rows = [

@@ -6,6 +6,7 @@ import itertools
 
 import numpy as np
 
+from minicnn.labels import short_name
 from minicnn.metrics.arrays import as_pair, as_probabilities
 from minicnn.metrics.calibration import calibration_bins, expected_calibration_error
 from minicnn.metrics.counts import accuracy, confusion_matrix
@@ -47,7 +48,7 @@ def plot_confusion_matrix(targets, predictions, classes=None, *, normalize: bool
     from matplotlib.colors import PowerNorm
 
     targets, predictions, classes = as_pair("plot_confusion_matrix", targets, predictions, classes)
-    names = [str(name) for name in classes.tolist()]
+    names = [short_name(name) for name in classes.tolist()]
     counts = confusion_matrix(targets, predictions, np.arange(len(names)))
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)  # (C, C)
     side = float(np.clip(1.6 + 0.5 * len(names), 4, 16))
@@ -103,7 +104,14 @@ def plot_precision_recall(targets, probabilities, classes=None, *, ax=None):
         precision, recall, _ = precision_recall_curve(targets, probabilities[:, index], positive=index)
         area = average_precision(targets, probabilities[:, index], positive=index)
         line, colour = next(styles)
-        ax.step(recall, precision, where="post", label=f"{classes[index]}  {area:.3f}", ls=line, c=colour)
+        ax.step(
+            recall,
+            precision,
+            where="post",
+            label=f"{short_name(classes[index])}  {area:.3f}",
+            ls=line,
+            c=colour,
+        )
     ax.set(xlabel="recall", ylabel="precision", xlim=(-0.02, 1.02), ylim=(-0.02, 1.05))
     ax.set_title("Precision and recall while the threshold moves")
     legend = ax.legend(title="average precision", loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)

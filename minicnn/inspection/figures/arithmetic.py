@@ -13,7 +13,8 @@ from minicnn.inspection.figures.canvas import (
     settle,
     write_numbers,
 )
-from minicnn.inspection.figures.values import draw_bars, short_name
+from minicnn.inspection.figures.values import draw_bars
+from minicnn.labels import short_name
 
 PANELS = ("input", "weight", "product")
 MOST_CHANNELS = 4  # rows of the picture of a convolution; the other channels are summed in one line

@@ -11,8 +11,9 @@ from minicnn.checks import cast
 from minicnn.inspection.figures.canvas import BLUE, GREY, RED
 from minicnn.inspection.figures.softmax import percent
 from minicnn.inspection.figures.strip import FAINT, SMALL, Panel, Strip, width_of
-from minicnn.inspection.figures.values import draw_bars, short_name
+from minicnn.inspection.figures.values import draw_bars
 from minicnn.inspection.record import Step
+from minicnn.labels import short_name
 
 MOST_CLASSES = 10
 BARS, TALL, ROW = 1.35, 3.4, 0.33  # inches: width of bars, all of them together, and one of them

@@ -15,10 +15,10 @@ from minicnn.inspection.figures.canvas import (
     settle,
     write_numbers,
 )
-from minicnn.inspection.figures.values import short_name
 from minicnn.inspection.receptive import as_trace, receptive_field
 from minicnn.inspection.record import unchanged
 from minicnn.inspection.trace import as_index
+from minicnn.labels import short_name
 from minicnn.nn import no_grad
 
 

@@ -6,8 +6,9 @@ import numpy as np
 
 from minicnn.checks import cast
 from minicnn.inspection.figures.canvas import BLUE, GREY, as_figure, as_place
-from minicnn.inspection.figures.values import draw_bars, short_name
+from minicnn.inspection.figures.values import draw_bars
 from minicnn.inspection.record import Step
+from minicnn.labels import short_name
 
 MOST_CLASSES = 20
 

@@ -6,18 +6,9 @@ import numpy as np
 
 from minicnn.checks import cast
 from minicnn.inspection.figures.canvas import BLUE, RED, as_figure
+from minicnn.labels import short_name
 
 MOST_BARS = 40
-
-
-def short_name(name, most: int = 19) -> str:
-    """Return a name, cut where it is too long for the side of a bar.
-
-    >>> short_name("dog"), short_name("American Staffordshire terrier"), short_name(7)
-    ('dog', 'American Staffords…', '7')
-    """
-    name = str(name)
-    return name if len(name) <= most else name[: most - 1] + "…"
 
 
 def draw_bars(ax, values: np.ndarray, names, texts=None, colours=None) -> None:
