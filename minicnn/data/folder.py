@@ -72,6 +72,7 @@ class ImageFolder(ArrayDataset):
     def __init__(self, path, *, size=None, color=None, transform=None, progress: bool = True) -> None:
         from tqdm import tqdm
 
+        image_files.check_color("ImageFolder", color)
         size = None if size is None else checks.as_pair("ImageFolder", "size", size, minimum=1)
         classes, paths, targets = find_images(path)
         if color is None:

@@ -33,6 +33,8 @@ def read_image(path, *, color: bool | None = None, size=None) -> np.ndarray:
     ------
     OSError
         If there is no such file, or it cannot be read.
+    TypeError
+        If `color` is something else, or `size` no integer.
     ValueError
         If the file is no whole PNG or JPEG image, or has more than 89 million pixels (Pillow's limit, which
         keeps a small file from filling the memory).
@@ -55,8 +57,23 @@ def read_image(path, *, color: bool | None = None, size=None) -> np.ndarray:
     array([[[75, 75, 75]]], dtype=uint8)
     >>> folder.cleanup()
     """
+    check_color("read_image", color)
     size = None if size is None else checks.as_pair("read_image", "size", size, minimum=1)
     return with_image("read_image", path, lambda image: as_array(image, color, size))
+
+
+def check_color(who: str, color) -> None:
+    """Raise TypeError unless `color` is a bool or None: "grey" would count as True, and give colours.
+
+    >>> check_color("read_image", "grey")
+    Traceback (most recent call last):
+    TypeError: read_image: color must be True, False or None. Got 'grey' (str). Pass False for grey, True for RGB.
+    """
+    if color is not None and not isinstance(color, bool | np.bool_):
+        raise TypeError(
+            f"{who}: color must be True, False or None. Got {color!r} ({type(color).__name__}). "
+            "Pass False for grey, True for RGB."
+        )
 
 
 def is_grey(path) -> bool:

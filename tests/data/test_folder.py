@@ -105,5 +105,10 @@ def test_folders_that_do_not_fit(tmp_path):
         f"ImageFolder: path must name a folder. Got {str(path)!r}, which is none. Pass the path of a folder.",
     ):
         ImageFolder(path)
+    message = (
+        "ImageFolder: color must be True, False or None. Got 'grey' (str). Pass False for grey, True for RGB."
+    )
+    with raises(TypeError, message):
+        ImageFolder(tmp_path, color="grey")
     with raises(ValueError, "ImageFolder: size must be at least 1. Got 0. Pass a larger number."):
         ImageFolder(tmp_path, size=0)

@@ -162,6 +162,11 @@ def test_missing_and_folder(tmp_path):
         f"read_image: path must name a file. Got {str(tmp_path)!r}, which is none. Pass the path of a file.",
     ):
         read_image(tmp_path)
+    message = (
+        "read_image: color must be True, False or None. Got 'grey' (str). Pass False for grey, True for RGB."
+    )
+    with raises(TypeError, message):
+        read_image(tmp_path, color="grey")
     with raises(ValueError, "read_image: size must be at least 1. Got 0. Pass a larger number."):
         read_image(tmp_path, size=0)
 
