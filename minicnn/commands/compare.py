@@ -46,7 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--steps", type=natural, default=0, metavar="K", help="train both for K steps as well"
     )
-    parser.add_argument("--optimizer", choices=["sgd", "adam", "adamw"], default="adam")
+    parser.add_argument(
+        "--optimizer", choices=["sgd", "adam", "adamw"], default="adam", help="for --steps (default: adam)"
+    )
     parser.add_argument("--exact", action="store_true", help="small integers in place of weights and images")
     parser.add_argument(
         "--eval", action="store_true", help="in evaluation mode: dropout off, running statistics"
