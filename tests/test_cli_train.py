@@ -120,6 +120,15 @@ def test_the_place_of_the_checkpoint_is_looked_at_first(checkpoint, rule, tmp_pa
     assert refused(capsys, *command) == f"minicnn train: --checkpoint: {rule}"
 
 
+@pytest.mark.usefixtures("no_training")
+def test_a_data_set_of_a_size_of_its_own_is_not_resized(tmp_path, capsys):
+    out = str(tmp_path / "m.safetensors")
+    assert refused(capsys, "train", "--data", "mnist-5k", "--size", "64", "--out", out) == (
+        "minicnn train: --size: only the images of a folder are resized. Got 64 for mnist-5k, whose images are "
+        "28x28. Leave --size out."
+    )
+
+
 def test_a_folder_without_folders_does_not_hide_a_data_set_of_its_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mnist-5k" / ".hidden").mkdir(parents=True)

@@ -109,6 +109,12 @@ def run(arguments: argparse.Namespace) -> int | None:
                 f"Got {arguments.checkpoint!r} and {arguments.out!r}. Pass another path."
             )
     train, test = load_data(arguments.data, arguments.size)
+    height, width = train.images.shape[1:3]
+    if arguments.size not in (None, height):
+        raise ValueError(
+            f"--size: only the images of a folder are resized. Got {arguments.size} for {arguments.data}, whose "
+            f"images are {height}x{width}. Leave --size out."
+        )
     print(
         f"{arguments.data}: {len(train):,} training and {len(test):,} test images, {len(train.classes)} classes"
     )
