@@ -17,6 +17,7 @@ is not finite) is left to the stages.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import numpy as np
 
@@ -54,6 +55,27 @@ def go_back_to_parameters(stages: list[Stage], grad_output: np.ndarray) -> None:
         stages[first].backward_parameters(grad_output)
 
 
+class Heard(NamedTuple):
+    """What a Lesson has written down, all at once or not at all: an error may come in between, or another thread.
+
+    Attributes
+    ----------
+    weights : Weights
+        Those for which it holds.
+    known : list of tuple
+        Each stage, what it knows of its input, and how many arrays it makes.
+    score : Score or None
+        Of the way there; None if there can be none.
+    ways_back : dict
+        By whether the whole way is gone: a score, or None if there can be none.
+    """
+
+    weights: Weights
+    known: list[tuple]
+    score: object
+    ways_back: dict
+
+
 class Lesson:
     """What some stages do for inputs of a kind when they are to learn from them, and on the way back.
 
@@ -78,44 +100,46 @@ class Lesson:
     """
 
     def __init__(self, stages: list[Stage]) -> None:
-        self.stages, self.score = stages, UNHEARD
+        self.stages, self.heard = stages, None
 
     def forward(self, input: np.ndarray) -> tuple[np.ndarray, Step | None]:
         """Return the last stage's output, and how to go back from it; None if only the stages know."""
-        if self.score is UNHEARD or not self.weights.hold():
+        heard = self.heard
+        if heard is None or not heard.weights.hold():
             return self._listen(input), None
-        made = None if self.score is None else kernels.perform(self.score, input)
+        made = None if heard.score is None else kernels.perform(heard.score, input)
         if made is None:
             return learn(self.stages, input), None
-        output, arrays, begin = input, self.score.arrays_in(made), 0
-        for stage, known, count in self.known:
+        output, arrays, begin = input, heard.score.arrays_in(made), 0
+        for stage, known, count in heard.known:
             output = stage.keep(known, output, *arrays[begin : begin + count])
             begin += count
-        return output, Step(self, input, made, output)
+        return output, Step(self.stages, heard, input, made, output)
 
     def _listen(self, input: np.ndarray) -> np.ndarray:
         """Return the output; write down what the stages do for it."""
-        self.weights, self.known, self.ways_back = Weights(self.stages), [], {}
+        weights, found = Weights(self.stages), []
         output, wanted = input, []
         with kernels.Recorder(LARGE) as recorder:
             for stage in self.stages:
                 kind, output = kind_of(output), stage(output, True)
                 known = stage.known.get(kind)
                 made = [] if known is None else stage.made(output)
-                self.known.append((stage, known, len(made)))
+                found.append((stage, known, len(made)))
                 wanted += made
-        heard = all(known is not None for _, known, _ in self.known)
-        self.score = recorder.score(input, wanted, self.weights.arrays) if heard else None
+        passed = all(known is not None for _, known, _ in found)
+        score = recorder.score(input, wanted, weights.arrays) if passed else None
+        self.heard = Heard(weights, found, score, {})
         return output
 
 
 class Step:
     """One forward of a Lesson that was played, from which a way leads back."""
 
-    def __init__(self, lesson: Lesson, input: np.ndarray, made: np.ndarray, output: np.ndarray) -> None:
-        self.lesson, self.input, self.made = lesson, input, made
+    def __init__(self, stages: list[Stage], heard: Heard, input, made, output: np.ndarray) -> None:
+        self.stages, self.heard, self.input, self.made = stages, heard, input, made
         self.shape, self.dtype = output.shape, output.dtype
-        self.saved = [(layer, layer.saved) for stage in lesson.stages for layer in stage.layers]
+        self.saved = [(layer, layer.saved) for stage in stages for layer in stage.layers]
 
     def __reduce__(self) -> tuple:
         """Where arrays lie does not hold for copies: they have no step."""
@@ -126,11 +150,11 @@ class Step:
 
         Return a list of the gradient of the input if the `whole` way is to be gone, else an empty one.
         """
-        ways, fits = self.lesson.ways_back, kind_of(grad_output) == (self.shape, self.dtype)
+        ways, fits = self.heard.ways_back, kind_of(grad_output) == (self.shape, self.dtype)
         score = ways.get(whole, UNHEARD) if fits and grad_output.flags.carray else None
         if score is None or not self._holds():
             return None
-        parameters = self.lesson.weights.parameters
+        parameters = self.heard.weights.parameters
         if score is UNHEARD:
             if any(parameter.grad is not None for parameter in parameters):
                 return None  # what is added to them nobody hears
@@ -153,12 +177,12 @@ class Step:
 
     def _listen(self, grad_output: np.ndarray, whole: bool) -> tuple:
         """Go back by the stages; return the score of the way, or None, and a list of the input's gradient."""
-        weights, found = self.lesson.weights, []
+        weights, found = self.heard.weights, []
         with kernels.Recorder(LARGE) as recorder:
             if whole:
-                found = [go_back(self.lesson.stages, grad_output)]
+                found = [go_back(self.stages, grad_output)]
             else:
-                go_back_to_parameters(self.lesson.stages, grad_output)
+                go_back_to_parameters(self.stages, grad_output)
         wanted = [*(parameter.grad for parameter in weights.parameters), *found]
         if any(grad is None for grad in wanted):
             return None, found

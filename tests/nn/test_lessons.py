@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import gc
 import pickle
+import threading
 import weakref
 
 import numpy as np
@@ -261,6 +263,72 @@ def test_copies_go_back_by_themselves(copied, net, played):
     np.testing.assert_array_equal(*found)
     other(images_of(3, seed=5))
     np.testing.assert_array_equal(other.backward(grad), found[0])
+
+
+# Written down anew, or not at all
+
+
+def test_weights_that_are_refused_are_refused_again(net):
+    """They are seen to be other ones, but what they do has not been written down."""
+    model, _ = net
+    model[7].weight.data = model[7].weight.data.astype(np.float64)
+    for _ in range(3):
+        with pytest.raises(TypeError, match='Linear "7": input must be float64'):
+            model(images_of(3))
+
+
+def test_an_error_in_between(net, monkeypatch):
+    model, whole = net
+    model[0].weight.data = -2 * model[0].weight.data
+    with monkeypatch.context() as patch:
+        patch.setattr(kernels, "linear", stop)
+        with pytest.raises(KeyboardInterrupt):
+            model(images_of(3))
+    for seed in range(4):
+        check(model, images_of(3, seed=seed), seed, whole)
+
+
+def stop(*arguments):
+    raise KeyboardInterrupt
+
+
+def test_a_step_that_is_put_away_keeps_its_own_weights(net):
+    """Others are tried meanwhile, and learn to be played."""
+    model, _ = net
+    wanted = Step(copy.deepcopy(model), images_of(3), alone=True)
+    model.zero_grad()
+    model(images_of(3))
+    kept = [(module, module.saved) for module in model.modules()]
+    before, model[0].weight.data = model[0].weight.data, -2 * model[0].weight.data
+    for seed in range(4):
+        Step(model, images_of(3, seed=seed))
+    model[0].weight.data = before
+    for module, saved in kept:
+        module.saved = saved
+    model.zero_grad()
+    np.testing.assert_array_equal(model.backward(draws((3, 4), np.float32, 100)), wanted.grad_input)
+
+
+def test_two_threads_listen_to_one_net(monkeypatch):
+    """Each writes down what it hears itself."""
+    model, images = small_net(), images_of(3)
+    wanted = model(images)
+    pause, linear = threading.Barrier(2), kernels.linear
+
+    def linear_after_the_other(*arguments):
+        with contextlib.suppress(threading.BrokenBarrierError):
+            pause.wait(timeout=1)
+        return linear(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(kernels, "linear", linear_after_the_other)
+        threads = [threading.Thread(target=model, args=(images,)) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    for _ in range(2):
+        np.testing.assert_array_equal(model(images), wanted)
 
 
 # Whatever differs
