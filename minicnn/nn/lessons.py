@@ -10,8 +10,8 @@ The way back is written down when it is gone for the first time after a forward 
 are new: what is added to those of an earlier step nobody hears. The numbers are the same bits.
 
 Nobody needs to know: each layer's `saved` holds what it always does, and whatever is not as it was (a weight that is
-another array now, a layer that has been used otherwise since, a gradient that does not lie in one piece, a sum that
-is not finite) is left to the stages.
+another array now, a layer that has been used otherwise since, another array in its `saved`, a gradient that does not
+lie in one piece, a sum that is not finite) is left to the stages.
 """
 
 from __future__ import annotations
@@ -139,7 +139,8 @@ class Step:
     def __init__(self, stages: list[Stage], heard: Heard, input, made, output: np.ndarray) -> None:
         self.stages, self.heard, self.input, self.made = stages, heard, input, made
         self.shape, self.dtype = output.shape, output.dtype
-        self.saved = [(layer, layer.saved) for stage in stages for layer in stage.layers]
+        layers = [layer for stage in stages for layer in stage.layers]
+        self.saved = [(layer, layer.saved, dict(layer.saved)) for layer in layers]
 
     def __reduce__(self) -> tuple:
         """Where arrays lie does not hold for copies: they have no step."""
@@ -169,10 +170,13 @@ class Step:
         return grads[len(parameters) :]
 
     def _holds(self) -> bool:
-        """Return whether no layer has been used otherwise since."""
-        for layer, saved in self.saved:  # noqa: SIM110
-            if layer.saved is not saved:
-                return False
+        """Return whether no layer has been used otherwise since, and nobody has put anything else into its `saved`."""
+        try:
+            for layer, saved, found in self.saved:
+                if layer.saved is not saved or saved != found:
+                    return False
+        except ValueError:  # what is another array is compared number by number
+            return False
         return True
 
     def _listen(self, grad_output: np.ndarray, whole: bool) -> tuple:

@@ -372,6 +372,12 @@ BETWEEN = {
     "a forward without gradients": lambda model: predict(model),
     "another attribute": lambda model: model.train(),
     "the numbers of an image": lambda model: model[0].saved["input"].fill(3),
+    "the images that a layer has saved": lambda model: model[7].saved.update(
+        input=draws((3, 6), np.float32, 9)
+    ),
+    "the output that a layer has saved": lambda model: model[6].saved.update(
+        output=draws((3, 6), np.float32, 9)
+    ),
     "a parameter": lambda model: setattr(model[3], "bias", nn.Conv2d(4, 5, 3, rng=9).bias),
 }
 
