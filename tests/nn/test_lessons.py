@@ -280,6 +280,7 @@ def test_weights_that_are_refused_are_refused_again(net):
 def test_an_error_in_between(net, monkeypatch):
     model, whole = net
     model[0].weight.data = -2 * model[0].weight.data
+    model(images_of(3))  # now they are seen to stay
     with monkeypatch.context() as patch:
         patch.setattr(kernels, "linear", stop)
         with pytest.raises(KeyboardInterrupt):
@@ -347,9 +348,20 @@ def test_weights_changed_in_place(net, played):
 def test_weights_that_are_other_arrays(layer, net, played):
     model, whole = net
     model[layer].weight.data = -2 * model[layer].weight.data
-    for seed in range(4):
+    for seed in range(5):
         check(model, images_of(3), seed, whole)
     assert played == [True] * 5
+
+
+def test_weights_that_are_other_arrays_at_every_step_are_not_recorded(net, played, monkeypatch):
+    """To write down costs more than is ever won back."""
+    model, whole = net
+    monkeypatch.setattr(kernels, "Recorder", None)
+    for seed in range(4):
+        for parameter in model.parameters():
+            parameter.data = 0.5 * parameter.data
+        check(model, images_of(3, seed=seed), seed, whole)
+    assert not played
 
 
 @pytest.mark.parametrize("layer", [0, 3, 5, 7])
