@@ -107,7 +107,7 @@ class Lesson:
         heard = self.heard
         if (
             not self.weights.hold()
-        ):  # who gives them other arrays at every step would pay for every score, and play none
+        ):  # perhaps so at every step: then each score would be paid for, and none played
             self.weights = Weights(self.stages)
             return learn(self.stages, input), None
         if heard is None or heard.weights is not self.weights:
