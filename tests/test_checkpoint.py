@@ -32,9 +32,10 @@ LAYERS = [
     nn.Flatten(0, 2),
     nn.GELU("tanh"),
     nn.Graph(
-        [("a", "net.0", "x"), ("b", "add", "a", "x"), ("c", "cat", "b", "a")],
+        [("a", "net.0", "x"), ("b", "add", "a", "x"), ("m", "mul", "b", "x"), ("c", "cat", "m", "a")],
         net=nn.Sequential(nn.Linear(3, 3)),
         add=nn.Add(),
+        mul=nn.Multiply(),
         cat=nn.Concatenate(1),
     ),
     nn.Hardswish(),

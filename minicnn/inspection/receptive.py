@@ -20,7 +20,17 @@ Box = tuple[tuple[int, int], ...]  # first and last place along each axis
 
 ONE_BY_ONE = {
     *("ReLU", "LeakyReLU", "ELU", "GELU", "SiLU", "Sigmoid", "Tanh", "ReLU6", "Hardswish", "PReLU"),
-    *("Identity", "Dropout", "Dropout2d", "BatchNorm1d", "BatchNorm2d", "Affine", "Add", "Residual"),
+    *(
+        "Identity",
+        "Dropout",
+        "Dropout2d",
+        "BatchNorm1d",
+        "BatchNorm2d",
+        "Affine",
+        "Add",
+        "Residual",
+        "Multiply",
+    ),
 }
 SAME_ORDER = {"Flatten", "Reshape", "Squeeze"}
 POOLS = {"MaxPool2d", "AvgPool2d", "AdaptiveAvgPool2d"}
@@ -149,7 +159,7 @@ def reads(step: Step, box: Box) -> list[tuple[np.ndarray, Box | None]]:
         paths = list(step.parts.values()) or [step.input]
         if kind == "Residual" and len(paths) < 2:
             paths.append(step.input)  # no shortcut of its own: the input itself is added
-        return [(array, box) for array in paths]
+        return [(array, one_by_one(box, array.shape)) for array in paths]
     if kind == "Concatenate":
         return joined(step, box)
     if kind == "Conv2d" or kind in POOLS or kind == "Pad2d":
@@ -167,6 +177,15 @@ def reads(step: Step, box: Box) -> list[tuple[np.ndarray, Box | None]]:
         f"receptive_field: the geometry of each layer must be known. Got {step.who}. "
         "Choose a number before that layer."
     )
+
+
+def one_by_one(box: Box, shape: tuple) -> Box:
+    """Return the same places of an array of this shape, where an axis of length 1 stands for all places.
+
+    >>> one_by_one(((0, 0), (2, 3)), (1, 4)), one_by_one(((0, 0), (2, 3)), (1, 1))
+    (((0, 0), (2, 3)), ((0, 0), (0, 0)))
+    """
+    return tuple((0, 0) if size == 1 else places for places, size in zip(box, shape, strict=True))
 
 
 def side(step: Step, axis: int, first: int, last: int) -> tuple[int, int] | None:

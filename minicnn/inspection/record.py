@@ -69,11 +69,15 @@ class Step:
     def array(self, of: str) -> np.ndarray | None:
         """Return the array called "output", "grad_input" or "<parameter>.grad"; None where there is none.
 
+        Of a layer with several inputs, "grad_input 1" is the gradient of the second one.
+
         >>> Step("0", "Linear", None, None, None, grads={"bias": np.ones(1)}).array("bias.grad")
         array([1.])
         """
         if of.endswith(".grad"):
             return self.grads.get(of.removesuffix(".grad"))
+        if of.startswith("grad_input "):
+            return self.grad_parts.get(of.removeprefix("grad_"))
         return {"output": self.output, "grad_input": self.grad_input}.get(of)
 
     @property

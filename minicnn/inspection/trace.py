@@ -83,7 +83,8 @@ class Trace:
         index : int or tuple of int
             Which number of the array; `()` for a loss that is one number.
         of : str
-            "output", "grad_input", or a parameter's gradient such as "weight.grad".
+            "output", "grad_input", or a parameter's gradient such as "weight.grad"; of a layer with several
+            inputs, "grad_input" is the first one's, and "grad_input 1" the second one's.
 
         Raises
         ------
@@ -96,7 +97,8 @@ class Trace:
         explainer = REGISTRY[step.kind]
         array = step.array(of)
         if array is None:
-            known = ["output", "grad_input", *(f"{key}.grad" for key in step.parameters)]
+            several = [f"grad_{part}" for part in step.parts if part.startswith("input ")]
+            known = ["output", "grad_input", *several[1:], *(f"{key}.grad" for key in step.parameters)]
             advice = f"Choose one of {', '.join(known)}; gradients need targets when tracing."
             if name in ("softmax", "label"):
                 advice = "Choose output; the way back begins at the loss, from the logits."
@@ -106,6 +108,8 @@ class Trace:
             return explainer.output(step, index)
         if of == "grad_input":
             return explainer.grad_input(step, index)
+        if of.startswith("grad_input "):
+            return explainer.grad_input(step, index, of)
         return explainer.grads[of.removesuffix(".grad")](step, index)
 
     def plot(self, name: str | None = None, *, image: int = 0, figure=None):

@@ -12,7 +12,7 @@ from minicnn.nn.dropout import Dropout, Dropout2d
 from minicnn.nn.grad_mode import enable_grad, is_grad_enabled, no_grad
 from minicnn.nn.graph import Graph
 from minicnn.nn.hard_activations import Hardswish, ReLU6
-from minicnn.nn.joins import Add, Concatenate
+from minicnn.nn.joins import Add, Concatenate, Multiply
 from minicnn.nn.linear import Flatten, Linear
 from minicnn.nn.losses import L1Loss, Loss, MSELoss
 from minicnn.nn.module import Module, Parameter
@@ -51,6 +51,7 @@ __all__ = [
     "MaxPool2d",
     "Mean",
     "Module",
+    "Multiply",
     "NLLLoss",
     "PReLU",
     "Pad2d",

@@ -25,7 +25,7 @@ class Graph(Module):
         "x" is the graph's input, and the last node's output is the graph's output. A module may stand in
         several nodes: each call keeps what its own backward needs, and the gradients of parameters add up.
     **children : Module
-        `Add` and `Concatenate` take several inputs, all others one.
+        `Add` and `Concatenate` take several inputs, `Multiply` two, all others one.
 
     Raises
     ------
@@ -137,7 +137,7 @@ class Graph(Module):
             if len(read) > 1 and not joins(module):
                 raise ValueError(
                     f"{self.who}: a {type(module).__name__} takes one input. Got {len(read)} in {line!r}. "
-                    "Join them by Add or Concatenate first."
+                    "Join them by Add, Multiply or Concatenate first."
                 )
         return rows
 

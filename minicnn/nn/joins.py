@@ -1,4 +1,4 @@
-"""Where paths meet: several inputs added up, or joined along an axis.
+"""Where paths meet: several inputs added up, two multiplied, or several joined along an axis.
 
 These modules take a tuple of arrays in place of one array, and their backward returns a tuple.
 """
@@ -85,6 +85,97 @@ class Add(Module):
         'x1 + x2'
         """
         return " + ".join(inputs)
+
+
+class Multiply(Module):
+    """Multiply two inputs, number by number: ``y = a · b``, as a gate or a map of attention does.
+
+    An axis of length 1 is spread over the other input's axis. Backward: ``∂L/∂a = b · ∂L/∂y``, and for b likewise;
+    a number that was spread gets the sum over all the places where it stood.
+
+    Notes
+    -----
+    Input a tuple of two arrays of one dtype with equally many axes, such as (N, C, H, W) and (N, C, 1, 1).
+
+    Raises
+    ------
+    ValueError
+        If there are not two inputs, or their shapes do not go together.
+    TypeError
+        If the input is no tuple, or dtypes differ.
+
+    Examples
+    --------
+    One image with two channels of two pixels, and one gate a channel:
+
+    >>> layer = Multiply()
+    >>> maps, gates = np.float32([[[[1, 2]], [[3, 4]]]]), np.float32([[[[10]], [[-1]]]])
+    >>> layer((maps, gates))                            # 1·10, 2·10 and 3·(-1), 4·(-1)
+    array([[[[10., 20.]],
+    <BLANKLINE>
+            [[-3., -4.]]]], dtype=float32)
+    >>> grad_maps, grad_gates = layer.backward(np.float32([[[[5, 6]], [[7, 8]]]]))
+    >>> grad_maps.ravel()                               # 5·10, 6·10, 7·(-1), 8·(-1)
+    array([50., 60., -7., -8.], dtype=float32)
+    >>> grad_gates.ravel()                              # 5·1 + 6·2 and 7·3 + 8·4
+    array([17., 53.], dtype=float32)
+    """
+
+    joins = True
+
+    @checks.without_warnings
+    def forward(self, inputs: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+        """Return the product of the two inputs."""
+        check_several(self.who, inputs)
+        if len(inputs) != 2:
+            raise ValueError(
+                f"{self.who}: input must be two arrays. Got {len(inputs)}. Multiply two at a time."
+            )
+        first, second = inputs
+        pairs = zip(first.shape, second.shape, strict=False)
+        if first.ndim != second.ndim or any(a != b and 1 not in (a, b) for a, b in pairs):
+            raise ValueError(
+                f"{self.who}: both inputs must have equally many axes, of one length or of length 1. "
+                f"Got {first.shape} and {second.shape}. Reshape a gate of (N, C) to (N, C, 1, 1)."
+            )
+        output = np.asarray(first * second)
+        self.save(output, first=first, second=second)
+        return output
+
+    @checks.without_warnings
+    def backward(self, grad_output: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return ``grad_output`` times the other input for each, summed where the input was spread."""
+        saved = self.recall(grad_output)
+        first, second = saved["first"], saved["second"]
+        return gathered(grad_output * second, first.shape), gathered(grad_output * first, second.shape)
+
+    def written(self, *inputs: str) -> str:
+        """Return the line that stands for this operation in a printed `Graph`.
+
+        >>> Multiply().written("x1", "x2")
+        'x1 * x2'
+        """
+        return " * ".join(inputs)
+
+
+def spread_axes(shape: tuple[int, ...], output_shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the axes along which an input of this shape is spread to that of the output.
+
+    >>> spread_axes((2, 3, 1, 1), (2, 3, 4, 1))
+    (2,)
+    """
+    return tuple(axis for axis, size in enumerate(shape) if size != output_shape[axis])
+
+
+def gathered(grads: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Return the sums over the axes along which an input of this shape was spread.
+
+    >>> gathered(np.float32([[1, 2], [3, 4]]), (2, 1))
+    array([[3.],
+           [7.]], dtype=float32)
+    """
+    axes = spread_axes(shape, grads.shape)
+    return grads.sum(axis=axes, keepdims=True) if axes else np.asarray(grads)
 
 
 class Concatenate(Module):

@@ -158,9 +158,10 @@ def layers_of_images() -> list[nn.Module]:
         nn.Pad2d(1),
         nn.PReLU(2),
         nn.Graph(
-            [("a", "relu", "x"), ("b", "add", "a", "x"), ("c", "join", "b", "x")],
+            [("a", "relu", "x"), ("b", "add", "a", "x"), ("m", "mul", "b", "x"), ("c", "join", "m", "x")],
             relu=nn.ReLU(),
             add=nn.Add(),
+            mul=nn.Multiply(),
             join=nn.Concatenate(),
         ),
     ]

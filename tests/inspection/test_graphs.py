@@ -64,6 +64,25 @@ def test_a_graph():
     assert (result.first_wrong.who, result.first_wrong.of) == ('AddsOneSide "add"', "grad_input 1")
 
 
+def test_the_gradient_of_a_gate_is_checked():
+    class ForgetsToSum(nn.Multiply):
+        def backward(self, grad_output):
+            maps, gates = super().backward(grad_output)
+            return maps, gates / 36
+
+    for product, ok in ((nn.Multiply(), True), (ForgetsToSum(), False)):
+        nodes = [
+            ("a", "conv", "x"), ("b", "mean", "a"), ("c", "act", "b"), ("d", "mul", "a", "c"), ("e", "flat", "d"),
+        ]  # fmt: skip
+        model = nn.Graph(
+            nodes, conv=nn.Conv2d(1, 2, 3, padding=1, rng=0), mean=nn.Mean((2, 3), keepdim=True),
+            act=nn.Sigmoid(), mul=product, flat=nn.Flatten(),
+        ).astype(np.float64)  # fmt: skip
+        result = check_gradients(model, draws((2, 1, 6, 6), np.float64, seed=5), np.array([0, 2]))
+        assert result.ok is ok, str(result)
+    assert (result.first_wrong.who, result.first_wrong.of) == ('ForgetsToSum "mul"', "grad_input 1")
+
+
 def test_chain_of_a_torch_model():
     model = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.ReLU())
     model.load_state_dict({"0.weight": torch.tensor([[2.0, 0], [0, 3]]), "0.bias": torch.zeros(2)})

@@ -56,6 +56,16 @@ def test_paths_that_part_are_joined():
     assert field(graph, "pick", (0, 0, 4, 4)) == ((3, 6), (3, 6))
 
 
+def test_a_factor_that_is_spread():
+    graph = nn.Graph(
+        [("a", "maps", "x"), ("b", "rows", "x"), ("c", "mul", "a", "b")],
+        maps=nn.Conv2d(1, 2, 3, padding=1),
+        rows=nn.Mean((1, 3), keepdim=True),
+        mul=nn.Multiply(),
+    )
+    assert field(graph, "mul", (0, 1, 4, 4)) == ((3, 6), (0, 9))  # the filter's window, and row 4
+
+
 def positive(layers, rng):
     """Return a model whose weights are all positive, so that no path's gradient cancels another's."""
     model = nn.Sequential(*layers).astype(np.float64)

@@ -320,6 +320,42 @@ class Mobile(nn.Module):
         return self.fc(self.act(F.adaptive_avg_pool2d(maps, 1).flatten(1)))
 
 
+class SqueezeExcitation(nn.Module):
+    """A gate for every channel, from the means of all channels."""
+
+    def __init__(self, channels: int, hidden: int) -> None:
+        super().__init__()
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.gate = nn.Sequential(
+            nn.Linear(channels, hidden), nn.ReLU(), nn.Linear(hidden, channels), nn.Sigmoid()
+        )
+
+    def forward(self, maps):
+        images, channels, _, _ = maps.size()
+        gates = self.gate(self.pool(maps).view(images, channels)).view(images, channels, 1, 1)
+        return maps * gates
+
+
+class Attention(nn.Module):
+    """Products of all three kinds: a gate a channel, one map for all channels, and two paths of one shape."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.norm = nn.Conv2d(3, 4, 3, bias=False), nn.BatchNorm2d(4)
+        self.excite = SqueezeExcitation(4, 2)
+        self.look = nn.Conv2d(4, 1, 3, padding=1)
+        self.left, self.right = nn.Conv2d(4, 5, 1), nn.Conv2d(4, 5, 1)
+        self.fc = nn.Linear(5, 3)
+
+    def forward(self, images):
+        maps = F.relu(self.norm(self.stem(images)))
+        maps = maps + self.excite(maps)
+        maps = torch.mul(torch.sigmoid(self.look(maps)), maps)
+        maps = self.left(maps).mul(torch.sigmoid(self.right(maps)))
+        maps = maps * maps
+        return self.fc(maps.mean((2, 3)))
+
+
 CHAINS = {
     "traditional": (Traditional, (2, 3, 28, 28)),
     "traditional, softmax inside": (lambda: Traditional(softmax=True), (2, 3, 28, 28)),
@@ -342,5 +378,6 @@ GRAPHS = {
     "two heads": (TwoHeads, (3, 4)),
     "in place": (InPlace, (3, 4)),
     "mobile": (Mobile, (3, 3, 9, 8)),
+    "attention": (Attention, (3, 3, 9, 8)),
 }
 NETS = CHAINS | GRAPHS

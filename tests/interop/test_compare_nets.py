@@ -15,11 +15,11 @@ from tests.interop.nets import NETS
 from tests.interop.test_from_torch import built
 
 # Functions of two tensors, or that leave one as it is, have no step on torch's side.
-NOT_SEEN = {"Add", "Concatenate", "Identity"}
+NOT_SEEN = {"Add", "Multiply", "Concatenate", "Identity"}
 
 CASES = [
     *(pytest.param(name, False, marks=[pytest.mark.slow] * (name == "ResNet-18")) for name in NETS),
-    *((name, True) for name in ("softmax head", "Inception", "shared", "functions", "in place")),
+    *((name, True) for name in ("softmax head", "Inception", "shared", "functions", "in place", "attention")),
 ]
 
 
@@ -34,6 +34,15 @@ def test_nets_as_people_write_them_agree(name, single_step):
     comparison.assert_close()
     assert {step.split()[0] for step in comparison.only_ours} <= NOT_SEEN
     assert comparison.only_torch == []
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_squeeze_and_excitation_is_trained_alike(training):
+    module, images = built("attention")
+    module.train(training)
+    comparison = compare(from_torch(module, images), module, images, np.array([0, 2, 1]), steps=2)
+    comparison.assert_close()
+    assert not any(row.verdict == "differs" for row in comparison.rows)
 
 
 @pytest.mark.parametrize("single_step", [False, True])

@@ -191,3 +191,41 @@ def test_a_layer_of_the_users_own_is_not_taken_for_a_join():
 
     cause = compare(plain(Tanh()), to_torch(plain(nn.Tanh())), images(), TARGETS).likely_cause
     assert cause.slip is None
+
+
+class Gated(torch.nn.Module):
+    """A gate that torch's model has, and ours may have not; or has as a sum."""
+
+    def __init__(self, how) -> None:
+        super().__init__()
+        self.fc, self.gate, self.how = torch.nn.Linear(4, 4), torch.nn.Linear(4, 4), how
+
+    def forward(self, rows):
+        hidden = self.fc(rows)
+        return self.how(hidden, torch.sigmoid(self.gate(hidden)))
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours", "slip", "where"),
+    [
+        (
+            lambda hidden, gates: hidden + hidden * gates,
+            lambda hidden, gates: hidden + gates,
+            "a layer on one side only",
+            "in torch: the product behind fc",
+        ),
+        (
+            lambda hidden, gates: hidden * gates,
+            lambda hidden, gates: hidden + gates,
+            "several layers differ",
+            "here: the sum behind fc; in torch: the product behind fc",
+        ),
+        (lambda h, g: h + h * g, lambda h, g: h * g, RESIDUAL, "in torch: the sum behind fc"),
+    ],
+)
+def test_products_are_named(theirs, ours, slip, where):
+    rows, targets = draws((5, 4), np.float32), np.array([0, 1, 2, 3, 0])
+    theirs, ours = Gated(theirs), Gated(ours)
+    ours.load_state_dict(theirs.state_dict())
+    cause = compare(from_torch(ours, rows), theirs, rows, targets).likely_cause
+    assert (cause.slip, cause.where) == (slip, where)

@@ -44,6 +44,12 @@ def subtracts(self, x):
     return y + skip
 
 
+def gates(self, x):
+    y = x - 1
+    y *= torch.sigmoid(x)
+    return y + x
+
+
 def multiplies(self, x):
     y = self.conv(x)
     skip = y
@@ -123,7 +129,7 @@ def block(self, x):
 @pytest.mark.parametrize(
     "function",
     [
-        *(adds, subtracts, multiplies, divides, sums, forgets, by_position, contiguous, copied),
+        *(adds, subtracts, gates, multiplies, divides, sums, forgets, by_position, contiguous, copied),
         *(after_a_copy, flat, size_is_read_later, same_forgotten, block),
     ],
 )

@@ -37,7 +37,12 @@ class Permutes(Net):
 
 class Multiplies(Net):
     def forward(self, rows):
-        return self.fc(rows) * rows
+        return self.fc(rows) * rows.mean(0)
+
+
+class Subtracts(Net):
+    def forward(self, rows):
+        return self.fc(rows) - rows
 
 
 class Broadcasts(Net):
@@ -189,7 +194,8 @@ def line_of(kind, text: str) -> str:
         (SumsThenAsks, "torch.cumsum", "cumsum"),  # and not the question that it asks then
         (Looks, "torch.nonzero", "nonzero"),
         (Permutes, "x.permute", "permute"),
-        (Multiplies, "operator.mul with two tensors", "* rows"),
+        (Multiplies, "operator.mul with shapes (2, 4) and (4,)", "* rows"),
+        (Subtracts, "operator.sub with two tensors", "- rows"),
         (Broadcasts, "operator.add with shapes (2, 4) and (1, 4)", "+ rows"),
         (Learns, "self.scale as a value", "self.scale"),
         (Recurs, 'torch.nn.GRU "rnn"', "self.rnn"),

@@ -276,7 +276,8 @@ def test_a_module_must_be_there():
 
 def test_a_layer_takes_one_input():
     message = (
-        "Graph: a ReLU takes one input. Got 2 in 'x1 = act(x, x)'. Join them by Add or Concatenate first."
+        "Graph: a ReLU takes one input. Got 2 in 'x1 = act(x, x)'. "
+        "Join them by Add, Multiply or Concatenate first."
     )
     with raises(ValueError, message):
         nn.Graph([("x1", "act", "x", "x")], act=nn.ReLU())

@@ -1,13 +1,14 @@
-"""What stands between layers: sums of paths, joined channels, constants, means, shapes, padding."""
+"""What stands between layers: sums and products of paths, joined channels, constants, means, shapes, padding."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from minicnn.checks import cast
+from minicnn.checks import cast, without_warnings
 from minicnn.inspection.explainers.common import axis_names, explain_sum, moved
 from minicnn.inspection.explainers.registry import register
 from minicnn.inspection.explanation import Explanation, as_terms, number
+from minicnn.nn.joins import spread_axes
 
 
 def place(name: str, index) -> str:
@@ -25,13 +26,57 @@ def added(step, index: tuple) -> Explanation:
     return explain_sum(step, "output", index, "Σ inputs", as_terms({}, values, list(step.parts)))
 
 
-def passed(step, index: tuple) -> Explanation:
+def passed(step, index: tuple, of: str = "grad_input") -> Explanation:
     """grad_input = grad_output, for every input"""
     terms = as_terms({}, [step.grad_output[index]], "the whole gradient goes to every input")
-    return explain_sum(step, "grad_input", index, place("grad_output", index), terms)
+    return explain_sum(step, of, index, place("grad_output", index), terms)
 
 
 register("Add", output=added, grad_input=passed)
+
+
+def as_spread(index, shape) -> tuple:
+    """Return the place in an input of this shape that stands at a place of the output.
+
+    >>> as_spread((0, 2, 5, 7), (1, 3, 1, 1))
+    (0, 2, 0, 0)
+    """
+    return tuple(0 if size == 1 else i for i, size in zip(index, shape, strict=True))
+
+
+@without_warnings
+def multiplied(step, index: tuple) -> Explanation:
+    """output = input 0 · input 1, each at the place that stands here"""
+    places = [as_spread(index, array.shape) for array in step.parts.values()]
+    first, second = (cast(array)[at] for array, at in zip(step.parts.values(), places, strict=True))
+    terms = as_terms({}, [first * second], first=[first], second=[second])
+    rule = " · ".join(place(name, at) for name, at in zip(step.parts, places, strict=True))
+    return explain_sum(step, "output", index, rule, terms, expression="(first * second).sum()")
+
+
+@without_warnings
+def multiplied_grad(step, index: tuple, of: str = "grad_input") -> Explanation:
+    """grad_input = Σ grad_output · the other input, over the places that this number was spread to"""
+    name = "input 1" if of == "grad_input 1" else "input 0"
+    other_name = "input 0" if name == "input 1" else "input 1"
+    other, shape = step.parts[other_name], step.output.shape
+    axes = spread_axes(step.parts[name].shape, shape)
+    where = tuple(slice(None) if axis in axes else i for axis, i in enumerate(index))
+    grads = cast(step.grad_output[where])
+    factors = cast(np.broadcast_to(other, shape)[where])
+    names = [axis_names(len(shape))[axis] for axis in axes]
+    grid = {key: places.ravel() for key, places in zip(names, np.indices(np.shape(grads)), strict=True)}
+    grads, factors = np.ravel(grads), np.ravel(factors)
+    terms = as_terms(grid, grads * factors, grad_output=grads, factor=factors)
+    rule = (
+        f"Σ grad_output·{other_name} over each {' and '.join(names)}"
+        if names
+        else (f"{place('grad_output', index)} · {place(other_name, as_spread(index, other.shape))}")
+    )
+    return explain_sum(step, of, index, rule, terms, expression="(grad_output * factor).sum()")
+
+
+register("Multiply", output=multiplied, grad_input=multiplied_grad)
 
 
 def joined_output(step, index: tuple) -> Explanation:
@@ -46,7 +91,18 @@ def joined_output(step, index: tuple) -> Explanation:
     return explain_sum(step, "output", index, place(name, rest), terms)
 
 
-register("Concatenate", output=joined_output, grad_input=passed)  # the first input's part comes first
+def joined_grad(step, index: tuple, of: str = "grad_input") -> Explanation:
+    """grad_input = grad_output, at the place where this input's part begins and so much further"""
+    axis, rest = step.module.dim % step.output.ndim, list(index)
+    for name in step.parts:
+        if of in ("grad_input", f"grad_{name}"):
+            break
+        rest[axis] += step.parts[name].shape[axis]
+    terms = as_terms({}, [step.grad_output[tuple(rest)]], "moved, not changed")
+    return explain_sum(step, of, index, place("grad_output", rest), terms)
+
+
+register("Concatenate", output=joined_output, grad_input=joined_grad)
 
 
 def scaled(step, index: tuple) -> Explanation:

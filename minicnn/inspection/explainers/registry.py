@@ -3,7 +3,8 @@
 An explainer is a set of functions, one for each array of a step that can be asked about:
 
     output(step, index)              -> Explanation of step.output[index]
-    grad_input(step, index)          -> Explanation of step.grad_input[index]
+    grad_input(step, index)          -> Explanation of step.grad_input[index]; a layer with several inputs is
+                                        asked with a third argument, such as "grad_input 1", for another's
     grads = {"weight": f, "bias": f}    f(step, index) -> Explanation of that parameter's gradient
     macs(step)                       -> multiply-adds of the forward pass
 

@@ -12,7 +12,7 @@ from minicnn.inspection.receptive import ONE_BY_ONE, POOLS
 from minicnn.inspection.record import Step
 
 MOST_STAGES, MOST_MAPS = 6, 4
-LANDMARKS = POOLS | {"Conv2d", "Residual", "Add", "Concatenate"}
+LANDMARKS = POOLS | {"Conv2d", "Residual", "Add", "Multiply", "Concatenate"}
 CHANNEL_BY_CHANNEL = ONE_BY_ONE | POOLS | {"Pad2d"}
 
 
@@ -42,7 +42,7 @@ class Stage:
 def choose_stages(layers: list[Step], most: int = MOST_STAGES) -> list[int]:
     """Return the positions of the layers to draw, in order: all that give maps if they are few.
 
-    Of many, only convolutions, poolings and sums, and nothing inside a Residual; of too many, the first one
+    Of many, only convolutions, poolings and joins, and nothing inside a Residual; of too many, the first one
     and the last one of each shape, so that every change of resolution is seen; of these, some that are
     spread evenly.
 

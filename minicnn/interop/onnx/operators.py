@@ -201,6 +201,10 @@ def add(writer, layer, names, arrays, output) -> str:
     return writer.node("Sum", list(names))
 
 
+def multiply(writer, layer, names, arrays, output) -> str:
+    return writer.node("Mul", list(names))
+
+
 def concatenate(writer, layer, names, arrays, output) -> str:
     return writer.node("Concat", list(names), axis=layer.dim)
 
@@ -240,6 +244,7 @@ OPERATORS = {
     "LogSoftmax": simple("LogSoftmax", axis="dim"),
     "MaxPool2d": max_pool2d,
     "Mean": mean,
+    "Multiply": multiply,
     "PReLU": prelu,
     "Pad2d": pad2d,
     "ReLU": simple("Relu"),

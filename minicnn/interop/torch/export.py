@@ -110,8 +110,9 @@ def counterpart(module: nn.Module, torch):
 
 
 def graph_module(module: nn.Graph, torch):
-    """Return a torch.fx.GraphModule with the same nodes; sums and joins become functions of torch."""
+    """Return a torch.fx.GraphModule with the same nodes; sums, products and joins become functions of torch."""
     root = torch.nn.Module()
+    folds = {nn.Add: torch.add, nn.Multiply: torch.mul}
     for name, child in module.children().items():
         if not getattr(child, "joins", False):
             root.add_module(name, counterpart(child, torch))
@@ -119,10 +120,11 @@ def graph_module(module: nn.Graph, torch):
     values = {INPUT: graph.placeholder(INPUT)}
     for name, path, *read in module.nodes:
         arguments, child = [values[other] for other in read], module.find(path)
-        if isinstance(child, nn.Add):
+        if isinstance(child, tuple(folds)):
+            function = next(function for kind, function in folds.items() if isinstance(child, kind))
             value = arguments[0]
             for other in arguments[1:]:
-                value = graph.create_node("call_function", torch.add, (value, other), name=path)
+                value = graph.create_node("call_function", function, (value, other), name=path)
         elif isinstance(child, nn.Concatenate):
             value = graph.create_node("call_function", torch.cat, (arguments, child.dim), name=path)
         else:

@@ -203,7 +203,10 @@ def rsub(input, other, alpha=1):
 
 
 def mul(input, other):
-    need(not (is_tensor(input) and is_tensor(other)), "two tensors")
+    if is_tensor(input) and is_tensor(other):  # that they go together, torch has seen
+        shapes = tuple(input.shape), tuple(other.shape)
+        need(len(shapes[0]) == len(shapes[1]), f"shapes {shapes[0]} and {shapes[1]}")
+        return nn.Multiply()
     return nn.Affine(other if is_tensor(input) else input)
 
 

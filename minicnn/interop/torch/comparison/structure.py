@@ -17,6 +17,7 @@ from minicnn.interop.torch.comparison.weight_slips import values_of
 from minicnn.interop.torch.convert import from_torch
 
 SUM = "Add"
+NOUNS = {SUM: "sum", "Multiply": "product"}
 MOST_PLACES = 6
 RESIDUAL = "a residual connection on one side only"
 
@@ -133,17 +134,17 @@ def alike(mine: Step, other: Step) -> bool:
 
 
 def called(step: Step, steps: list[Step]) -> str:
-    """Return a step's name; a sum's, of which torch knows nothing, says behind which layer it stands.
+    """Return a step's name; a sum's or a product's, of which torch knows nothing, says behind which layer it stands.
 
     >>> conv = Step("conv", "Conv2d", None, None, np.ones(1))
     >>> called(Step("add", "Add", None, None, None, parts={"input 0": conv.output}), [conv])
     'the sum behind conv'
     """
-    if step.kind != SUM:
+    if step.kind not in NOUNS:
         return step.name
     first = next(iter(step.parts.values()))
     before = [other.name for other in steps if other.output is first]
-    return f"the sum behind {before[-1]}" if before else "the sum"
+    return f"the {NOUNS[step.kind]}" + (f" behind {before[-1]}" if before else "")
 
 
 def is_behind(step: Step, steps: list[Step]) -> bool:
