@@ -56,14 +56,23 @@ def test_paths_that_part_are_joined():
     assert field(graph, "pick", (0, 0, 4, 4)) == ((3, 6), (3, 6))
 
 
-def test_a_factor_that_is_spread():
+@pytest.mark.parametrize(
+    ("factor", "rows", "columns"),
+    [
+        (nn.Mean((1, 3), keepdim=True), (3, 6), (0, 9)),
+        (nn.AdaptiveAvgPool2d((None, 1)), (3, 6), (0, 9)),
+        (nn.AdaptiveAvgPool2d(1), (0, 9), (0, 9)),
+        (nn.Conv2d(1, 1, 5, padding=2), (2, 7), (2, 7)),
+    ],
+)
+def test_a_factor_that_is_spread(factor, rows, columns):
     graph = nn.Graph(
-        [("a", "maps", "x"), ("b", "rows", "x"), ("c", "mul", "a", "b")],
+        [("a", "maps", "x"), ("b", "factor", "x"), ("c", "mul", "a", "b")],
         maps=nn.Conv2d(1, 2, 3, padding=1),
-        rows=nn.Mean((1, 3), keepdim=True),
+        factor=factor,
         mul=nn.Multiply(),
     )
-    assert field(graph, "mul", (0, 1, 4, 4)) == ((3, 6), (0, 9))  # the filter's window, and row 4
+    assert field(graph, "mul", (0, 1, 4, 4)) == (rows, columns)
 
 
 def positive(layers, rng):
