@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 from minicnn import get_num_threads, set_num_threads
 from minicnn.benchmark import judge
@@ -97,16 +98,27 @@ def use(count: int, runner) -> None:
 
 
 def cost_per_image(net: Net, small: int, large: int, runs: int) -> dict:
-    """Return how much an image of a large batch costs, in that of a small batch: 1.0 is flat.
+    """Return how much an image of a large batch costs, in that of small batches: 1.0 is flat.
+
+    Both take the same images in one run, in small batches or all at once. One small batch again and again would come
+    from the caches, where a large one finds no room: that the images come from memory is no matter of the batch.
 
     >>> from minicnn.benchmark.nets import NETS
     >>> sorted(cost_per_image(NETS["MNIST net"], 1, 2, runs=2))
     ['forward', 'large', 'net', 'small', 'training step']
     """
-    runners = {size: Ours().net(net.build(rng=0), *net.batch(size)) for size in (small, large)}
+    images, targets = net.batch(large)
+    batches = [(images[at : at + small], targets[at : at + small]) for at in range(0, large, small)]
+    whole, parts = Ours().net(net.build(rng=0), images, targets), Ours().net(net.build(rng=0), *batches[0])
     found = {"net": net.name, "small": small, "large": large}
     for name, method in zip(PASSES, ("forward", "step"), strict=True):
-        racers = [Racer(str(size), getattr(runner, method)) for size, runner in runners.items()]
-        times = race(racers, runs)
-        found[name] = (times[str(large)].median / large) / (times[str(small)].median / small)
+        run = partial(in_batches, parts, batches, getattr(parts, method))
+        times = race([Racer("whole", getattr(whole, method)), Racer("parts", run)], runs)
+        found[name] = times["whole"].median / times["parts"].median
     return found
+
+
+def in_batches(runner, batches: list[tuple], run: Callable[[], object]) -> None:
+    """Give `runner` one batch after the other, and `run`."""
+    for runner.images, runner.targets in batches:
+        run()

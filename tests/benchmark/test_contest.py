@@ -7,13 +7,17 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from minicnn import get_num_threads
-from minicnn.benchmark import Settings, cold, entrants, run
+from minicnn.benchmark import Settings, cold, entrants, run, whole_nets
 from minicnn.benchmark.contest import PARTS, tiny
 from minicnn.benchmark.entrants import Ours
+from minicnn.benchmark.entrants.ours import Runner
 from minicnn.benchmark.ladder import SLICE, climb
+from minicnn.benchmark.nets import NETS
+from minicnn.benchmark.race import Times
 from minicnn.cli import build_parser, main
 from minicnn.commands import bench
 
@@ -59,6 +63,29 @@ def test_cold_leaves_out_the_first_of_several_rounds(monkeypatch):
         "import": {"minicnn": 106, "numba": 107},
         "first_step": {"empty cache": 108, "full cache": 109},
     }
+
+
+def test_the_cost_of_an_image_is_that_of_the_same_images_in_small_batches(monkeypatch):
+    seen = {"whole": [], "parts": []}
+
+    def one_turn(racers, runs):
+        for racer in racers:
+            racer.run()
+        return {"whole": Times([3.0] * runs), "parts": Times([2.0] * runs)}
+
+    def noted(runner):
+        seen["whole" if len(runner.images) == 5 else "parts"].append((runner.images, runner.targets))
+
+    monkeypatch.setattr(whole_nets, "race", one_turn)
+    monkeypatch.setattr(Runner, "forward", noted)
+    monkeypatch.setattr(Runner, "step", noted)
+    net = NETS["MNIST net"]
+    found = whole_nets.cost_per_image(net, 2, 5, runs=3)
+    assert (found["forward"], found["training step"]) == (1.5, 1.5)
+    assert [len(images) for images, _ in seen["parts"]] == [2, 2, 1, 2, 2, 1]
+    for batches in (seen["whole"][:1], seen["whole"][1:], seen["parts"][:3], seen["parts"][3:]):
+        for taken, all_of_them in zip(zip(*batches, strict=True), net.batch(5), strict=True):
+            np.testing.assert_array_equal(np.concatenate(taken), all_of_them)
 
 
 def test_a_child_that_fails_says_why():
