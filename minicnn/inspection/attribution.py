@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from minicnn import checks, nn
 from minicnn.inspection.record import unchanged
-from minicnn.nn.module import check_module
+from minicnn.nn.tree import check_module
 
 
 def saliency(model: nn.Module, images: np.ndarray, index: int | None = None) -> np.ndarray:

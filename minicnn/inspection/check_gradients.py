@@ -16,7 +16,7 @@ from minicnn.inspection.record import Step, kept, recording, unchanged
 from minicnn.inspection.trace import trace
 from minicnn.nn.graph import joins
 from minicnn.nn.losses import check_loss
-from minicnn.nn.module import check_module
+from minicnn.nn.tree import check_module
 
 WHO = "check_gradients"
 WHOLE = "the whole model"

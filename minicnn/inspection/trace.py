@@ -14,7 +14,7 @@ from minicnn.inspection.explanation import Explanation
 from minicnn.inspection.record import Step, kept, recording, unchanged
 from minicnn.inspection.table import summary_table
 from minicnn.nn.losses import check_loss
-from minicnn.nn.module import check_module
+from minicnn.nn.tree import check_module
 
 
 class Trace:

@@ -11,7 +11,7 @@ from minicnn import checks, nn
 from minicnn.inspection.edits import WHO, as_edit, edited
 from minicnn.inspection.page import Page, Section, largest, position, short
 from minicnn.inspection.trace import Trace, traced
-from minicnn.nn.module import check_module
+from minicnn.nn.tree import check_module
 
 MOST_CLASSES = 20  # with more, only the logits that changed most are listed
 

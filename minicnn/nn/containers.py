@@ -11,9 +11,10 @@ from minicnn import checks
 from minicnn.nn.fusion import stages_of
 from minicnn.nn.grad_mode import is_grad_enabled
 from minicnn.nn.lessons import go_back, go_back_to_parameters
-from minicnn.nn.module import Module, check_module, edits
+from minicnn.nn.module import Module
 from minicnn.nn.stages import Stage
 from minicnn.nn.state import check_places
+from minicnn.nn.tree import check_module, edits
 
 
 def every_place(self: Module, prefix: str = "") -> Iterator[tuple[str, Module]]:

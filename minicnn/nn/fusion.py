@@ -18,11 +18,12 @@ from minicnn.kernels.geometry import conv_output_sizes
 from minicnn.nn.activations import ReLU
 from minicnn.nn.conv import Conv2d
 from minicnn.nn.linear import Flatten, Linear
-from minicnn.nn.module import Module, edits
+from minicnn.nn.module import Module
 from minicnn.nn.pooling import MaxPool2d
 from minicnn.nn.slices import Stages
 from minicnn.nn.stages import FlattenStage, LinearStage, Stage, alike, kind_of, saved_for, watched
 from minicnn.nn.state import check_places
+from minicnn.nn.tree import edits
 
 TWO_BY_TWO = (2, 2), (2, 2), (0, 0), (1, 1)  # kernel, stride, padding and dilation of the pooling
 

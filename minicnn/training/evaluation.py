@@ -61,7 +61,7 @@ def evaluate(model: nn.Module, dataset, *, batch_size: int = 256, criterion=None
     >>> round(numbers["loss"], 4)                       # -(log 3/4 + log 1/2 + log 1/4) / 3
     0.789
     """
-    nn.module.check_module("evaluate", "model", model)
+    nn.tree.check_module("evaluate", "model", model)
     checks.as_int("evaluate", "batch_size", batch_size, minimum=1)
     criterion = nn.CrossEntropyLoss() if criterion is None else criterion
     check_object("evaluate", "criterion", criterion, ("__call__",), "nn.CrossEntropyLoss()")

@@ -120,7 +120,7 @@ def fit(
     >>> len(history), history.val_accuracy[-1], history.val_loss[-1] < history.val_loss[0]
     (30, 1.0, True)
     """
-    nn.module.check_module("fit", "model", model)
+    nn.tree.check_module("fit", "model", model)
     arguments.check_counts(epochs, batch_size, early_stopping)
     arguments.check_validation(validation, early_stopping, keep_best, scheduler)
     callbacks = arguments.as_callbacks(callbacks)

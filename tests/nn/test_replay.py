@@ -17,7 +17,7 @@ if config.DISABLE_JIT:
 from minicnn import kernels, nn, no_grad
 from minicnn.benchmark.nets import NETS
 from minicnn.kernels.threads import get_num_threads, set_num_threads
-from minicnn.nn import module, replay, stages
+from minicnn.nn import replay, stages, tree
 from minicnn.nn.fusion import stages_of
 from tests.helpers import draws
 
@@ -275,8 +275,8 @@ def test_an_edit_is_seen_by_whoever_sees_its_number(monkeypatch):
             seen.append(model[0].bias)
             return next(numbers)
 
-    model, numbers = small_net(), module._numbers
-    monkeypatch.setattr(module, "_numbers", Numbers())
+    model, numbers = small_net(), tree._numbers
+    monkeypatch.setattr(tree, "_numbers", Numbers())
     model[0].bias = None
     assert seen == [None]
 

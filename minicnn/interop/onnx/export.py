@@ -13,7 +13,7 @@ from minicnn import labels, nn
 from minicnn.data.transforms.config import config_of
 from minicnn.interop.onnx.operators import OPERATORS
 from minicnn.nn.graph import INPUT
-from minicnn.nn.module import check_module
+from minicnn.nn.tree import check_module
 
 # Operators as of 2023, the first version with Gelu and with padding that wraps around.
 OPSET, IR_VERSION = 20, 9

@@ -11,7 +11,7 @@ from minicnn.interop.torch.layers import ARGUMENTS, arguments_of
 from minicnn.interop.torch.library import import_torch
 from minicnn.interop.torch.namesakes import FIELDS, namesakes
 from minicnn.nn.graph import INPUT
-from minicnn.nn.module import check_module
+from minicnn.nn.tree import check_module
 
 PADDING = {"reflect": "ReflectionPad2d", "replicate": "ReplicationPad2d", "circular": "CircularPad2d"}
 

@@ -23,7 +23,7 @@ from minicnn.interop.torch.comparison.rows import Row
 from minicnn.interop.torch.comparison.sides import Batch, our_loss
 from minicnn.interop.torch.entrance import unwrapped
 from minicnn.interop.torch.library import check_torch_module, import_torch
-from minicnn.nn.module import check_module
+from minicnn.nn.tree import check_module
 
 
 def compare(
