@@ -5,9 +5,10 @@ from minicnn.nn.activations import ELU, GELU, LeakyReLU, ReLU, Sigmoid, SiLU, Ta
 from minicnn.nn.arithmetic import Affine, Mean
 from minicnn.nn.average_pooling import AdaptiveAvgPool2d, AvgPool2d
 from minicnn.nn.binary_losses import BCELoss, BCEWithLogitsLoss
+from minicnn.nn.class_losses import NLLLoss
 from minicnn.nn.containers import Identity, Residual, Sequential
 from minicnn.nn.conv import Conv2d
-from minicnn.nn.cross_entropy import CrossEntropyLoss, NLLLoss
+from minicnn.nn.cross_entropy import CrossEntropyLoss
 from minicnn.nn.dropout import Dropout, Dropout2d
 from minicnn.nn.grad_mode import enable_grad, is_grad_enabled, no_grad
 from minicnn.nn.graph import Graph

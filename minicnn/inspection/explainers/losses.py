@@ -9,7 +9,7 @@ from minicnn.checks import cast
 from minicnn.inspection.explainers.common import axis_names, explain_sum, reach
 from minicnn.inspection.explainers.registry import register
 from minicnn.inspection.explanation import Explanation, as_terms, number
-from minicnn.nn.cross_entropy import class_axis
+from minicnn.nn.class_losses import class_axis
 
 SHOWN_ROWS = 4  # rows whose log-sum-exp is written out
 
