@@ -21,6 +21,7 @@ PARTS = 8  # of the images, whose weight gradients are summed up one by one and 
 CACHE = 2**18  # bytes: half of what a core's second cache usually holds
 ROW = 1024  # cells of all images that are laid out together for a weight gradient
 TILES = 8  # of panels; with fewer, a part of one weighs too much
+WORTH_SHARING = 1.03  # times the fewest tiles for an image: more, and another image is laid out with them
 WORTH_TURNING = 1024  # positions of an input gradient: from there on it pays to copy the weight first
 
 
@@ -75,21 +76,26 @@ def call_of(made, source_shape, target_shape, dtype, groups: int, step=(1, 1), t
     blocks, narrow = blocks_in(filters, groups), filters == groups
     work = images * blocks * FILTERS * made.work + FETCH * (math.prod(source_shape) + math.prod(target_shape))
     target_size, width, lanes = math.prod(target_shape[2:]), target_shape[3], lanes_of(dtype)
-    walks, longest = [], made.reach(made.together)
-    for begin, rows, columns, top, left in made.walks.tolist():
-        walks += [begin, rows, columns, top * width + left]
-    longest += -longest % tile_of(narrow, dtype)
-    where, steps = (made.spots, made.table, np.array(walks), made.layout), (step[0] * width, step[1])
+    walks = [(*walked, top * width + left) for *walked, top, left in made.walks.tolist()]
+    where, steps = (made.spots, made.table), (step[0] * width, step[1])
     if narrow:  # a multiply-add takes twice as long as in the other walk, and all else as long as the sums
-        channels = source_shape[1] // groups
+        channels, longest = source_shape[1] // groups, made.reach(made.together)
+        longest += -longest % (LONG * lanes)
         room = max(channels * made.layout[1], int(made.offsets.max()) + longest)
         sizes = images, groups, channels, target_size, *steps, made.together, longest, room, lanes
-        where, sharing = (*where, sizes), (-(-images // made.together) * groups, work, 4)
+        where = *where, np.array(walks).ravel(), made.layout, sizes
+        sharing = -(-images // made.together) * groups, work, 4
     else:
         by_image = images >= min(blocks, 8)
-        counts = groups, made.together, longest, lanes
-        sizes = images, source_shape[1], filters, target_size, *steps, *counts
-        where, sharing = (*where, sizes, by_image), (images, work, 4) if by_image else (blocks, work)
+        lines = [lines_of(made.layout, made.together, *walked[1:3], lanes) for walked in walks]
+        counts = [len(places) for places, _, _ in lines]
+        behind = zip(np.cumsum([0, *counts]), lines, strict=False)
+        walks = [(*walked, first, *apart) for walked, (first, (_, *apart)) in zip(walks, behind, strict=True)]
+        longest = max(counts) * lanes
+        sizes = images, source_shape[1], filters, target_size, *steps, groups, made.together, longest, lanes
+        places = np.concatenate([places for places, _, _ in lines])
+        where = *where, np.array(walks).ravel(), places, made.layout, sizes, by_image
+        sharing = (images, work, 4) if by_image else (blocks, work)
     kernel = (walk_narrow, 1) if narrow else (walk, FILTERS)
     covers = made.computed == target_size
     return Call(*kernel, target_shape, where, sharing, covers, made.taps if turns else None)
@@ -114,24 +120,55 @@ def panel_call(made, source_shape, target_shape, dtype, turns: bool = False) -> 
     return Call(walk_panels, FILTERS, target_shape, where, sharing, True, made.taps if turns else None)
 
 
-def tile_of(narrow: bool, dtype) -> int:
-    """Return how many cells a tile has: four times as many if groups are narrow.
+def vectors_of(layout, images: int, rows: int, columns: int, lanes: int) -> tuple[int, int]:
+    """Return how many vectors the sums of so many images take: all rows end to end, and row by row.
 
-    >>> tile_of(True, np.dtype("f")) // tile_of(False, np.dtype("f"))
-    4
+    >>> layout = forward_plan((16, 16), 1, (3, 3), (1, 1), (1, 1), (1, 1)).layout
+    >>> vectors_of(layout, 3, 16, 16, 8)                        # between two rows lies one more cell
+    (107, 96)
     """
-    return (LONG if narrow else VECTORS) * lanes_of(dtype)
+    _, _, width, _, _, drop = layout
+    end = (images - 1) * drop + (rows - 1) * width + columns
+    return -(-end // lanes), images * rows * -(-columns // lanes)
 
 
-def sharing_tiles(made, images: int, tile: int) -> int:
+def lines_of(
+    layout, images: int, rows: int, columns: int, lanes: int, tile=VECTORS
+) -> tuple[np.ndarray, int, int]:
+    """Return where each vector of cells is read, and how far apart the sums of two rows, and of two images, are.
+
+    Whole tiles are read, of all rows end to end; or row by row, if that takes fewer: then nothing between two rows
+    is computed.
+
+    >>> layout = forward_plan((3, 8), 1, (3, 3), (1, 1), (1, 1), (1, 1)).layout
+    >>> lines_of(layout, 1, rows=3, columns=8, lanes=8)         # from row to row there are 9 cells
+    (array([ 0,  9, 18]), 8, 24)
+    >>> lines_of(layout, 1, rows=3, columns=5, lanes=4)         # 23 cells, or 6 vectors: no fewer tiles
+    (array([ 0,  4,  8, 12, 16, 20]), 9, 36)
+    """
+    _, _, width, _, _, drop = layout
+    end_to_end, by_rows = vectors_of(layout, images, rows, columns, lanes)
+    places, across, beyond = np.arange(end_to_end) * lanes, width, drop
+    if -(-by_rows // tile) < -(-end_to_end // tile):
+        across = -(-columns // lanes) * lanes
+        image, row, x = np.ogrid[:images, :rows, :across:lanes]
+        places, beyond = (image * drop + row * width + x).ravel(), rows * across
+    return np.pad(places, (0, -len(places) % tile), mode="edge"), across, beyond
+
+
+def sharing_tiles(made, images: int, narrow: bool, lanes: int) -> int:
     """Return how many images should be laid out together: two or three if they fill their tiles better than one.
 
     >>> made = forward_plan((7, 7), 1, (3, 3), (1, 1), (1, 1), (1, 1))
-    >>> sharing_tiles(made, 64, 24)                             # 55 cells take 3 tiles, 119 of two images 5
-    2
+    >>> sharing_tiles(made, 64, False, 8)                       # 55 cells take 3 tiles, 183 of three images 8
+    3
     """
-    tiles = {count: -(-made.reach(count) // tile) / count for count in (1, 2, 3)}  # an image
-    return 1 if images == 1 else next(count for count in tiles if tiles[count] <= 1.1 * min(tiles.values()))
+    tiles = {}
+    for count in (1, 2, 3) if images > 1 else (1,):
+        found = [vectors_of(made.layout, count, *cells, lanes) for cells in made.walks[:, 1:3].tolist()]
+        most = max(end_to_end if narrow else min(end_to_end, by_rows) for end_to_end, by_rows in found)
+        tiles[count] = -(-most // (LONG if narrow else VECTORS)) / count  # for an image
+    return next(count for count in tiles if tiles[count] <= WORTH_SHARING * min(tiles.values()))
 
 
 def fitting_call(
@@ -149,7 +186,7 @@ def fitting_call(
     plain = groups == 1 and step == (1, 1) and not pooled
     call = panel_call(made, source_shape, target_shape, dtype, turns) if plain else None
     if call is None:
-        together = sharing_tiles(made, source_shape[0], tile_of(target_shape[1] == groups, dtype))
+        together = sharing_tiles(made, source_shape[0], target_shape[1] == groups, lanes_of(dtype))
         made = made if together == 1 else plan_of(together)
         call = call_of(made, source_shape, target_shape, dtype, groups, step, turns)
     return call
@@ -252,9 +289,10 @@ def gather_call(
     together = 1 if by_position else sharing_sums(made, images // parts, weight_shape[1] * dtype.itemsize)
     if together > 1:
         made = forward_plan(*geometry, together)
-    sizes = *input_shape[:2], *grad_shape[1:], groups, together, lanes
+    places, *apart = lines_of(made.layout, together, *grad_shape[2:], lanes, tile=1)
+    sizes = *input_shape[:2], *grad_shape[1:], *apart, groups, together, lanes
     positions = images * math.prod(grad_shape[2:])
     work = positions * blocks * FILTERS * len(made.offsets) + FETCH * math.prod(input_shape)
-    where = made.spots, made.offsets_in_threes, made.layout, sizes, parts
+    where = made.spots, made.offsets_in_threes, places, made.layout, sizes, parts
     sharing = blocks if parts == 1 else parts, work
     return GatherCall(made, by_position, parts, where, sharing)

@@ -9,7 +9,8 @@ Every plane is copied once into a buffer, with its padding, so that its rows lie
     tap (1, 0) from offset 4                      e f . . | i j . .
 
 The dots are cells between two rows of the output: they are computed as well and thrown away. (Zeros to
-the right of a row and to the left of the next serve both: such rows overlap in the buffer.) With stride
+the right of a row and to the left of the next serve both: such rows overlap in the buffer.) Where rows are
+whole vectors, or nearly, each vector begins with a row instead, and there is nothing to throw away. With stride
 s the plane is copied as up to s·s planes, one for each remainder of row and column that a tap reads, and is
 again read in steps of one. Small images lie one below the other, and share their tiles. The input gradient
 is the same over grad_output, with the taps in reverse; with a stride it takes several walks over one copy,
@@ -35,19 +36,37 @@ from minicnn.kernels.rows import finish, finish_pooled, lay_out
 from minicnn.kernels.vector import broadcast, load, multiply_add, read, spread, store, write
 
 FILTERS, VECTORS = 4, 3  # the tile
+WALK = 7  # numbers that tell what a walk does
 CACHED = 2**15  # sums that are kept in the cache until they are finished
 PLAIN, RELU, POOLED = 0, 1, 2  # what follows the sums: nothing, ReLU, or ReLU and 2x2 pooling
 
 
 @compiled
 def walk_tiles(
-    cells, table, tap, weights, origin, form, first, last, lanes, wide, length, target=None, to=0, part=0
+    cells,
+    table,
+    tap,
+    weights,
+    origin,
+    form,
+    first,
+    last,
+    lanes,
+    wide,
+    length,
+    places=None,
+    place=0,
+    target=None,
+    to=0,
+    part=0,
 ):
     """Write the sums of the blocks first .. last - 1 of 4 filters into rows of `length` numbers of `wide`.
 
     From number `tap` on, `table` holds pairs: where a tap is read, counted from the cell, and where its weight
     stands, counted from the filter's first; -1 ends them. `form` holds how many filters there are and how far
     apart they are, from `origin` on. The last block ends with the last filter: some are computed twice.
+
+    Where each vector begins, `places` tell from number `place` on; or it follows the one before.
 
     A tile's cells are read for all filters before the next tile's: they stay in the first cache, and the
     weights, a sixth as many, come from the second. If the sums will go to a `target`, a `part` of it is claimed
@@ -57,6 +76,10 @@ def walk_tiles(
     filters, apart = form
     top = min(4 * first, filters - 4)
     for start in range(0, length, VECTORS * lanes):
+        p0, p1, p2 = start, start + lanes, start + 2 * lanes
+        if places is not None:
+            p0, p1, p2 = read(places, place), read(places, place + 1), read(places, place + 2)
+            place += VECTORS
         for block in range(first, last):
             begin = min(4 * block, filters - 4)
             if target is not None:
@@ -66,8 +89,8 @@ def walk_tiles(
             a0 = a1 = a2 = b0 = b1 = b2 = c0 = c1 = c2 = d0 = d1 = d2 = spread(cells, 0)
             pair, offset = tap, read(table, tap)
             while offset >= 0:  # LLVM cannot count this, or it would unroll it, and run out of registers
-                place, weight = start + offset, origin + begin * apart + read(table, pair + 1)
-                x0, x1, x2 = load(cells, place), load(cells, place + lanes), load(cells, place + 2 * lanes)
+                weight = origin + begin * apart + read(table, pair + 1)
+                x0, x1, x2 = load(cells, p0 + offset), load(cells, p1 + offset), load(cells, p2 + offset)
                 w = broadcast(weights, weight)
                 a0, a1, a2 = multiply_add(x0, w, a0), multiply_add(x1, w, a1), multiply_add(x2, w, a2)
                 w = broadcast(weights, weight + apart)
@@ -99,6 +122,7 @@ def walk(
     spots,
     table,
     walks,
+    places,
     layout,
     sizes,
     by_image,
@@ -112,8 +136,9 @@ def walk(
     numbers of its planes, how far apart the rows and columns are that a walk writes, the groups, how many images
     are laid out together, the longest row of sums, and the lanes. `weights` is flat, group after group; `form`
     is that of a group, and `table` that of all walks, as `walk_tiles` takes them. For `layout` and `spots` see
-    `plans.Plan`; `walks` are flat: of each where its table begins, its rows and columns, and where it begins in
-    the target's planes. Blocks count over all groups. What becomes of the sums is told by `end`: PLAIN, RELU or
+    `plans.Plan`; `walks` are flat: of each where its table begins, its rows and columns, where it begins in the
+    target's planes and its vectors in `places`, and how far apart the sums of two rows, and of two images, are.
+    Blocks count over all groups. What becomes of the sums is told by `end`: PLAIN, RELU or
     POOLED. `odd` gets a first sum of a walk and filter that is not finite: if there is none, all weights are.
     """
     compact()
@@ -151,18 +176,19 @@ def walk(
                 for c in range(channels):
                     at = ((n + m) * all_channels + group * channels + c) * source_size
                     lay_out(source, at, cells, c * plane + m * drop, spots, down, along, width, lanes)
-            for w in range(0, len(walks), 4):
+            for w in range(0, len(walks), WALK):
                 begin, rows, columns, corner = walks[w], walks[w + 1], walks[w + 2], walks[w + 3]
-                length = ((here - 1) * drop + (rows - 1) * width + columns + tile - 1) // tile * tile
+                place, across, apart = walks[w + 4], walks[w + 5], walks[w + 6]
+                length = ((here - 1) * apart + (rows - 1) * across + columns + tile - 1) // tile * tile
                 own = table, begin, weights, group * len(weights) // groups, form
                 for b in range(block, after, strip):
                     local = b - group * per_group, min(b + strip, after) - group * per_group
                     if end == POOLED:
-                        walk_tiles(cells, *own, *local, lanes, wide, length)
+                        walk_tiles(cells, *own, *local, lanes, wide, length, places, place)
                     else:
                         to = (n * all_filters + group * filters + FILTERS * local[0]) * target_size
                         part = here * FILTERS * target_size * tile // length
-                        walk_tiles(cells, *own, *local, lanes, wide, length, target, to, part)
+                        walk_tiles(cells, *own, *local, lanes, wide, length, places, place, target, to, part)
                     front = min(local[0] * 4, form[0] - 4)
                     for u in range(local[0] * 4 - front, min(local[1] * 4, filters) - front):
                         f = group * filters + front + u
@@ -170,11 +196,11 @@ def walk(
                         if n == 0 and first_sum - first_sum != 0:
                             write(odd, 0, first_sum)
                         for m in range(here):
-                            at, to = u * length + m * drop, ((n + m) * all_filters + f) * target_size
+                            at, to = u * length + m * apart, ((n + m) * all_filters + f) * target_size
                             if end == POOLED:
                                 how = (True, line, target, winners, to, rows, columns, lanes)
-                                finish_pooled(wide, at, width, bias, f, *how)
+                                finish_pooled(wide, at, across, bias, f, *how)
                             else:
                                 how = (end == RELU, target, to + corner, rows, columns, step, lanes)
-                                finish(wide, at, width, bias, f, *how)
+                                finish(wide, at, across, bias, f, *how)
             block = after
