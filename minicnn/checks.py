@@ -171,6 +171,25 @@ def as_number(who: str, what: str, value, low: float = -math.inf, high: float = 
     return number
 
 
+def as_rng(who: str, rng) -> np.random.Generator:
+    """Return the generator that `rng` is or seeds; None for one that differs every time.
+
+    >>> as_rng("Linear", 0).integers(10), as_rng("Linear", np.random.default_rng(0)).integers(10)
+    (np.int64(8), np.int64(8))
+    >>> as_rng("Linear", "zero")
+    Traceback (most recent call last):
+    TypeError: Linear: rng must be a seed of at least 0, a NumPy Generator, or None. Got 'zero'. Pass rng=0 for the \
+same draws every time.
+    """
+    try:
+        return np.random.default_rng(rng)
+    except (TypeError, ValueError) as error:
+        raise type(error)(
+            f"{who}: rng must be a seed of at least 0, a NumPy Generator, or None. Got {rng!r}. "
+            "Pass rng=0 for the same draws every time."
+        ) from None
+
+
 def as_axis(who: str, what: str, array: np.ndarray, axis) -> int:
     """Return `axis` of `array`, counted from the front.
 

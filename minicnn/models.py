@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from minicnn import nn
+from minicnn import checks, nn
 
 
 def mnist_cnn(classes: int = 10, *, image_shape=(1, 28, 28), dtype=np.float32, rng=None) -> nn.Sequential:
@@ -29,7 +29,7 @@ def mnist_cnn(classes: int = 10, *, image_shape=(1, 28, 28), dtype=np.float32, r
     20490
     """
     channels, height, width = image_shape
-    rng = np.random.default_rng(rng)
+    rng = checks.as_rng("mnist_cnn", rng)
     return nn.Sequential(
         nn.Conv2d(channels, 16, kernel_size=3, padding=1, dtype=dtype, rng=rng),
         nn.ReLU(),
@@ -57,7 +57,7 @@ def shallow_cnn(classes: int = 10, *, dtype=np.float32, rng=None) -> nn.Sequenti
     >>> shallow_cnn(rng=0)(np.zeros((2, 3, 32, 32), np.float32)).shape
     (2, 10)
     """
-    rng = np.random.default_rng(rng)
+    rng = checks.as_rng("shallow_cnn", rng)
     return nn.Sequential(
         nn.Conv2d(3, 16, kernel_size=3, padding=1, dtype=dtype, rng=rng),
         nn.ReLU(),
@@ -72,7 +72,7 @@ def deeper_cnn(classes: int = 10, *, dtype=np.float32, rng=None) -> nn.Sequentia
     >>> deeper_cnn(rng=0)(np.zeros((2, 3, 32, 32), np.float32)).shape
     (2, 10)
     """
-    rng = np.random.default_rng(rng)
+    rng = checks.as_rng("deeper_cnn", rng)
     return nn.Sequential(
         nn.Conv2d(3, 32, kernel_size=3, padding=1, dtype=dtype, rng=rng),
         nn.ReLU(),

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from minicnn import checks
+from minicnn import checks, data, models, nn
+from minicnn.data import ArrayDataset, transforms
+from minicnn.inspection import check_gradients, worksheet
 from tests.helpers import raises
 
 
@@ -116,6 +118,52 @@ def test_axes():
             checks.as_axis("softmax", "logits", array, wrong)
     with raises(ValueError, "softmax: logits must have an axis 0. Got shape (). Pass an array with axes."):
         checks.as_axis("softmax", "logits", np.zeros(()), 0)
+
+
+def test_generators():
+    given = np.random.default_rng(3)
+    assert checks.as_rng("Linear", given) is given
+    for seed in (3, np.int64(3), np.random.SeedSequence(3), np.random.PCG64(3)):
+        assert checks.as_rng("Linear", seed).integers(2**60) == np.random.default_rng(3).integers(2**60)
+    assert checks.as_rng("Linear", None) is not checks.as_rng("Linear", None)
+
+
+IMAGES = np.zeros((1, 1, 4, 4), np.float32)
+
+
+@pytest.mark.parametrize(
+    ("who", "call"),
+    [
+        ("Linear", lambda rng: nn.Linear(1, 1, rng=rng)),
+        ("Conv2d", lambda rng: nn.Conv2d(1, 1, 1, rng=rng)),
+        ("Dropout", lambda rng: nn.Dropout(rng=rng)),
+        ("normal_", lambda rng: nn.init.normal_(nn.Parameter(np.zeros(1)), rng=rng)),
+        ("uniform_", lambda rng: nn.init.uniform_(nn.Parameter(np.zeros(1)), rng=rng)),
+        ("mnist_cnn", lambda rng: models.mnist_cnn(rng=rng)),
+        ("shallow_cnn", lambda rng: models.shallow_cnn(rng=rng)),
+        ("deeper_cnn", lambda rng: models.deeper_cnn(rng=rng)),
+        ("worksheet", lambda rng: worksheet("conv2d", rng=rng)),
+        (
+            "check_gradients",
+            lambda rng: check_gradients(nn.Flatten(), IMAGES.astype(float), np.zeros(1, int), rng=rng),
+        ),
+        ("split", lambda rng: data.split(ArrayDataset(IMAGES, np.zeros(1, int)), [1], rng=rng)),
+        ("DataLoader", lambda rng: data.DataLoader(ArrayDataset(IMAGES, np.zeros(1, int)), rng=rng)),
+        ("Compose", lambda rng: transforms.Compose([])(IMAGES, rng=rng)),
+        ("RandomHorizontalFlip", lambda rng: transforms.RandomHorizontalFlip()(IMAGES, rng=rng)),
+        ("RandomCrop", lambda rng: transforms.RandomCrop(4)(IMAGES, rng=rng)),
+        ("RandomRotation", lambda rng: transforms.RandomRotation(9)(IMAGES, rng=rng)),
+        ("WeightedRandomSampler", lambda rng: data.WeightedRandomSampler([1.0], 1, rng=rng)),
+    ],
+)
+@pytest.mark.parametrize(("wrong", "error"), [("zero", TypeError), (-1, ValueError), (0.5, TypeError)])
+def test_what_is_no_generator(who, call, wrong, error):
+    with raises(
+        error,
+        f"{who}: rng must be a seed of at least 0, a NumPy Generator, or None. Got {wrong!r}. "
+        "Pass rng=0 for the same draws every time.",
+    ):
+        call(wrong)
 
 
 def test_pairs():

@@ -99,7 +99,7 @@ class DataLoader:
         self.drop_last = bool(drop_last)
         self.transform = dataset.transform if transform is None else transform
         self.target_transform = target_transform
-        self.rng = np.random.default_rng(rng)
+        self.rng = checks.as_rng("DataLoader", rng)
         self.seed = int(rng) if isinstance(rng, int | np.integer) else None
 
     def __len__(self) -> int:

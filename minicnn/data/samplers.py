@@ -66,7 +66,7 @@ class WeightedRandomSampler:
                 f"{who}: without replacement num_samples may be {positive} at most, the number of positive "
                 f"weights. Got {self.num_samples}. Pass replacement=True, or a smaller number."
             )
-        self.rng = np.random.default_rng(rng)
+        self.rng = checks.as_rng(who, rng)
 
     def __iter__(self) -> Iterator[int]:
         scaled = self.weights / self.weights.max()  # so that the sum cannot overflow

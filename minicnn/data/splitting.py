@@ -51,7 +51,7 @@ def split(dataset: ArrayDataset, parts, *, stratified: bool = True, rng=0) -> tu
     """
     check_dataset("split", dataset)
     ends = np.cumsum(_sizes(parts, len(dataset)))
-    rng = np.random.default_rng(rng)
+    rng = checks.as_rng("split", rng)
     order = _evenly_mixed(dataset.targets, rng) if stratified else rng.permutation(len(dataset))
     return tuple(dataset[np.sort(indexes)] for indexes in np.split(order, ends[:-1]))
 

@@ -209,7 +209,7 @@ def check_gradients(model: nn.Module, images: np.ndarray, targets, criterion=Non
     criterion = nn.CrossEntropyLoss() if criterion is None else criterion
     check_loss(WHO, criterion)
     with unchanged(model), kept(criterion), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        checker = Checker(model, images.copy(), targets, criterion, np.random.default_rng(rng))
+        checker = Checker(model, images.copy(), targets, criterion, checks.as_rng(WHO, rng))
         for parameter in model.parameters():
             parameter.data, parameter.grad = parameter.data.copy(), None  # the caller's stay as they are
         t = trace(model, checker.images, targets, criterion)

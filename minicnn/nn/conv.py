@@ -101,7 +101,7 @@ class Conv2d(Module):
                 f"{self.who}: the weight must hold fewer than 2^31 numbers. Got shape {shape}. "
                 "Use a smaller kernel or fewer channels."
             )
-        dtype, rng = checks.as_float_dtype(self.who, dtype), np.random.default_rng(rng)
+        dtype, rng = checks.as_float_dtype(self.who, dtype), checks.as_rng(self.who, rng)
         self.weight = Parameter(np.empty(shape, dtype))
         self.bias = Parameter(np.empty(self.out_channels, dtype)) if bias else None
         init.default_(self.weight, self.bias, rng)

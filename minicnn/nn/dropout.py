@@ -50,7 +50,7 @@ class Dropout(Module):
     def __init__(self, p: float = 0.5, *, rng=None) -> None:
         super().__init__()
         self.p = checks.as_number(self.who, "p", p, low=0, high=1)
-        self.rng = np.random.default_rng(rng)
+        self.rng = checks.as_rng(self.who, rng)
 
     def mask_shape(self, input: np.ndarray) -> tuple[int, ...]:
         """Return the shape of the draws: one for each number of the input.

@@ -165,7 +165,7 @@ def uniform_(parameter: Parameter, a: float = 0.0, b: float = 1.0, *, rng=None) 
     >>> bool(weight.data.min() >= 2 and weight.data.max() <= 3)
     True
     """
-    parameter.data[...] = np.random.default_rng(rng).uniform(a, b, parameter.data.shape)
+    parameter.data[...] = checks.as_rng("uniform_", rng).uniform(a, b, parameter.data.shape)
     return parameter
 
 
@@ -176,7 +176,7 @@ def normal_(parameter: Parameter, mean: float = 0.0, std: float = 1.0, *, rng=No
     >>> float(weight.data.mean().round(1)), float(weight.data.std().round(1))
     (5.0, 2.0)
     """
-    parameter.data[...] = np.random.default_rng(rng).normal(mean, std, parameter.data.shape)
+    parameter.data[...] = checks.as_rng("normal_", rng).normal(mean, std, parameter.data.shape)
     return parameter
 
 

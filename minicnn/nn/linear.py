@@ -60,7 +60,7 @@ class Linear(Module):
         super().__init__()
         self.in_features = checks.as_int(self.who, "in_features", in_features, minimum=1)
         self.out_features = checks.as_int(self.who, "out_features", out_features, minimum=1)
-        rng, dtype = np.random.default_rng(rng), checks.as_float_dtype(self.who, dtype)
+        rng, dtype = checks.as_rng(self.who, rng), checks.as_float_dtype(self.who, dtype)
         self.weight = Parameter(np.empty((self.out_features, self.in_features), dtype))
         self.bias = Parameter(np.empty(self.out_features, dtype)) if bias else None
         init.default_(self.weight, self.bias, rng)

@@ -39,7 +39,7 @@ class Compose(Transform):
 
     def __call__(self, images: np.ndarray, rng=None) -> np.ndarray:
         """Return what the last transform gives."""
-        rng = None if rng is None else np.random.default_rng(rng)  # one stream of draws for all of them
+        rng = None if rng is None else checks.as_rng("Compose", rng)  # one stream of draws for all of them
         for transform in self.transforms:
             images = apply(transform, images, rng)
         return images

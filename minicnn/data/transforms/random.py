@@ -37,7 +37,7 @@ class RandomHorizontalFlip(Transform):
     def __call__(self, images: np.ndarray, rng=None) -> np.ndarray:
         """Return the batch with some images mirrored."""
         check_batch("RandomHorizontalFlip", images)
-        flipped = np.random.default_rng(rng).random(len(images)) < self.p
+        flipped = checks.as_rng("RandomHorizontalFlip", rng).random(len(images)) < self.p
         return np.where(flipped[:, None, None, None], images[..., ::-1], images)
 
 
@@ -85,7 +85,7 @@ class RandomCrop(Transform):
                 f"RandomCrop: images of {H}x{W} with padding {self.padding} must hold a window of "
                 f"{height}x{width}. Got shape {images.shape}. Pass a smaller size or more padding."
             )
-        rng = np.random.default_rng(rng)
+        rng = checks.as_rng("RandomCrop", rng)
         row, column = rng.integers(rows, size=N), rng.integers(columns, size=N)
         padded = np.zeros((N, C, H + 2 * above, W + 2 * left), images.dtype)
         padded[:, :, above : above + H, left : left + W] = images
@@ -141,7 +141,7 @@ class RandomRotation(Transform):
     def __call__(self, images: np.ndarray, rng=None) -> np.ndarray:
         """Return the batch with each image turned."""
         check_batch("RandomRotation", images)
-        angles = np.deg2rad(np.random.default_rng(rng).uniform(*self.degrees, size=len(images)))
+        angles = np.deg2rad(checks.as_rng("RandomRotation", rng).uniform(*self.degrees, size=len(images)))
         return rotate(images, angles)
 
 

@@ -239,7 +239,7 @@ def worksheet(layer, size=4, rng=None, *, of: str | None = None, blanks: int | N
     check_layer(name, layer, of)
     if blanks is not None:
         blanks = checks.as_int(WHO, "blanks", blanks, minimum=1)
-    rng = np.random.default_rng(rng)
+    rng = checks.as_rng(WHO, rng)
 
     def drawn() -> Worksheet:
         sheet = KINDS[name][1](layer, (height, width), of, rng)
