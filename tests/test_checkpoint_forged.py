@@ -13,6 +13,7 @@ import pytest
 
 from minicnn import checkpoint, nn
 from minicnn.checkpoint import architecture, files
+from tests.helpers import raises
 
 
 @pytest.fixture
@@ -88,7 +89,14 @@ def test_forged_headers(header, reason, path):
 
 def test_another_kind_of_file(path):
     forge(path, lambda content: None, kind="training")
-    with refused(path, "kind 'training' of version 1 (not 'model' of version 1)"):
+    with raises(
+        ValueError,
+        f"checkpoint.load: {str(path)!r} must be a model that checkpoint.save wrote. Got a run that fit can go on "
+        "with. Pass the file that was saved when training had ended.",
+    ):
+        checkpoint.load(path)
+    forge(path, lambda content: None, kind=["training"])
+    with refused(path, "kind ['training'] of version 1 (not 'model' of version 1)"):
         checkpoint.load(path)
 
 

@@ -12,7 +12,7 @@ from minicnn import checkpoint, data, nn, optim
 from minicnn.checkpoint import files
 from minicnn.training import fit
 from minicnn.training.packing import pack, unpack
-from tests.helpers import draws
+from tests.helpers import draws, raises
 from tests.test_training import network, two_classes
 from tests.test_training_resume import Noise, adam_and_steps, kill_in, plateau, run, sgd
 
@@ -173,8 +173,11 @@ def test_a_forged_checkpoint_is_refused_and_changes_nothing(change, error, path)
 
 def test_a_saved_model_is_no_checkpoint(path):
     checkpoint.save(path, nn.Linear(3, 2))
-    message = f"fit: {str(path)!r} must be a whole file that fit wrote. Got kind 'model' of version 1"
-    with pytest.raises(ValueError, match=re.escape(message)):
+    with raises(
+        ValueError,
+        f"fit: {str(path)!r} must be a run that fit can go on with. Got a model that checkpoint.save wrote. Pass "
+        "another name, and the run begins from the beginning.",
+    ):
         run(path)
 
 

@@ -21,6 +21,14 @@ import numpy as np
 import safetensors.numpy
 
 VERSION = 1
+# Of each kind of file, what it is, and what to do if another kind was wanted: see `read`.
+KINDS = {
+    "model": ("a model that checkpoint.save wrote", "Pass the file that was saved when training had ended."),
+    "training": (
+        "a run that fit can go on with",
+        "Pass another name, and the run begins from the beginning.",
+    ),
+}
 # Older versions of Python give up while they read such a header, newer ones while they build the model.
 TOO_DEEP = "a header nested deeper than Python can follow"
 NO_DIGEST = "0" * 64
@@ -29,6 +37,15 @@ NO_DIGEST = "0" * 64
 DIGEST = re.compile(rb'\\"sha256\\":\\"([0-9a-f]{64})\\"')
 # A header holds names and shapes. The largest nets need some hundred kB; more would only cost memory.
 LONGEST_HEADER = 32 * 2**20
+
+
+class OtherKind(ValueError):
+    """The kind of a file that is whole, but not of the kind that is asked for.
+
+    >>> raise OtherKind("training")
+    Traceback (most recent call last):
+    minicnn.checkpoint.files.OtherKind: training
+    """
 
 
 class DamagedFile(ValueError):
@@ -112,6 +129,9 @@ Write it again, or fetch it again.
     """
     try:
         return _read(Path(path), kind)
+    except OtherKind as found:
+        (wanted, advice), (got, _) = KINDS[kind], KINDS[str(found)]
+        raise ValueError(f"{who}: {str(path)!r} must be {wanted}. Got {got}. {advice}") from None
     except DamagedFile as reason:
         raise refusal(path, who, writer, reason) from None
 
@@ -150,6 +170,8 @@ def _read(path: Path, kind: str) -> tuple[dict, dict[str, np.ndarray]]:
         raise DamagedFile(TOO_DEEP) from None
     except Exception as error:  # the checksum fits, so somebody made the file with care: trust nothing
         raise DamagedFile(f"a header that makes no sense ({type(error).__name__})") from None
+    if version == VERSION and isinstance(found, str) and found != kind and found in KINDS:
+        raise OtherKind(found)
     if (found, version) != (kind, VERSION):
         raise DamagedFile(
             f"kind {found!r:.40} of version {version!r:.40} (not {kind!r} of version {VERSION})"
