@@ -38,6 +38,7 @@ LAYERS = [
         mul=nn.Multiply(),
         cat=nn.Concatenate(1),
     ),
+    nn.Hardsigmoid(),
     nn.Hardswish(),
     nn.Identity(),
     nn.LeakyReLU(0.2),

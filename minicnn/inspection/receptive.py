@@ -19,7 +19,19 @@ from minicnn.inspection.trace import Trace, as_index, trace
 Box = tuple[tuple[int, int], ...]  # first and last place along each axis
 
 ONE_BY_ONE = {
-    *("ReLU", "LeakyReLU", "ELU", "GELU", "SiLU", "Sigmoid", "Tanh", "ReLU6", "Hardswish", "PReLU"),
+    *(
+        "ReLU",
+        "LeakyReLU",
+        "ELU",
+        "GELU",
+        "SiLU",
+        "Sigmoid",
+        "Tanh",
+        "ReLU6",
+        "Hardsigmoid",
+        "Hardswish",
+        "PReLU",
+    ),
     *(
         "Identity",
         "Dropout",

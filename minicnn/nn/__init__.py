@@ -11,7 +11,7 @@ from minicnn.nn.cross_entropy import CrossEntropyLoss, NLLLoss
 from minicnn.nn.dropout import Dropout, Dropout2d
 from minicnn.nn.grad_mode import enable_grad, is_grad_enabled, no_grad
 from minicnn.nn.graph import Graph
-from minicnn.nn.hard_activations import Hardswish, ReLU6
+from minicnn.nn.hard_activations import Hardsigmoid, Hardswish, ReLU6
 from minicnn.nn.joins import Add, Concatenate, Multiply
 from minicnn.nn.linear import Flatten, Linear
 from minicnn.nn.losses import L1Loss, Loss, MSELoss
@@ -40,6 +40,7 @@ __all__ = [
     "Dropout2d",
     "Flatten",
     "Graph",
+    "Hardsigmoid",
     "Hardswish",
     "Identity",
     "L1Loss",

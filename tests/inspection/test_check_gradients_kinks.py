@@ -147,6 +147,7 @@ def test_a_kink_of_an_unknown_layer(size):
         nn.ELU(0.5),
         nn.ReLU6(),
         nn.PReLU(dtype=np.float64),
+        nn.Hardsigmoid(),
         nn.Hardswish(),
         nn.MaxPool2d(3, 2, 1),
     ],

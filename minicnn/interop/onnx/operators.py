@@ -179,6 +179,10 @@ def relu6(writer, layer, name, array, output) -> str:
     return writer.node("Clip", [name, *bounds])
 
 
+def hardsigmoid(writer, layer, name, array, output) -> str:
+    return writer.node("HardSigmoid", [name], alpha=1 / 6, beta=0.5)
+
+
 def prelu(writer, layer, name, array, output) -> str:
     slopes = parameter(writer, layer, "weight")
     if layer.num_parameters > 1 and array.ndim > 2:
@@ -237,6 +241,7 @@ OPERATORS = {
     "ELU": simple("Elu", alpha="alpha"),
     "Flatten": flatten,
     "GELU": simple("Gelu", approximate="approximate"),
+    "Hardsigmoid": hardsigmoid,
     "Hardswish": simple("HardSwish"),
     "Identity": unchanged,
     "LeakyReLU": simple("LeakyRelu", alpha="negative_slope"),

@@ -85,6 +85,10 @@ def relu6(input, inplace=False):
     return nn.ReLU6()
 
 
+def hardsigmoid(input, inplace=False):
+    return nn.Hardsigmoid()
+
+
 def hardswish(input, inplace=False):
     return nn.Hardswish()
 
@@ -226,7 +230,7 @@ def cat(tensors, dim=0):
 
 KNOWN = {
     **{function.__name__: function for function in (relu, leaky_relu, elu, gelu, silu, sigmoid, tanh)},
-    **{function.__name__: function for function in (relu6, hardswish)},
+    **{function.__name__: function for function in (relu6, hardsigmoid, hardswish)},
     **{function.__name__: function for function in (softmax, log_softmax, dropout, dropout2d)},
     **{function.__name__: function for function in (max_pool2d, avg_pool2d, adaptive_avg_pool2d, pad)},
     **{function.__name__: function for function in (flatten, reshape, squeeze, mean)},

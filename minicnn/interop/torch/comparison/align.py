@@ -18,6 +18,7 @@ ACTIVATIONS = {
     "Tanh",
     "ReLU6",
     "PReLU",
+    "Hardsigmoid",
     "Hardswish",
 }
 FAMILIES = (  # one stands where the other should: a difference worth a row

@@ -1,0 +1,70 @@
+"""Small nets of the families that torchvision has, in its own style, for from_torch and compare."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+
+def convolved(channels, filters, kernel_size=1, stride=1, groups=1, activation=None) -> nn.Sequential:
+    """Return a convolution, a batch norm and an activation."""
+    padding = kernel_size // 2
+    convolution = nn.Conv2d(channels, filters, kernel_size, stride, padding, groups=groups, bias=False)
+    layers = [convolution, nn.BatchNorm2d(filters)]
+    return nn.Sequential(*layers, *([] if activation is None else [activation(inplace=True)]))
+
+
+class Excitation(nn.Module):
+    """A gate a channel, whose last activation is the family's own."""
+
+    def __init__(self, channels, activation, gate) -> None:
+        super().__init__()
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
+        self.fc1, self.fc2 = nn.Conv2d(channels, 2, 1), nn.Conv2d(2, channels, 1)
+        self.activation, self.gate = activation(), gate()
+
+    def forward(self, input):
+        scale = self.activation(self.fc1(self.avgpool(input)))
+        return self.gate(self.fc2(scale)) * input
+
+
+class InvertedResidual(nn.Module):
+    """A block of MobileNetV3."""
+
+    def __init__(self, channels, wide, stride=1) -> None:
+        super().__init__()
+        self.block = nn.Sequential(
+            convolved(channels, wide, activation=nn.Hardswish),
+            convolved(wide, wide, 3, stride, groups=wide, activation=nn.Hardswish),
+            Excitation(wide, nn.ReLU, nn.Hardsigmoid),
+            convolved(wide, channels),
+        )
+        self.adds = stride == 1
+
+    def forward(self, input):
+        result = self.block(input)
+        if self.adds:
+            result += input
+        return result
+
+
+class MobileNetV3(nn.Module):
+    """Howard et al., "Searching for MobileNetV3" (2019)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.features = nn.Sequential(
+            convolved(3, 4, 3, 2, activation=nn.Hardswish), InvertedResidual(4, 6), InvertedResidual(4, 8, 2)
+        )
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
+        head = nn.Linear(4, 6), nn.Hardswish(inplace=True), nn.Dropout(0.2, inplace=True), nn.Linear(6, 5)
+        self.classifier = nn.Sequential(*head)
+        self.classifier[2].eval()
+
+    def forward(self, images):
+        columns = torch.flatten(self.avgpool(F.hardsigmoid(self.features(images))), 1)
+        return self.classifier(columns)
+
+
+FAMILIES = {"MobileNetV3": (MobileNetV3, (3, 3, 17, 19))}
