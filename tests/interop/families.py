@@ -67,4 +67,63 @@ class MobileNetV3(nn.Module):
         return self.classifier(columns)
 
 
-FAMILIES = {"MobileNetV3": (MobileNetV3, (3, 3, 17, 19))}
+def stochastic_depth(input, p, training):
+    """Drop whole images, while a net learns; torch.fx takes it for one operation, as torchvision's."""
+    if not training or p == 0:
+        return input
+    size = [input.shape[0]] + [1] * (input.ndim - 1)
+    noise = torch.empty(size, dtype=input.dtype)
+    return input * noise.bernoulli_(1 - p).div_(1 - p)
+
+
+torch.fx.wrap("stochastic_depth")
+
+
+class StochasticDepth(nn.Module):
+    """The function above as a layer."""
+
+    def __init__(self, p) -> None:
+        super().__init__()
+        self.p = p
+
+    def forward(self, input):
+        return stochastic_depth(input, self.p, self.training)
+
+
+class MBConv(nn.Module):
+    """A block of EfficientNet."""
+
+    def __init__(self, channels, wide) -> None:
+        super().__init__()
+        self.block = nn.Sequential(
+            convolved(channels, wide, activation=nn.SiLU),
+            convolved(wide, wide, 5, groups=wide, activation=nn.SiLU),
+            Excitation(wide, lambda: nn.SiLU(inplace=True), nn.Sigmoid),
+            convolved(wide, channels),
+        )
+        self.stochastic_depth = StochasticDepth(0.2)
+
+    def forward(self, input):
+        result = self.stochastic_depth(self.block(input))
+        result += input
+        return result
+
+
+class EfficientNet(nn.Module):
+    """Tan and Le, "EfficientNet" (2019); while nothing is dropped."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.features = nn.Sequential(convolved(3, 4, 3, 2, activation=nn.SiLU), MBConv(4, 6), MBConv(4, 8))
+        self.features[1].stochastic_depth.eval()
+        self.features[2].stochastic_depth.p = 0
+        self.avgpool, self.fc = nn.AdaptiveAvgPool2d(1), nn.Linear(4, 5)
+
+    def forward(self, images):
+        return self.fc(torch.flatten(self.avgpool(self.features(images)), 1))
+
+
+FAMILIES = {
+    "MobileNetV3": (MobileNetV3, (3, 3, 17, 19)),
+    "EfficientNet": (EfficientNet, (3, 3, 17, 19)),
+}

@@ -11,6 +11,8 @@ import torch.nn.functional as F
 
 from minicnn.interop.torch import from_torch
 from tests.helpers import raises
+from tests.interop import families
+from tests.interop.families import stochastic_depth
 
 ADVICE = "Write it with layers and functions that minicnn.nn has."
 
@@ -171,6 +173,11 @@ class SumsThenAsks(Net):
         return rows
 
 
+class DropsImages(Net):
+    def forward(self, rows):
+        return stochastic_depth(self.fc(rows), 0.5, self.training)
+
+
 class Inner(torch.nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -213,6 +220,15 @@ def test_an_operation_that_we_have_not(kind, what, text):
     message = f"from_torch: every operation must be one that minicnn has. Got {what} in {place}. {ADVICE}"
     with raises(ValueError, message):
         from_torch(kind(), np.zeros((2, 4), np.float32))
+
+
+def test_inside_a_function_that_is_one_operation_to_torch():
+    place = line_of(stochastic_depth, "torch.empty").replace(__file__, families.__file__)
+    message = (
+        f"from_torch: every operation must be one that minicnn has. Got torch.empty in {place}. {ADVICE}"
+    )
+    with raises(ValueError, message):
+        from_torch(DropsImages(), np.zeros((2, 4), np.float32))
 
 
 def test_further_down():

@@ -81,7 +81,11 @@ class Conversion:
     def run(self, function, arguments: tuple, named: dict, place: str):
         """Return what a function of torch gives for tensors without values."""
         try:
-            with self.torch.no_grad(), warnings.catch_warnings(action="ignore"):
+            with (
+                self.torch.no_grad(),
+                self.torch.device("meta"),  # a tensor that forward makes has no values, either
+                warnings.catch_warnings(action="ignore"),
+            ):
                 return function(*arguments, **named)
         except Exception as error:
             place = place_of_error(error) or place

@@ -56,8 +56,16 @@ def function_of(node):
     """Return what stands in `operations` for a function or a method of torch, or None."""
     if isinstance(node.target, str):
         return operations.KNOWN.get(node.target.rstrip("_"))
-    home = (node.target.__module__ or "torch").split(".")[0]
-    return operations.KNOWN.get(node.target.__name__.rstrip("_")) if home in ("torch", "_operator") else None
+    return operations.KNOWN.get(node.target.__name__.rstrip("_")) if is_torchs(node.target) else None
+
+
+def is_torchs(function) -> bool:
+    """Say whether a function is one of torch's, or an operator.
+
+    >>> is_torchs(operator.add), is_torchs(is_torchs)
+    (True, False)
+    """
+    return (function.__module__ or "torch").split(".")[0] in ("torch", "_operator")
 
 
 def share_memory(values: dict, one, other) -> bool:
