@@ -44,7 +44,7 @@ class Multiplies(Net):
 
 class Subtracts(Net):
     def forward(self, rows):
-        return self.fc(rows) - rows
+        return self.fc(rows) - rows.mean(0, keepdim=True)
 
 
 class Broadcasts(Net):
@@ -202,7 +202,7 @@ def line_of(kind, text: str) -> str:
         (Looks, "torch.nonzero", "nonzero"),
         (Permutes, "x.permute", "permute"),
         (Multiplies, "operator.mul with shapes (2, 4) and (4,)", "* rows"),
-        (Subtracts, "operator.sub with two tensors", "- rows"),
+        (Subtracts, "operator.sub with shapes (2, 4) and (1, 4)", "- rows"),
         (Broadcasts, "operator.add with shapes (2, 4) and (1, 4)", "+ rows"),
         (Learns, "self.scale as a value", "self.scale"),
         (Recurs, 'torch.nn.GRU "rnn"', "self.rnn"),

@@ -180,9 +180,13 @@ class Conversion:
             same = [other for other in written if one and names[other] == names[read[0]]]
             if any(is_read_after(node, other, values) for other in written if other not in same):
                 raise self.refusal(f"{shown}, which writes over a value that is read later", place)
-            names[node] = names[read[0]] if made is None else node.name
+            inputs = [names[other] for other in read]
+            if isinstance(made, operations.Scaled):
+                calls.append(Call(f"{node.name}'", made.before, [inputs[made.place]]))
+                inputs[made.place], made = calls[-1].name, made.join
+            names[node] = inputs[0] if made is None else node.name
             if made is not None:
-                calls.append(Call(node.name, made, [names[other] for other in read], target))
+                calls.append(Call(node.name, made, inputs, target))
             for other in same:  # who reads the old name after this line sees the new value
                 names[other] = names[node]
         raise self.refusal("a forward without a return", place_of_forward(module))
@@ -221,8 +225,9 @@ class Conversion:
             raise self.refusal(f"{shown} to another dtype", place)
         if isinstance(made, nn.Dropout) and module.training and not made.training:
             return nn.Identity()  # F.dropout(x, training=False) drops nothing, in whatever mode the model is
-        if made is not None and not isinstance(made, nn.Dropout):
-            made.training = module.training
+        for part in (made.join, made.before) if isinstance(made, operations.Scaled) else (made,):
+            if part is not None and not isinstance(part, nn.Dropout):
+                part.training = module.training
         return made
 
     def refusal(self, what: str, place: str | None) -> ValueError:

@@ -11,7 +11,8 @@ from minicnn.interop.torch.library import import_torch
 def read_by(node, values: dict) -> list:
     """Return the nodes whose tensors a node reads, in order, one that it reads twice twice."""
     torch, found = import_torch(), []
-    torch.fx.node.map_arg((node.args, node.kwargs), found.append)
+    named = dict(sorted(node.kwargs.items()))  # as in torch's signatures: input, then other
+    torch.fx.node.map_arg((node.args, named), found.append)
     return [other for other in found if isinstance(values[other], torch.Tensor)]
 
 

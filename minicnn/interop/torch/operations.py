@@ -1,13 +1,14 @@
 """What torch's functions and methods become: a function here has the name and signature of torch's.
 
 Its first argument stands for the input, as a tensor without values: only its shape may be asked. Numbers that
-come from the batch's size are of the class `BatchSize`. It returns a layer, or None where the input passes as it
-is, and raises `Unsupported` with a reason where we have no such operation.
+come from the batch's size are of the class `BatchSize`. It returns a layer, `Scaled`, or None where the input
+passes as it is, and raises `Unsupported` with a reason where we have no such operation.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 from minicnn import nn
 
@@ -19,6 +20,19 @@ class Unsupported(Exception):
     Traceback (most recent call last):
     minicnn.interop.torch.operations.Unsupported: two tensors
     """
+
+
+@dataclass(frozen=True)
+class Scaled:
+    """A join, one of whose inputs is scaled before: a difference is a sum with -1 times the second.
+
+    >>> Scaled(nn.Add(), nn.Affine(-1), 1).place
+    1
+    """
+
+    join: nn.Module
+    before: nn.Affine
+    place: int  # which of the inputs
 
 
 class BatchSize(int):
@@ -188,21 +202,23 @@ def unchanged(input, *arguments, **named):
 # Arithmetic
 
 
-def add(input, other, alpha=1):
+def add(input, other, alpha=1, scaled=1):
     if is_tensor(input) and is_tensor(other):
-        need(alpha == 1, f"alpha={alpha}")
         need(input.shape == other.shape, f"shapes {tuple(input.shape)} and {tuple(other.shape)}")
-        return nn.Add()
+        return nn.Add() if alpha == 1 else Scaled(nn.Add(), nn.Affine(alpha), scaled)
     constant = other if is_tensor(input) else input
     return nn.Affine(1, constant * alpha)
 
 
 def sub(input, other, alpha=1):
-    need(not (is_tensor(input) and is_tensor(other)), "two tensors")
-    return nn.Affine(1, -other * alpha) if is_tensor(input) else nn.Affine(-alpha, input)
+    if is_tensor(input):
+        return add(input, other, -alpha)
+    return nn.Affine(-alpha, input)
 
 
 def rsub(input, other, alpha=1):
+    if is_tensor(other):
+        return add(input, other, -alpha, scaled=0)
     return sub(other, input, alpha)
 
 

@@ -1,0 +1,67 @@
+"""Functions and indexes that become several layers of ours, or one in another place."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from minicnn.interop.torch import compare, from_torch
+from tests.helpers import assert_matches_torch, draws
+
+
+class Says(torch.nn.Module):
+    """Two convolutions of an image, and what is to be done with both."""
+
+    def __init__(self, forward) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.left, self.right = torch.nn.Conv2d(3, 4, 3), torch.nn.Conv2d(3, 4, 3)
+        self.said = forward
+
+    def forward(self, images):
+        return self.said(self.left(images), self.right(images))
+
+
+def subtracts_in_place(x, y):
+    x -= y
+    return torch.tanh(x)
+
+
+@pytest.mark.parametrize(
+    "forward",
+    [
+        lambda x, y: x - y,
+        lambda x, y: torch.sub(x, y, alpha=2),
+        lambda x, y: torch.sub(other=y, input=x),
+        lambda x, y: torch.rsub(x, y, alpha=0.5),
+        lambda x, y: torch.add(x, y, alpha=3),
+        lambda x, y: x.subtract(x * y),
+        lambda x, y: x - x + y,
+        lambda x, y: (1 - torch.sigmoid(x)) * y,
+        subtracts_in_place,
+    ],
+)
+def test_differences(forward):
+    check(forward)
+
+
+def check(forward) -> None:
+    """Raise unless the function's numbers are torch's, in both dtypes, and compare finds nothing."""
+    for dtype in (np.float32, np.float64):
+        module, images = Says(forward), draws((2, 3, 6, 5), dtype)
+        module.to(torch.from_numpy(images).dtype)
+        assert_matches_torch(from_torch(module, images), module, images)
+    flat = torch.nn.Sequential(Says(forward), torch.nn.Flatten())
+    images = draws((2, 3, 6, 5), np.float32)
+    compare(from_torch(flat, images), flat, images, np.array([0, 1])).assert_close()
+
+
+def test_a_difference_is_a_sum_with_minus_one_times_the_second():
+    assert from_torch(Says(lambda x, y: x - y), draws((1, 3, 6, 5), np.float32)).lines() == [
+        "x1 = left(x)",
+        "x2 = right(x)",
+        "x3 = -1.0 * x2  # sub_scaled",
+        "x4 = x1 + x3  # sub",
+        "return x4",
+    ]
