@@ -58,6 +58,9 @@ LAYERS = [
     nn.SiLU(),
     nn.Sigmoid(),
     nn.Softmax(1),
+    nn.Slice(1, 2, -2, 3),
+    nn.Permute((0, 2, 1)),
+    nn.Unsqueeze(-1),
     nn.Squeeze((2, 3)),
     nn.Tanh(),
 ]

@@ -4,6 +4,7 @@ from minicnn.nn import init
 from minicnn.nn.activations import ELU, GELU, LeakyReLU, ReLU, Sigmoid, SiLU, Tanh
 from minicnn.nn.arithmetic import Affine, Mean
 from minicnn.nn.average_pooling import AdaptiveAvgPool2d, AvgPool2d
+from minicnn.nn.axes import Permute, Slice, Unsqueeze
 from minicnn.nn.binary_losses import BCELoss, BCEWithLogitsLoss
 from minicnn.nn.containers import Identity, Residual, Sequential
 from minicnn.nn.conv import Conv2d
@@ -57,6 +58,7 @@ __all__ = [
     "PReLU",
     "Pad2d",
     "Parameter",
+    "Permute",
     "ReLU",
     "ReLU6",
     "Reshape",
@@ -64,9 +66,11 @@ __all__ = [
     "Sequential",
     "SiLU",
     "Sigmoid",
+    "Slice",
     "Softmax",
     "Squeeze",
     "Tanh",
+    "Unsqueeze",
     "enable_grad",
     "init",
     "is_grad_enabled",

@@ -155,6 +155,10 @@ def layers_of_images() -> list[nn.Module]:
         nn.Mean((2, 3)),
         nn.Reshape((3, -1)),
         nn.Squeeze(),
+        nn.Unsqueeze(-1),
+        nn.Slice(1, 1),
+        nn.Slice(2, 0, -1, 2),
+        nn.Permute((0, 3, 1, 2)),
         nn.Pad2d(1),
         nn.PReLU(2),
         nn.Graph(

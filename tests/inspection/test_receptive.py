@@ -92,6 +92,8 @@ STACKS = {
     "same": lambda: [nn.Conv2d(1, 1, (4, 2), padding="same"), nn.Conv2d(1, 1, 3, padding="same")],
     "padded": lambda: [nn.Pad2d((1, 2, 0, 1), mode="replicate"), nn.Conv2d(1, 1, 3), nn.BatchNorm2d(1)],
     "reshaped": lambda: [nn.Conv2d(1, 2, 3), nn.Reshape((0, -1))],
+    "sliced": lambda: [nn.Conv2d(1, 2, 3), nn.Slice(2, 1, None, 2), nn.Slice(1, 1), nn.Conv2d(1, 1, 2)],
+    "turned": lambda: [nn.Conv2d(1, 2, 3), nn.Permute((0, 1, 3, 2)), nn.Unsqueeze(1), nn.Squeeze(1)],
     "mean": lambda: [nn.Conv2d(1, 2, 3, stride=3), nn.Mean((2, 3))],
     "residual": lambda: [nn.Residual(nn.Conv2d(1, 1, 3, padding=1)), nn.AvgPool2d(2)],
 }

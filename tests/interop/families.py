@@ -123,7 +123,64 @@ class EfficientNet(nn.Module):
         return self.fc(torch.flatten(self.avgpool(self.features(images)), 1))
 
 
+def channel_shuffle(x, groups):
+    """Mix the channels of the groups, as torchvision does it."""
+    batchsize, num_channels, height, width = x.size()
+    x = x.view(batchsize, groups, num_channels // groups, height, width)
+    x = torch.transpose(x, 1, 2).contiguous()
+    return x.view(batchsize, num_channels, height, width)
+
+
+class Shuffles(nn.Module):
+    """A block of ShuffleNetV2 that keeps the size: one half of the channels passes as it is."""
+
+    def __init__(self, channels) -> None:
+        super().__init__()
+        half = channels // 2
+        self.branch = nn.Sequential(
+            convolved(half, half, activation=nn.ReLU), convolved(half, half, 3, groups=half)
+        )
+
+    def forward(self, x):
+        x1, x2 = x.chunk(2, dim=1)
+        return channel_shuffle(torch.cat((x1, self.branch(x2)), dim=1), 2)
+
+
+class ShuffleNetV2(nn.Module):
+    """Ma et al., "ShuffleNet V2" (2018)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1, self.maxpool = convolved(3, 6, 3, 2, activation=nn.ReLU), nn.MaxPool2d(3, 2, 1)
+        self.stage2 = nn.Sequential(Shuffles(6), Shuffles(6))
+        self.fc = nn.Linear(6, 5)
+
+    def forward(self, images):
+        return self.fc(self.stage2(self.maxpool(self.conv1(images))).mean([2, 3]))
+
+
+class GoogLeNet(nn.Module):
+    """Szegedy et al., "Going deeper with convolutions" (2014), with the images as its pretrained weights want them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = convolved(3, 4, 3, 2, activation=nn.ReLU)
+        self.branch1 = convolved(4, 2, activation=nn.ReLU)
+        self.branch2 = nn.Sequential(nn.MaxPool2d(3, 1, 1, ceil_mode=True), convolved(4, 3))
+        self.fc = nn.Linear(5, 5)
+
+    def forward(self, x):
+        x_ch0 = torch.unsqueeze(x[:, 0], 1) * (0.229 / 0.5) + (0.485 - 0.5) / 0.5
+        x_ch1 = torch.unsqueeze(x[:, 1], 1) * (0.224 / 0.5) + (0.456 - 0.5) / 0.5
+        x_ch2 = torch.unsqueeze(x[:, 2], 1) * (0.225 / 0.5) + (0.406 - 0.5) / 0.5
+        x = self.conv1(torch.cat((x_ch0, x_ch1, x_ch2), 1))
+        x = torch.cat([self.branch1(x), self.branch2(x)], 1)
+        return self.fc(torch.flatten(F.adaptive_avg_pool2d(x, (1, 1)), 1))
+
+
 FAMILIES = {
     "MobileNetV3": (MobileNetV3, (3, 3, 17, 19)),
     "EfficientNet": (EfficientNet, (3, 3, 17, 19)),
+    "ShuffleNetV2": (ShuffleNetV2, (3, 3, 17, 19)),
+    "GoogLeNet": (GoogLeNet, (3, 3, 10, 11)),
 }

@@ -46,6 +46,65 @@ def test_differences(forward):
     check(forward)
 
 
+def gate(x):
+    """Return a number a channel."""
+    return torch.sigmoid(x.mean((2, 3)))
+
+
+@pytest.mark.parametrize(
+    "forward",
+    [
+        lambda x, y: x * gate(y)[:, :, None, None],
+        lambda x, y: x * gate(y)[..., None, None],
+        lambda x, y: gate(y).unsqueeze(-1).unsqueeze(dim=-1) * x,
+        lambda x, y: torch.unsqueeze(gate(y).unsqueeze(2), 3) * x,
+        lambda x, y: x * gate(y)[:, :, None, None].expand_as(x),
+        lambda x, y: gate(y).view(y.size(0), 4, 1, 1).expand(x.size(0), -1, x.size(2), x.size(3)) * x,
+        lambda x, y: x * y.mean(1, keepdim=True).expand(x.shape),
+    ],
+)
+def test_gates_are_spread(forward):
+    check(forward)
+
+
+def shuffled(x):
+    images, channels, height, width = x.size()
+    x = x.view(images, 2, channels // 2, height, width)
+    x = torch.transpose(x, 1, 2).contiguous()
+    return x.view(images, channels, height, width)
+
+
+def chunked(x, y):
+    first, second = x.chunk(2, dim=1)
+    return torch.cat((second, first * y[:, :2]), 1)
+
+
+@pytest.mark.parametrize(
+    "forward",
+    [
+        lambda x, y: torch.cat([x[:, 2:], torch.relu(y[:, :2])], dim=1),
+        lambda x, y: x[:, 0].unsqueeze(1) * y,
+        lambda x, y: x[:, -1, None] * y,
+        lambda x, y: x[:, ::2, 1:, :-1] + y[:, 1::2, :-1, 1:],
+        lambda x, y: x[..., 1] * y[..., -2],
+        lambda x, y: x[:] * y[:, :],
+        lambda x, y: torch.split(x, [1, 3], dim=1)[1] * torch.split(y, 3, 1)[0],
+        lambda x, y: x.chunk(3, -1)[-1] + y.chunk(3, -1)[0],
+        lambda x, y: shuffled(torch.cat([x, y], 1)),
+        lambda x, y: x.swapaxes(-1, 1) * y.transpose(1, 3),
+        chunked,
+    ],
+)
+def test_parts_and_axes(forward):
+    check(forward)
+
+
+def test_a_part_does_not_depend_on_the_number_of_images():
+    module, images = Says(chunked), draws((2, 3, 6, 5), np.float32)
+    model = from_torch(module, images[:1])
+    assert_matches_torch(model, module, images)
+
+
 def check(forward) -> None:
     """Raise unless the function's numbers are torch's, in both dtypes, and compare finds nothing."""
     for dtype in (np.float32, np.float64):

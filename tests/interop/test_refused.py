@@ -161,6 +161,22 @@ class Chunks(Net):
         return self.fc(left)
 
 
+class Spreads(Net):
+    def forward(self, rows):
+        return self.fc(rows) + rows.mean(1, keepdim=True).expand_as(rows)
+
+
+class SpreadsBoth(Net):
+    def forward(self, rows):
+        mean = rows.mean(1, keepdim=True).expand(2, 4)
+        return mean * mean
+
+
+class Picks(Net):
+    def forward(self, rows):
+        return self.fc(rows)[:, [1, 0]]
+
+
 class Maximum(Net):
     def forward(self, rows):
         return self.fc(rows).max(dim=1)[0]
@@ -208,8 +224,11 @@ def line_of(kind, text: str) -> str:
         (Recurs, 'torch.nn.GRU "rnn"', "self.rnn"),
         (TwoOutputs, "a forward that returns a tuple", "def forward"),
         (TwoInputs, "a second input 'others' of forward", "def forward"),
-        (Strange, "x[...]", "rows[None]"),
-        (Chunks, "torch.chunk", "torch.chunk"),
+        (Strange, "x[...] with a part of the images, or an axis before them", "rows[None]"),
+        (Chunks, "torch.chunk with the axis of the images", "torch.chunk"),
+        (Spreads, "x.expand_as for anything but a product", "expand_as"),
+        (SpreadsBoth, "x.expand for anything but a product", "expand(2, 4)"),
+        (Picks, "x[...] with anything but slices, numbers and None", "[:, [1, 0]]"),
         (Maximum, "x.max", "max("),
         (WritesOver, '"body", which writes over a value that is read later', "self.body(rows)"),
         (Halves, "x.to to another dtype", "float16"),

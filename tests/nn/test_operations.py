@@ -24,6 +24,13 @@ SINGLE = [
     (lambda: nn.Reshape((-1, 4)), (2, 12), lambda x: x.reshape(-1, 4)),
     (lambda: nn.Squeeze(), (3, 1, 1), lambda x: x.squeeze()),
     (lambda: nn.Squeeze((-1, 0)), (3, 1, 1), lambda x: x.squeeze((-1, 0))),
+    (lambda: nn.Unsqueeze(2), (3, 4, 5), lambda x: x.unsqueeze(2)),
+    (lambda: nn.Unsqueeze(-1), (3, 4), lambda x: x[..., None]),
+    (lambda: nn.Slice(1, 1, -1), (3, 5, 2), lambda x: x[:, 1:-1]),
+    (lambda: nn.Slice(-1, None, 9, 2), (3, 5), lambda x: x[:, :9:2]),
+    (lambda: nn.Slice(1, 4, 2), (3, 5), lambda x: x[:, 4:2]),
+    (lambda: nn.Permute((0, 2, 3, 1)), (2, 3, 4, 5), lambda x: x.permute(0, 2, 3, 1)),
+    (lambda: nn.Permute((-1, 0, 1)), (2, 3, 4), lambda x: x.permute(-1, 0, 1)),
     (lambda: nn.Pad2d((1, 2, 0, 3)), (2, 3, 4, 5), lambda x: torch.nn.functional.pad(x, (1, 2, 0, 3))),
     (lambda: nn.Pad2d(1, value=2.5), (3, 4, 5), lambda x: torch.nn.functional.pad(x, (1,) * 4, value=2.5)),
     *(

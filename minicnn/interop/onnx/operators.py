@@ -88,6 +88,24 @@ def squeeze(writer, layer, name, array, output) -> str:
     return writer.node("Squeeze", [name, writer.constant("axes", np.array(dropped, np.int64))])
 
 
+def unsqueeze(writer, layer, name, array, output) -> str:
+    return writer.node("Unsqueeze", [name, writer.constant("axes", np.array([layer.dim], np.int64))])
+
+
+def permute(writer, layer, name, array, output) -> str:
+    return writer.node("Transpose", [name], perm=[dim % array.ndim for dim in layer.dims])
+
+
+def sliced(writer, layer, name, array, output) -> str:
+    first, stop, step = slice(layer.start, layer.stop, layer.step).indices(array.shape[layer.dim])
+    if layer.dim % array.ndim == 0:
+        raise refuse(layer, f"dim={layer.dim}", "Take a part of another axis than that of the batch.")
+    places = {"start": first, "stop": stop, "axis": layer.dim % array.ndim, "step": step}
+    return writer.node(
+        "Slice", [name, *(writer.constant(k, np.array([v], np.int64)) for k, v in places.items())]
+    )
+
+
 def pad2d(writer, layer, name, array, output) -> str:
     left, right, top, bottom = layer.padding
     return padded(writer, name, ((top, bottom), (left, right)), layer.mode, array, layer.value)
@@ -252,12 +270,15 @@ OPERATORS = {
     "Multiply": multiply,
     "PReLU": prelu,
     "Pad2d": pad2d,
+    "Permute": permute,
     "ReLU": simple("Relu"),
     "ReLU6": relu6,
     "Reshape": reshape,
     "SiLU": silu,
     "Sigmoid": simple("Sigmoid"),
+    "Slice": sliced,
     "Softmax": simple("Softmax", axis="dim"),
     "Squeeze": squeeze,
     "Tanh": simple("Tanh"),
+    "Unsqueeze": unsqueeze,
 }

@@ -18,10 +18,12 @@ from minicnn.interop.torch.fxnodes import (
     depends_on_batch,
     filled,
     function_of,
+    is_only_multiplied,
     is_read_after,
     name_of,
     read_by,
     share_memory,
+    whole_of,
 )
 from minicnn.interop.torch.namesakes import namesakes, operation_of
 from minicnn.interop.torch.tracing import graph_of, place_of_error, place_of_forward
@@ -166,7 +168,7 @@ class Conversion:
             if node.op == "placeholder":
                 names[node] = INPUT
                 continue
-            read = read_by(node, values)
+            read = read_by(whole_of(node, values)[0], values)
             if node.op == "output":
                 return calls, names[read[0]]
             if node.op == "call_module":
@@ -205,10 +207,14 @@ class Conversion:
 
     def operation(self, node, values: dict, batch: set, place: str, module) -> nn.Module | None:
         """Return our layer for a function or a method of torch, or None where it changes nothing."""
+        node, part = whole_of(node, values)
         function, shown = function_of(node), name_of(node, values)
         if function is None:
             raise self.refusal(shown, place)
-        if function is not operations.reshape and not batch.isdisjoint(node.all_input_nodes):
+        if function is operations.expand and not is_only_multiplied(node, values):
+            raise self.refusal(f"{shown} for anything but a product", place)
+        sized = function in (operations.reshape, operations.expand)
+        if not sized and not batch.isdisjoint(node.all_input_nodes):
             raise self.refusal(f"{shown} with the number of images, which changes,", place)
 
         def argument(other):
@@ -217,6 +223,7 @@ class Conversion:
         arguments, named = filled(node, argument)
         try:
             made = function(*arguments, **named)
+            made = made if part is None else made[part]
         except operations.Unsupported as reason:
             raise self.refusal(f"{shown} with {reason}", place) from None
         except (TypeError, ValueError) as error:
@@ -227,7 +234,7 @@ class Conversion:
             return nn.Identity()  # F.dropout(x, training=False) drops nothing, in whatever mode the model is
         for part in (made.join, made.before) if isinstance(made, operations.Scaled) else (made,):
             if part is not None and not isinstance(part, nn.Dropout):
-                part.training = module.training
+                part.train(module.training)
         return made
 
     def refusal(self, what: str, place: str | None) -> ValueError:

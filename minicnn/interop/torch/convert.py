@@ -16,8 +16,9 @@ def from_torch(module, example_input) -> nn.Module:
     Parameters
     ----------
     module : torch.nn.Module
-        Made of layers that minicnn has, and of functions, methods, sums, products, constants and joins between them.
-        It is left as it is. What ``torch.compile`` or ``DataParallel`` wraps is taken without the wrapper.
+        Made of layers that minicnn has, and of functions, methods, sums, products, slices, constants and joins
+        between them. It is left as it is. What ``torch.compile`` or ``DataParallel`` wraps is taken without the
+        wrapper.
     example_input : ndarray or torch.Tensor
         What the model takes, of any batch size. Only shape and dtype are used.
 

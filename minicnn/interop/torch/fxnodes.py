@@ -16,6 +16,31 @@ def read_by(node, values: dict) -> list:
     return [other for other in found if isinstance(values[other], torch.Tensor)]
 
 
+def whole_of(node, values: dict) -> tuple:
+    """Return the node whose operation gave a node's value, and which of its results it is: of a tuple's parts one.
+
+    That is the node itself, and None, for an operation that gives one tensor.
+    """
+    if node.target in (operator.getitem, getattr) and isinstance(values[node.args[0]], tuple | list):
+        return node.args
+    return node, None
+
+
+def is_only_multiplied(node, values: dict) -> bool:
+    """Say whether all that happens to a node is that tensors of its shape are multiplied by it."""
+    for user in node.users:
+        others = [other for other in read_by(user, values) if other is not node]
+        if (
+            function_of(user) is not operations.mul
+            or not others
+            or function_of(others[0]) is operations.expand
+        ):
+            return False
+        if values[others[0]].shape != values[node].shape:
+            return False
+    return True
+
+
 def is_of_shape(node) -> bool:
     """Say whether a node is a shape, or comes from shapes alone."""
     asked = node.target if node.op == "call_method" else node.args[1] if node.target is getattr else ""

@@ -7,7 +7,15 @@ import functools
 from minicnn import nn
 from minicnn.interop.torch.library import import_torch
 
-FIELDS = {"Affine": ["factor", "shift"], "Mean": ["dim", "keepdim"], "Reshape": ["shape"], "Squeeze": ["dim"]}
+FIELDS = {
+    "Affine": ["factor", "shift"],
+    "Mean": ["dim", "keepdim"],
+    "Permute": ["dims"],
+    "Reshape": ["shape"],
+    "Slice": ["dim", "start", "stop", "step"],
+    "Squeeze": ["dim"],
+    "Unsqueeze": ["dim"],
+}
 
 
 @functools.cache
@@ -71,7 +79,38 @@ def namesakes() -> dict[str, type]:
         def forward(self, input):
             return torch.squeeze(input) if self.every else torch.squeeze(input, self.dim)
 
-    return {kind.__name__: kind for kind in (Residual, Affine, Mean, Reshape, Squeeze)}
+    class Permute(torch.nn.Module):
+        """Put the axes into another order."""
+
+        def __init__(self, dims: tuple[int, ...]):
+            super().__init__()
+            self.dims = list(dims)
+
+        def forward(self, input):
+            return input.permute(self.dims)
+
+    class Slice(torch.nn.Module):
+        """Take a part of one axis."""
+
+        def __init__(self, dim: int, start: int | None, stop: int | None, step: int):
+            super().__init__()
+            self.dim, self.start, self.stop, self.step = dim, start, stop, step
+
+        def forward(self, input):
+            return torch.ops.aten.slice(input, self.dim, self.start, self.stop, self.step)
+
+    class Unsqueeze(torch.nn.Module):
+        """Put in an axis of length 1."""
+
+        def __init__(self, dim: int):
+            super().__init__()
+            self.dim = dim
+
+        def forward(self, input):
+            return input.unsqueeze(self.dim)
+
+    kinds = Residual, Affine, Mean, Permute, Reshape, Slice, Squeeze, Unsqueeze
+    return {kind.__name__: kind for kind in kinds}
 
 
 def operation_of(module) -> nn.Module | None:

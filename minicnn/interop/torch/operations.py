@@ -1,12 +1,14 @@
 """What torch's functions and methods become: a function here has the name and signature of torch's.
 
 Its first argument stands for the input, as a tensor without values: only its shape may be asked. Numbers that
-come from the batch's size are of the class `BatchSize`. It returns a layer, `Scaled`, or None where the input
-passes as it is, and raises `Unsupported` with a reason where we have no such operation.
+come from the batch's size are of the class `BatchSize`. It returns a layer, `Scaled`, a list of layers where torch
+gives several tensors, or None where the input passes as it is, and raises `Unsupported` with a reason where we have
+no such operation.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 
@@ -186,6 +188,54 @@ def reshape(input, *shape):
     return nn.Reshape(sizes)
 
 
+def unsqueeze(input, dim):
+    return nn.Unsqueeze(dim)
+
+
+def transpose(input, dim0, dim1):
+    dims = list(range(len(input.shape)))
+    dims[dim0], dims[dim1] = dims[dim1], dims[dim0]
+    return nn.Permute(dims)
+
+
+def expand(input, *sizes):
+    return None  # a product spreads its inputs anyway; `from_torch` sees to it that one follows
+
+
+def getitem(input, index):
+    entries = list(index) if isinstance(index, tuple) else [index]
+    kinds = (int, slice, type(None), type(...))
+    need(all(isinstance(entry, kinds) for entry in entries), "anything but slices, numbers and None")
+    dots = [place for place, entry in enumerate(entries) if entry is ...] or [len(entries)]
+    left = len(input.shape) - sum(isinstance(entry, int | slice) for entry in entries)
+    entries[dots[0] : dots[0] + 1] = [slice(None)] * left
+    need(entries[0] == slice(None), "a part of the images, or an axis before them")
+    layers, axis = [], 0
+    for entry in entries:
+        if isinstance(entry, int):
+            layers += [nn.Slice(axis, entry, entry + 1 or None), nn.Squeeze(axis)]
+            continue
+        if entry is None:
+            layers.append(nn.Unsqueeze(axis))
+        elif entry != slice(None):
+            layers.append(nn.Slice(axis, entry.start, entry.stop, entry.step or 1))
+        axis += 1
+    return layers[0] if len(layers) == 1 else nn.Sequential(*layers) if layers else None
+
+
+def split(input, split_size_or_sections, dim=0):
+    need(dim % len(input.shape) != 0, "the axis of the images")
+    sizes, whole = split_size_or_sections, input.shape[dim]
+    if isinstance(sizes, int):
+        sizes = [min(sizes, whole - start) for start in range(0, whole, sizes)]
+    stops = list(itertools.accumulate(sizes))
+    return [nn.Slice(dim, stop - size, stop) for size, stop in zip(sizes, stops, strict=True)]
+
+
+def chunk(input, chunks, dim=0):
+    return split(input, -(-input.shape[dim] // chunks), dim)
+
+
 def squeeze(input, dim=None):
     return nn.Squeeze(dim)
 
@@ -249,9 +299,12 @@ KNOWN = {
     **{function.__name__: function for function in (relu6, hardsigmoid, hardswish)},
     **{function.__name__: function for function in (softmax, log_softmax, dropout, dropout2d)},
     **{function.__name__: function for function in (max_pool2d, avg_pool2d, adaptive_avg_pool2d, pad)},
-    **{function.__name__: function for function in (flatten, reshape, squeeze, mean)},
+    **{function.__name__: function for function in (flatten, reshape, squeeze, unsqueeze, mean)},
     **{function.__name__: function for function in (add, sub, rsub, mul, div, neg, cat)},
     **dict.fromkeys(("view", "reshape"), reshape),
+    **{function.__name__: function for function in (getitem, split, chunk)},
+    **dict.fromkeys(("transpose", "swapaxes", "swapdims"), transpose),
+    **dict.fromkeys(("expand", "expand_as"), expand),
     "iadd": add,
     **dict.fromkeys(("isub", "subtract"), sub),
     **dict.fromkeys(("imul", "multiply"), mul),

@@ -25,7 +25,7 @@ FAMILIES = (  # one stands where the other should: a difference worth a row
     ACTIVATIONS,
     {"MaxPool2d", "AvgPool2d", "AdaptiveAvgPool2d"},
     {"Softmax", "LogSoftmax"},
-    {"Flatten", "Reshape", "Squeeze"},
+    {"Flatten", "Reshape", "Squeeze", "Unsqueeze"},
 )
 
 

@@ -122,6 +122,6 @@ def step_of(function, arguments: tuple, named: dict) -> Step | None:
         layer = known(input, *rest, **named)
     except (operations.Unsupported, TypeError, ValueError):
         return None
-    if not isinstance(layer, nn.Module):
+    if not isinstance(layer, nn.Module) or isinstance(layer, nn.Sequential):
         return None
     return Step(f"{name}()", type(layer).__name__, layer, copied(input), None, training=layer.training)
