@@ -58,6 +58,7 @@ LAYERS = [
     nn.SiLU(),
     nn.Sigmoid(),
     nn.Softmax(1),
+    nn.Max((2, 3), True, "shared"),
     nn.Slice(1, 2, -2, 3),
     nn.Permute((0, 2, 1)),
     nn.Unsqueeze(-1),

@@ -187,7 +187,7 @@ def reads(step: Step, box: Box) -> list[tuple[np.ndarray, Box | None]]:
     if kind in ("Linear", "Label"):
         kept = box[:-1] if kind == "Linear" else box
         return [(step.input, (*kept, (0, shape[-1] - 1)))]
-    if kind in ("Softmax", "LogSoftmax", "Mean"):
+    if kind in ("Softmax", "LogSoftmax", "Mean", "Max"):
         return [(step.input, along(step, box, shape))]
     raise ValueError(
         f"receptive_field: the geometry of each layer must be known. Got {step.who}. "

@@ -16,6 +16,7 @@ from minicnn.nn.hard_activations import Hardsigmoid, Hardswish, ReLU6
 from minicnn.nn.joins import Add, Concatenate, Multiply
 from minicnn.nn.linear import Flatten, Linear
 from minicnn.nn.losses import L1Loss, Loss, MSELoss
+from minicnn.nn.maximum import Max
 from minicnn.nn.module import Module, Parameter
 from minicnn.nn.normalization import BatchNorm1d, BatchNorm2d
 from minicnn.nn.pooling import MaxPool2d
@@ -50,6 +51,7 @@ __all__ = [
     "LogSoftmax",
     "Loss",
     "MSELoss",
+    "Max",
     "MaxPool2d",
     "Mean",
     "Module",

@@ -150,6 +150,8 @@ def test_a_kink_of_an_unknown_layer(size):
         nn.Hardsigmoid(),
         nn.Hardswish(),
         nn.MaxPool2d(3, 2, 1),
+        nn.Max((2, 3), keepdim=True),
+        nn.Max(-1, ties="shared"),
     ],
 )
 def test_images_full_of_kinks_and_ties(layer):

@@ -154,6 +154,8 @@ def layers_of_images() -> list[nn.Module]:
         nn.Affine(2.0, 1.0),
         nn.Mean((2, 3)),
         nn.Reshape((3, -1)),
+        nn.Max(1),
+        nn.Max((2, -1), True, "shared"),
         nn.Squeeze(),
         nn.Unsqueeze(-1),
         nn.Slice(1, 1),

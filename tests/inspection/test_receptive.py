@@ -60,6 +60,7 @@ def test_paths_that_part_are_joined():
     ("factor", "rows", "columns"),
     [
         (nn.Mean((1, 3), keepdim=True), (3, 6), (0, 9)),
+        (nn.Max((1, 3), keepdim=True), (3, 6), (0, 9)),
         (nn.AdaptiveAvgPool2d((None, 1)), (3, 6), (0, 9)),
         (nn.AdaptiveAvgPool2d(1), (0, 9), (0, 9)),
         (nn.Conv2d(1, 1, 5, padding=2), (2, 7), (2, 7)),

@@ -178,9 +178,30 @@ class GoogLeNet(nn.Module):
         return self.fc(torch.flatten(F.adaptive_avg_pool2d(x, (1, 1)), 1))
 
 
+class CBAM(nn.Module):
+    """Woo et al., "CBAM" (2018): attention over the channels, then over the places."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = convolved(3, 4, 3, activation=nn.ReLU)
+        self.avg_pool, self.max_pool = nn.AdaptiveAvgPool2d(1), nn.AdaptiveMaxPool2d(1)
+        self.mlp = nn.Sequential(nn.Conv2d(4, 2, 1, bias=False), nn.ReLU(), nn.Conv2d(2, 4, 1, bias=False))
+        self.look = nn.Conv2d(2, 1, 7, padding=3, bias=False)
+        self.fc = nn.Linear(4, 5)
+
+    def forward(self, images):
+        x = self.stem(images)
+        x = torch.sigmoid(self.mlp(self.avg_pool(x)) + self.mlp(self.max_pool(x))) * x
+        avg_out = torch.mean(x, dim=1, keepdim=True)
+        max_out, _ = torch.max(x, dim=1, keepdim=True)
+        x = torch.sigmoid(self.look(torch.cat([avg_out, max_out], dim=1))) * x
+        return self.fc(torch.amax(x, (2, 3)) - F.adaptive_max_pool2d(-x, 1).flatten(1))
+
+
 FAMILIES = {
     "MobileNetV3": (MobileNetV3, (3, 3, 17, 19)),
     "EfficientNet": (EfficientNet, (3, 3, 17, 19)),
     "ShuffleNetV2": (ShuffleNetV2, (3, 3, 17, 19)),
     "GoogLeNet": (GoogLeNet, (3, 3, 10, 11)),
+    "CBAM": (CBAM, (3, 3, 8, 9)),
 }

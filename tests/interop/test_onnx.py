@@ -74,6 +74,8 @@ LAYERS = [
     (nn.Flatten(2), MAPS),
     (nn.Reshape((0, -1, 3)), (2, 12)),
     (nn.Squeeze((-1, 1)), (2, 1, 4, 1)),
+    (nn.Max((-1, 2)), MAPS),
+    (nn.Max(1, True), MAPS),
     (nn.Unsqueeze(-2), (2, 3)),
     (nn.Slice(-2, -7, None, 3), MAPS),
     (nn.Permute((0, 3, -3, 2)), MAPS),

@@ -179,7 +179,26 @@ class Picks(Net):
 
 class Maximum(Net):
     def forward(self, rows):
-        return self.fc(rows).max(dim=1)[0]
+        return self.fc(rows).max(dim=1)[1]
+
+
+class Largest(Net):
+    def forward(self, rows):
+        return self.fc(rows) * rows.max()
+
+
+class Uneven(Net):
+    def forward(self, rows):
+        return F.adaptive_max_pool2d(rows[:, None, None], (2, 3))
+
+
+class UnevenLayer(Net):
+    def __init__(self) -> None:
+        super().__init__()
+        self.pool = torch.nn.AdaptiveMaxPool2d((2, 3))
+
+    def forward(self, rows):
+        return self.pool(rows.view(1, 2, 4))
 
 
 class SumsThenAsks(Net):
@@ -229,7 +248,14 @@ def line_of(kind, text: str) -> str:
         (Spreads, "x.expand_as for anything but a product", "expand_as"),
         (SpreadsBoth, "x.expand for anything but a product", "expand(2, 4)"),
         (Picks, "x[...] with anything but slices, numbers and None", "[:, [1, 0]]"),
-        (Maximum, "x.max", "max("),
+        (Maximum, "x.max with result 1 of it", "max("),
+        (Largest, "x.max with anything but one axis", "max()"),
+        (Uneven, "F.adaptive_max_pool2d with parts of unequal size, 2x3 of 1x4", "adaptive"),
+        (
+            UnevenLayer,
+            'torch.nn.AdaptiveMaxPool2d "pool" with parts of unequal size, 2x3 of 2x4',
+            "pool(rows",
+        ),
         (WritesOver, '"body", which writes over a value that is read later', "self.body(rows)"),
         (Halves, "x.to to another dtype", "float16"),
     ],

@@ -219,6 +219,11 @@ def mean(writer, layer, name, array, output) -> str:
     return writer.node("ReduceMean", [name, axes], keepdims=int(layer.keepdim))
 
 
+def largest(writer, layer, name, array, output) -> str:
+    axes = writer.constant("axes", np.array(layer.dim, np.int64))
+    return writer.node("ReduceMax", [name, axes], keepdims=int(layer.keepdim))
+
+
 def add(writer, layer, names, arrays, output) -> str:
     return writer.node("Sum", list(names))
 
@@ -265,6 +270,7 @@ OPERATORS = {
     "LeakyReLU": simple("LeakyRelu", alpha="negative_slope"),
     "Linear": linear,
     "LogSoftmax": simple("LogSoftmax", axis="dim"),
+    "Max": largest,
     "MaxPool2d": max_pool2d,
     "Mean": mean,
     "Multiply": multiply,

@@ -8,6 +8,7 @@ becomes a `Sequential`, any other a `Graph`.
 from __future__ import annotations
 
 import copy
+import inspect
 import warnings
 from dataclasses import dataclass, field
 
@@ -65,11 +66,22 @@ class Conversion:
         elif type(module) is self.torch.nn.Sequential:
             made = self.chain(path, example, place)
         elif type(module).__module__.startswith("torch.nn"):
-            raise self.refusal(f'torch.nn.{type(module).__name__} "{path}"', place)
+            made = self.function_layer(module, example, f'torch.nn.{type(module).__name__} "{path}"', place)
         else:
             made = self.traced(path, module, example)
         made.training = module.training
         return made
+
+    def function_layer(self, module, example, shown: str, place: str) -> nn.Module:
+        """Return ours for a layer of torch that is a function of its attributes; refuse any other."""
+        function = operations.LAYERS.get(type(module).__name__)
+        if function is None:
+            raise self.refusal(shown, place)
+        names = list(inspect.signature(function).parameters)[1:]
+        try:
+            return function(example, *(getattr(module, name) for name in names))
+        except operations.Unsupported as reason:
+            raise self.refusal(f"{shown} with {reason}", place) from None
 
     def chain(self, path: str, example, place: str) -> nn.Sequential:
         """Return a Sequential's children one by one."""
@@ -168,7 +180,10 @@ class Conversion:
             if node.op == "placeholder":
                 names[node] = INPUT
                 continue
-            read = read_by(whole_of(node, values)[0], values)
+            whole, part = whole_of(node, values)
+            if part is not None and not node.users:  # as in `largest, _ = x.max(1)`
+                continue
+            read = read_by(whole, values)
             if node.op == "output":
                 return calls, names[read[0]]
             if node.op == "call_module":
@@ -223,7 +238,7 @@ class Conversion:
         arguments, named = filled(node, argument)
         try:
             made = function(*arguments, **named)
-            made = made if part is None else made[part]
+            made = made if part is None else chosen(made, part)
         except operations.Unsupported as reason:
             raise self.refusal(f"{shown} with {reason}", place) from None
         except (TypeError, ValueError) as error:
@@ -254,6 +269,19 @@ def without_values(module):
     for layer in twin.modules():
         layer.training = bool(getattr(layer, "inplace", False))
     return twin
+
+
+def chosen(made, part) -> nn.Module:
+    """Return the layer that gives one of the tensors that a function gives.
+
+    >>> chosen({0: nn.Max(1)}, 1)
+    Traceback (most recent call last):
+    minicnn.interop.torch.operations.Unsupported: result 1 of it
+    """
+    try:
+        return made[part]
+    except (KeyError, IndexError, TypeError):
+        raise operations.Unsupported(f"result {part} of it") from None
 
 
 def joined(path: str, name: str) -> str:

@@ -41,7 +41,8 @@ def from_torch(module, example_input) -> nn.Module:
     Notes
     -----
     A fixed decision, such as ``if self.training``, is taken as it stands now, one on the shape of an image as it is
-    for the example's, and arguments of forward beyond the first have their defaults.
+    for the example's (so are the windows of adaptive max pooling, unless to 1x1), and arguments of forward beyond the
+    first have their defaults.
 
     Examples
     --------

@@ -9,6 +9,7 @@ from minicnn.interop.torch.library import import_torch
 
 FIELDS = {
     "Affine": ["factor", "shift"],
+    "Max": ["dim", "keepdim", "ties"],
     "Mean": ["dim", "keepdim"],
     "Permute": ["dims"],
     "Reshape": ["shape"],
@@ -44,6 +45,23 @@ def namesakes() -> dict[str, type]:
 
         def forward(self, input):
             return input * self.factor + self.shift
+
+    class Max(torch.nn.Module):
+        """Keep the largest number over some axes."""
+
+        def __init__(self, dim: tuple[int, ...], keepdim: bool, ties: str):
+            super().__init__()
+            self.dim, self.keepdim, self.ties = list(dim), keepdim, ties
+
+        def forward(self, input):
+            if self.ties == "shared":
+                return torch.amax(input, self.dim, self.keepdim)
+            axes = [dim % input.dim() for dim in self.dim]
+            for back in range(input.dim()):  # the first along the last axis, then along the one before
+                axis = input.dim() - 1 - back
+                if axis in axes:
+                    input = torch.max(input, axis, keepdim=True)[0]
+            return input if self.keepdim else torch.squeeze(input, axes)
 
     class Mean(torch.nn.Module):
         """Take the mean over some axes."""
@@ -109,7 +127,7 @@ def namesakes() -> dict[str, type]:
         def forward(self, input):
             return input.unsqueeze(self.dim)
 
-    kinds = Residual, Affine, Mean, Permute, Reshape, Slice, Squeeze, Unsqueeze
+    kinds = Residual, Affine, Max, Mean, Permute, Reshape, Slice, Squeeze, Unsqueeze
     return {kind.__name__: kind for kind in kinds}
 
 

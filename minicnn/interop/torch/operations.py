@@ -245,6 +245,29 @@ def mean(input, dim=None, keepdim=False, dtype=None):
     return nn.Mean(tuple(range(len(input.shape))) if dim is None else dim, keepdim)
 
 
+def amax(input, dim=(), keepdim=False):
+    axes = dim if isinstance(dim, tuple | list) and len(dim) else tuple(range(len(input.shape)))
+    return nn.Max(dim if isinstance(dim, int) else axes, keepdim, "shared")
+
+
+def largest(input, dim=None, keepdim=False):
+    need(isinstance(dim, int), "anything but one axis")
+    layer = nn.Max(dim, keepdim)
+    return {0: layer, "values": layer}
+
+
+def adaptive_max_pool2d(input, output_size, return_indices=False):
+    need(not return_indices, "return_indices=True")
+    pair = output_size if isinstance(output_size, tuple | list) else (output_size, output_size)
+    sizes = tuple(input.shape)[-2:]
+    wanted = [size if one is None else one for one, size in zip(pair, sizes, strict=True)]
+    if tuple(wanted) == (1, 1):
+        return nn.Max((-2, -1), keepdim=True)
+    fits = all(size % one == 0 for one, size in zip(wanted, sizes, strict=True))
+    need(fits, f"parts of unequal size, {wanted[0]}x{wanted[1]} of {sizes[0]}x{sizes[1]}")
+    return nn.MaxPool2d(tuple(size // one for one, size in zip(wanted, sizes, strict=True)))
+
+
 def unchanged(input, *arguments, **named):
     return None
 
@@ -298,13 +321,15 @@ KNOWN = {
     **{function.__name__: function for function in (relu, leaky_relu, elu, gelu, silu, sigmoid, tanh)},
     **{function.__name__: function for function in (relu6, hardsigmoid, hardswish)},
     **{function.__name__: function for function in (softmax, log_softmax, dropout, dropout2d)},
-    **{function.__name__: function for function in (max_pool2d, avg_pool2d, adaptive_avg_pool2d, pad)},
-    **{function.__name__: function for function in (flatten, reshape, squeeze, unsqueeze, mean)},
+    **{function.__name__: function for function in (max_pool2d, avg_pool2d, pad)},
+    **{function.__name__: function for function in (adaptive_avg_pool2d, adaptive_max_pool2d)},
+    **{function.__name__: function for function in (flatten, reshape, squeeze, unsqueeze, mean, amax)},
     **{function.__name__: function for function in (add, sub, rsub, mul, div, neg, cat)},
     **dict.fromkeys(("view", "reshape"), reshape),
     **{function.__name__: function for function in (getitem, split, chunk)},
     **dict.fromkeys(("transpose", "swapaxes", "swapdims"), transpose),
     **dict.fromkeys(("expand", "expand_as"), expand),
+    "max": largest,
     "iadd": add,
     **dict.fromkeys(("isub", "subtract"), sub),
     **dict.fromkeys(("imul", "multiply"), mul),
@@ -312,3 +337,6 @@ KNOWN = {
     **dict.fromkeys(("concat", "concatenate"), cat),
     **dict.fromkeys(("contiguous", "clone", "float", "double", "to"), unchanged),
 }
+LAYERS = {
+    "AdaptiveMaxPool2d": adaptive_max_pool2d
+}  # of torch's that are such a function of their own attributes

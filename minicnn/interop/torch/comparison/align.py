@@ -23,7 +23,7 @@ ACTIVATIONS = {
 }
 FAMILIES = (  # one stands where the other should: a difference worth a row
     ACTIVATIONS,
-    {"MaxPool2d", "AvgPool2d", "AdaptiveAvgPool2d"},
+    {"MaxPool2d", "AvgPool2d", "AdaptiveAvgPool2d", "Max", "Mean"},
     {"Softmax", "LogSoftmax"},
     {"Flatten", "Reshape", "Squeeze", "Unsqueeze"},
 )

@@ -99,6 +99,27 @@ def test_parts_and_axes(forward):
     check(forward)
 
 
+@pytest.mark.parametrize(
+    "forward",
+    [
+        lambda x, y: x.max(1, keepdim=True)[0] * y,
+        lambda x, y: torch.max(y, dim=-1).values * x.amax(-1),
+        lambda x, y: x.flatten(2).max(2, True).values * y.flatten(2),
+        lambda x, y: torch.nn.functional.adaptive_max_pool2d(x, (2, 3)) * y[:, :, :2],
+        lambda x, y: torch.nn.functional.adaptive_max_pool2d(x, (None, 1)) * y,
+        lambda x, y: torch.amax(x, dim=(2, 3), keepdim=True) * y,
+    ],
+)
+def test_maxima(forward):
+    check(forward)
+
+
+def test_global_max_pooling_takes_images_of_any_size():
+    pool = torch.nn.Sequential(torch.nn.AdaptiveMaxPool2d(1), torch.nn.Flatten())
+    model = from_torch(pool, np.zeros((1, 2, 8, 8)))
+    assert_matches_torch(model, pool, draws((3, 2, 5, 7)))
+
+
 def test_a_part_does_not_depend_on_the_number_of_images():
     module, images = Says(chunked), draws((2, 3, 6, 5), np.float32)
     model = from_torch(module, images[:1])
