@@ -272,8 +272,11 @@ def test_inside_a_function_that_is_one_operation_to_torch():
     message = (
         f"from_torch: every operation must be one that minicnn has. Got torch.empty in {place}. {ADVICE}"
     )
-    with raises(ValueError, message):
+    with raises(ValueError, f"{message} If it is for training only, call .eval() first."):
         from_torch(DropsImages(), np.zeros((2, 4), np.float32))
+    module = DropsImages().eval()
+    del module.rnn, module.scale
+    assert list(from_torch(module, np.zeros((2, 4), np.float32)).children()) == ["fc"]
 
 
 def test_further_down():

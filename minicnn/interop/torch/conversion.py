@@ -13,7 +13,7 @@ import warnings
 from dataclasses import dataclass, field
 
 from minicnn import nn
-from minicnn.interop.torch import layers, operations
+from minicnn.interop.torch import layers, operations, shapes
 from minicnn.interop.torch.assemble import Call, assemble
 from minicnn.interop.torch.fxnodes import (
     depends_on_batch,
@@ -29,6 +29,8 @@ from minicnn.interop.torch.fxnodes import (
 from minicnn.interop.torch.namesakes import namesakes, operation_of
 from minicnn.interop.torch.tracing import graph_of, place_of_error, place_of_forward
 from minicnn.nn.graph import INPUT
+
+ADVICE = "Write it with layers and functions that minicnn.nn has."
 
 
 @dataclass
@@ -80,7 +82,7 @@ class Conversion:
         names = list(inspect.signature(function).parameters)[1:]
         try:
             return function(example, *(getattr(module, name) for name in names))
-        except operations.Unsupported as reason:
+        except shapes.Unsupported as reason:
             raise self.refusal(f"{shown} with {reason}", place) from None
 
     def chain(self, path: str, example, place: str) -> nn.Sequential:
@@ -225,21 +227,23 @@ class Conversion:
         node, part = whole_of(node, values)
         function, shown = function_of(node), name_of(node, values)
         if function is None:
-            raise self.refusal(shown, place)
-        if function is operations.expand and not is_only_multiplied(node, values):
+            noise = module.training and not read_by(node, values)  # a tensor from nothing
+            more = " If it is for training only, call .eval() first." if noise else ""
+            raise self.refusal(shown, place, ADVICE + more)
+        if function is shapes.expand and not is_only_multiplied(node, values):
             raise self.refusal(f"{shown} for anything but a product", place)
-        sized = function in (operations.reshape, operations.expand)
+        sized = function in (shapes.reshape, shapes.expand)
         if not sized and not batch.isdisjoint(node.all_input_nodes):
             raise self.refusal(f"{shown} with the number of images, which changes,", place)
 
         def argument(other):
-            return operations.BatchSize(values[other]) if other in batch else values[other]
+            return shapes.BatchSize(values[other]) if other in batch else values[other]
 
         arguments, named = filled(node, argument)
         try:
             made = function(*arguments, **named)
             made = made if part is None else chosen(made, part)
-        except operations.Unsupported as reason:
+        except shapes.Unsupported as reason:
             raise self.refusal(f"{shown} with {reason}", place) from None
         except (TypeError, ValueError) as error:
             raise self.refusal(f"{shown} ({str(error).rstrip('.')})", place) from None
@@ -252,11 +256,11 @@ class Conversion:
                 part.train(module.training)
         return made
 
-    def refusal(self, what: str, place: str | None) -> ValueError:
+    def refusal(self, what: str, place: str | None, advice: str = ADVICE) -> ValueError:
         """Return the error that names an operation and its line."""
         return ValueError(
             f"from_torch: every operation must be one that minicnn has. Got {what} in "
-            f"{place or type(self.model).__name__}. Write it with layers and functions that minicnn.nn has."
+            f"{place or type(self.model).__name__}. {advice}"
         )
 
 
@@ -276,12 +280,12 @@ def chosen(made, part) -> nn.Module:
 
     >>> chosen({0: nn.Max(1)}, 1)
     Traceback (most recent call last):
-    minicnn.interop.torch.operations.Unsupported: result 1 of it
+    minicnn.interop.torch.shapes.Unsupported: result 1 of it
     """
     try:
         return made[part]
     except (KeyError, IndexError, TypeError):
-        raise operations.Unsupported(f"result {part} of it") from None
+        raise shapes.Unsupported(f"result {part} of it") from None
 
 
 def joined(path: str, name: str) -> str:

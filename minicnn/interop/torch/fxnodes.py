@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 
-from minicnn.interop.torch import operations
+from minicnn.interop.torch import operations, shapes
 from minicnn.interop.torch.library import import_torch
 
 
@@ -30,11 +30,7 @@ def is_only_multiplied(node, values: dict) -> bool:
     """Say whether all that happens to a node is that tensors of its shape are multiplied by it."""
     for user in node.users:
         others = [other for other in read_by(user, values) if other is not node]
-        if (
-            function_of(user) is not operations.mul
-            or not others
-            or function_of(others[0]) is operations.expand
-        ):
+        if function_of(user) is not operations.mul or not others or function_of(others[0]) is shapes.expand:
             return False
         if values[others[0]].shape != values[node].shape:
             return False

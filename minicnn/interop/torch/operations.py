@@ -8,20 +8,11 @@ no such operation.
 
 from __future__ import annotations
 
-import itertools
-import math
 from dataclasses import dataclass
 
 from minicnn import nn
-
-
-class Unsupported(Exception):
-    """Why an operation cannot be converted; `from_torch` adds where it stands.
-
-    >>> raise Unsupported("two tensors")
-    Traceback (most recent call last):
-    minicnn.interop.torch.operations.Unsupported: two tensors
-    """
+from minicnn.interop.torch import shapes
+from minicnn.interop.torch.shapes import need
 
 
 @dataclass(frozen=True)
@@ -37,14 +28,6 @@ class Scaled:
     place: int  # which of the inputs
 
 
-class BatchSize(int):
-    """A number that changes with the number of images.
-
-    >>> BatchSize(8) == 8
-    True
-    """
-
-
 def is_tensor(value) -> bool:
     """Say whether an argument is a tensor and not a constant.
 
@@ -52,15 +35,6 @@ def is_tensor(value) -> bool:
     False
     """
     return hasattr(value, "shape")
-
-
-def need(condition: bool, reason: str) -> None:
-    """Raise Unsupported unless `condition` holds.
-
-    >>> need(True, "")
-    """
-    if not condition:
-        raise Unsupported(reason)
 
 
 def softmax_axis(axes: int) -> int:
@@ -165,79 +139,7 @@ def pad(input, pad, mode="constant", value=None):
     return nn.Pad2d(sides, "zeros" if mode == "constant" else mode, value or 0.0)
 
 
-# Shapes
-
-
-def flatten(input, start_dim=0, end_dim=-1):
-    return nn.Flatten(start_dim, end_dim)
-
-
-def reshape(input, *shape):
-    sizes = list(shape[0] if isinstance(shape[0], tuple | list) else shape)
-    if isinstance(sizes[0], BatchSize) and sizes[0] == input.shape[0]:
-        sizes[0] = 0  # as many as there are images
-    for axis, size in enumerate(sizes):
-        if isinstance(size, BatchSize):  # such as N·H·W rows: whatever is left
-            need(-1 not in sizes, "a shape in which two sizes depend on the batch")
-            sizes[axis] = -1
-    rest = math.prod(input.shape[1:])
-    if sizes[0] == -1 and math.prod(sizes[1:]) == rest:  # view(-1, K), where K is all that one image has
-        sizes[0] = 0
-    if len(sizes) == 2 and sizes[0] == 0 and sizes[1] in (-1, rest):
-        return nn.Flatten()
-    return nn.Reshape(sizes)
-
-
-def unsqueeze(input, dim):
-    return nn.Unsqueeze(dim)
-
-
-def transpose(input, dim0, dim1):
-    dims = list(range(len(input.shape)))
-    dims[dim0], dims[dim1] = dims[dim1], dims[dim0]
-    return nn.Permute(dims)
-
-
-def expand(input, *sizes):
-    return None  # a product spreads its inputs anyway; `from_torch` sees to it that one follows
-
-
-def getitem(input, index):
-    entries = list(index) if isinstance(index, tuple) else [index]
-    kinds = (int, slice, type(None), type(...))
-    need(all(isinstance(entry, kinds) for entry in entries), "anything but slices, numbers and None")
-    dots = [place for place, entry in enumerate(entries) if entry is ...] or [len(entries)]
-    left = len(input.shape) - sum(isinstance(entry, int | slice) for entry in entries)
-    entries[dots[0] : dots[0] + 1] = [slice(None)] * left
-    need(entries[0] == slice(None), "a part of the images, or an axis before them")
-    layers, axis = [], 0
-    for entry in entries:
-        if isinstance(entry, int):
-            layers += [nn.Slice(axis, entry, entry + 1 or None), nn.Squeeze(axis)]
-            continue
-        if entry is None:
-            layers.append(nn.Unsqueeze(axis))
-        elif entry != slice(None):
-            layers.append(nn.Slice(axis, entry.start, entry.stop, entry.step or 1))
-        axis += 1
-    return layers[0] if len(layers) == 1 else nn.Sequential(*layers) if layers else None
-
-
-def split(input, split_size_or_sections, dim=0):
-    need(dim % len(input.shape) != 0, "the axis of the images")
-    sizes, whole = split_size_or_sections, input.shape[dim]
-    if isinstance(sizes, int):
-        sizes = [min(sizes, whole - start) for start in range(0, whole, sizes)]
-    stops = list(itertools.accumulate(sizes))
-    return [nn.Slice(dim, stop - size, stop) for size, stop in zip(sizes, stops, strict=True)]
-
-
-def chunk(input, chunks, dim=0):
-    return split(input, -(-input.shape[dim] // chunks), dim)
-
-
-def squeeze(input, dim=None):
-    return nn.Squeeze(dim)
+# Means and maxima
 
 
 def mean(input, dim=None, keepdim=False, dtype=None):
@@ -323,12 +225,12 @@ KNOWN = {
     **{function.__name__: function for function in (softmax, log_softmax, dropout, dropout2d)},
     **{function.__name__: function for function in (max_pool2d, avg_pool2d, pad)},
     **{function.__name__: function for function in (adaptive_avg_pool2d, adaptive_max_pool2d)},
-    **{function.__name__: function for function in (flatten, reshape, squeeze, unsqueeze, mean, amax)},
-    **{function.__name__: function for function in (add, sub, rsub, mul, div, neg, cat)},
-    **dict.fromkeys(("view", "reshape"), reshape),
-    **{function.__name__: function for function in (getitem, split, chunk)},
-    **dict.fromkeys(("transpose", "swapaxes", "swapdims"), transpose),
-    **dict.fromkeys(("expand", "expand_as"), expand),
+    **{function.__name__: function for function in (mean, amax, add, sub, rsub, mul, div, neg, cat)},
+    **{name: getattr(shapes, name) for name in ("flatten", "reshape", "squeeze", "unsqueeze", "transpose")},
+    **{name: getattr(shapes, name) for name in ("getitem", "split", "chunk", "expand")},
+    "view": shapes.reshape,
+    "expand_as": shapes.expand,
+    **dict.fromkeys(("swapaxes", "swapdims"), shapes.transpose),
     "max": largest,
     "iadd": add,
     **dict.fromkeys(("isub", "subtract"), sub),
@@ -337,6 +239,5 @@ KNOWN = {
     **dict.fromkeys(("concat", "concatenate"), cat),
     **dict.fromkeys(("contiguous", "clone", "float", "double", "to"), unchanged),
 }
-LAYERS = {
-    "AdaptiveMaxPool2d": adaptive_max_pool2d
-}  # of torch's that are such a function of their own attributes
+# Layers of torch that are such a function of their own attributes.
+LAYERS = {"AdaptiveMaxPool2d": adaptive_max_pool2d}

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from minicnn import nn
 from minicnn.inspection import Step, Trace
-from minicnn.interop.torch import layers, operations
+from minicnn.interop.torch import layers, operations, shapes
 from minicnn.interop.torch.library import import_torch
 from minicnn.interop.torch.watching import copied
 
@@ -116,11 +116,11 @@ def step_of(function, arguments: tuple, named: dict) -> Step | None:
     if name in ("view", "reshape") and rest:  # the first size is that of the batch
         sizes = list(rest[0] if isinstance(rest[0], tuple | list) else rest)
         if sizes[0] == len(input):
-            sizes[0] = operations.BatchSize(sizes[0])
+            sizes[0] = shapes.BatchSize(sizes[0])
         rest = sizes
     try:
         layer = known(input, *rest, **named)
-    except (operations.Unsupported, TypeError, ValueError):
+    except (shapes.Unsupported, TypeError, ValueError):
         return None
     if not isinstance(layer, nn.Module) or isinstance(layer, nn.Sequential):
         return None
