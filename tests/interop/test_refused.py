@@ -177,6 +177,11 @@ class Picks(Net):
         return self.fc(rows)[:, [1, 0]]
 
 
+class Masks(Net):
+    def forward(self, rows):
+        return self.fc(rows)[rows > 0]
+
+
 class Maximum(Net):
     def forward(self, rows):
         return self.fc(rows).max(dim=1)[1]
@@ -247,6 +252,7 @@ def line_of(kind, text: str) -> str:
         (Chunks, "torch.chunk with the axis of the images", "torch.chunk"),
         (Spreads, "x.expand_as for anything but a product", "expand_as"),
         (SpreadsBoth, "x.expand for anything but a product", "expand(2, 4)"),
+        (Masks, "x[...]", "[rows > 0]"),
         (Picks, "x[...] with anything but slices, numbers and None", "[:, [1, 0]]"),
         (Maximum, "x.max with result 1 of it", "max("),
         (Largest, "x.max with anything but one axis", "max()"),

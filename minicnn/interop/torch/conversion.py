@@ -164,7 +164,7 @@ class Conversion:
         try:
             return self.run(function, arguments, named, place)
         except ValueError:
-            if function_of(node) is None:  # one that asks for values, for example
+            if function_of(node) in (None, shapes.getitem):  # one that asks for values, such as a mask
                 raise self.refusal(name_of(node), place) from None
             raise
 
