@@ -14,6 +14,7 @@ ACTIVATIONS = (
     lambda: nn.GELU("tanh"),
     nn.SiLU,
     nn.ReLU6,
+    nn.Hardsigmoid,
     nn.Hardswish,
     nn.Sigmoid,
     nn.Tanh,

@@ -38,6 +38,7 @@ LAYERS = [
         mul=nn.Multiply(),
         cat=nn.Concatenate(1),
     ),
+    nn.Hardsigmoid(),
     nn.Hardswish(),
     nn.Identity(),
     nn.LeakyReLU(0.2),
@@ -57,6 +58,10 @@ LAYERS = [
     nn.SiLU(),
     nn.Sigmoid(),
     nn.Softmax(1),
+    nn.Max((2, 3), True, "shared"),
+    nn.Slice(1, 2, -2, 3),
+    nn.Permute((0, 2, 1)),
+    nn.Unsqueeze(-1),
     nn.Squeeze((2, 3)),
     nn.Tanh(),
 ]

@@ -40,6 +40,8 @@ def branches(module, input: np.ndarray) -> np.ndarray | None:
         return sum(np.sign(input - place) for place in bends(module))
     if isinstance(module, nn.MaxPool2d):
         return windows_of(module, input)[0].argmax(axis=-1)
+    if isinstance(module, nn.Max):
+        return module.shares(input) > 0
     return None
 
 
@@ -61,6 +63,9 @@ def on_kink(module, input: np.ndarray, reach: float) -> np.ndarray:
         planes = found.reshape(*values.shape[:2], -1)  # (N, C, H·W), a view
         n, c, place, tap = np.nonzero(near)
         planes[n, c, cells[place, tap]] = True
+    if isinstance(module, nn.Max):
+        near = input >= input.max(axis=module.dim, keepdims=True) - 2 * reach
+        return near & (near.sum(axis=module.dim, keepdims=True) > 1)
     return found
 
 

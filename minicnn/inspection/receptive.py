@@ -11,7 +11,7 @@ import numpy as np
 
 from minicnn import nn
 from minicnn.inspection.explainers.conv import Windows
-from minicnn.inspection.explainers.operations import sources
+from minicnn.inspection.explainers.operations import origins, sources
 from minicnn.inspection.explainers.pooling import window
 from minicnn.inspection.record import Step
 from minicnn.inspection.trace import Trace, as_index, trace
@@ -19,7 +19,19 @@ from minicnn.inspection.trace import Trace, as_index, trace
 Box = tuple[tuple[int, int], ...]  # first and last place along each axis
 
 ONE_BY_ONE = {
-    *("ReLU", "LeakyReLU", "ELU", "GELU", "SiLU", "Sigmoid", "Tanh", "ReLU6", "Hardswish", "PReLU"),
+    *(
+        "ReLU",
+        "LeakyReLU",
+        "ELU",
+        "GELU",
+        "SiLU",
+        "Sigmoid",
+        "Tanh",
+        "ReLU6",
+        "Hardsigmoid",
+        "Hardswish",
+        "PReLU",
+    ),
     *(
         "Identity",
         "Dropout",
@@ -32,6 +44,7 @@ ONE_BY_ONE = {
         "Multiply",
     ),
 }
+MOVED = {"Slice", "Permute", "Unsqueeze"}
 SAME_ORDER = {"Flatten", "Reshape", "Squeeze"}
 POOLS = {"MaxPool2d", "AvgPool2d", "AdaptiveAvgPool2d"}
 
@@ -168,10 +181,13 @@ def reads(step: Step, box: Box) -> list[tuple[np.ndarray, Box | None]]:
         return [(step.input, None if None in sides else (*box[:-3], channels, *sides))]
     if kind in SAME_ORDER:
         return [(step.input, same_numbers(box, np.shape(step.output), shape))]
+    if kind in MOVED:
+        flat = origins(step.module, shape)[tuple(slice(first, last + 1) for first, last in box)]
+        return [(step.input, box_of(flat, shape))]
     if kind in ("Linear", "Label"):
         kept = box[:-1] if kind == "Linear" else box
         return [(step.input, (*kept, (0, shape[-1] - 1)))]
-    if kind in ("Softmax", "LogSoftmax", "Mean"):
+    if kind in ("Softmax", "LogSoftmax", "Mean", "Max"):
         return [(step.input, along(step, box, shape))]
     raise ValueError(
         f"receptive_field: the geometry of each layer must be known. Got {step.who}. "
@@ -221,7 +237,16 @@ def same_numbers(box: Box, shape: tuple, source_shape: tuple) -> Box:
     """
     grid = np.ix_(*(np.arange(first, last + 1) for first, last in box))
     flat = np.ravel_multi_index(np.broadcast_arrays(*grid), shape)
-    return tuple((int(p.min()), int(p.max())) for p in np.unravel_index(flat.ravel(), source_shape))
+    return box_of(flat, source_shape)
+
+
+def box_of(flat: np.ndarray, shape: tuple) -> Box:
+    """Return the box around places that are given by how many numbers stand before them.
+
+    >>> box_of(np.array([1, 5]), (2, 3))
+    ((0, 1), (1, 2))
+    """
+    return tuple((int(p.min()), int(p.max())) for p in np.unravel_index(flat.ravel(), shape))
 
 
 def along(step: Step, box: Box, shape: tuple) -> Box:

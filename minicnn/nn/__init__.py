@@ -4,6 +4,7 @@ from minicnn.nn import init
 from minicnn.nn.activations import ELU, GELU, LeakyReLU, ReLU, Sigmoid, SiLU, Tanh
 from minicnn.nn.arithmetic import Affine, Mean
 from minicnn.nn.average_pooling import AdaptiveAvgPool2d, AvgPool2d
+from minicnn.nn.axes import Permute, Slice, Unsqueeze
 from minicnn.nn.binary_losses import BCELoss, BCEWithLogitsLoss
 from minicnn.nn.class_losses import NLLLoss
 from minicnn.nn.containers import Identity, Residual, Sequential
@@ -12,10 +13,11 @@ from minicnn.nn.cross_entropy import CrossEntropyLoss
 from minicnn.nn.dropout import Dropout, Dropout2d
 from minicnn.nn.grad_mode import enable_grad, is_grad_enabled, no_grad
 from minicnn.nn.graph import Graph
-from minicnn.nn.hard_activations import Hardswish, ReLU6
+from minicnn.nn.hard_activations import Hardsigmoid, Hardswish, ReLU6
 from minicnn.nn.joins import Add, Concatenate, Multiply
 from minicnn.nn.linear import Flatten, Linear
 from minicnn.nn.losses import L1Loss, Loss, MSELoss
+from minicnn.nn.maximum import Max
 from minicnn.nn.module import Module, Parameter
 from minicnn.nn.normalization import BatchNorm1d, BatchNorm2d
 from minicnn.nn.pooling import MaxPool2d
@@ -41,6 +43,7 @@ __all__ = [
     "Dropout2d",
     "Flatten",
     "Graph",
+    "Hardsigmoid",
     "Hardswish",
     "Identity",
     "L1Loss",
@@ -49,6 +52,7 @@ __all__ = [
     "LogSoftmax",
     "Loss",
     "MSELoss",
+    "Max",
     "MaxPool2d",
     "Mean",
     "Module",
@@ -57,6 +61,7 @@ __all__ = [
     "PReLU",
     "Pad2d",
     "Parameter",
+    "Permute",
     "ReLU",
     "ReLU6",
     "Reshape",
@@ -64,9 +69,11 @@ __all__ = [
     "Sequential",
     "SiLU",
     "Sigmoid",
+    "Slice",
     "Softmax",
     "Squeeze",
     "Tanh",
+    "Unsqueeze",
     "enable_grad",
     "init",
     "is_grad_enabled",

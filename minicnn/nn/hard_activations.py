@@ -1,4 +1,4 @@
-"""Activations with bounds, as nets for phones have them: ReLU6 and Hardswish.
+"""Activations with bounds, as nets for phones have them: ReLU6, Hardsigmoid and Hardswish.
 
 Arguments are torch's, but for `inplace`; in all formulas ``G = ∂L/∂y``. Input and output have any shape,
 float32 or float64; another dtype raises TypeError. NaN and infinity go through as in torch.
@@ -43,6 +43,40 @@ class ReLU6(Module):
         """Return `grad_output` where the output is neither 0 nor 6, else 0."""
         output = self.recall(grad_output)["output"]
         return np.where((output == 0) | (output == 6), 0, grad_output)
+
+
+class Hardsigmoid(Module):
+    """A sigmoid made of straight lines: ``y = min(max(x + 3, 0), 6) / 6``.
+
+    Backward: ``∂L/∂x = G / 6 if -3 < x < 3, else 0``.
+
+    Notes
+    -----
+    At NaN the gradient is 0, as in torch. In float64, torch 2.13 multiplies by the sixth that float32 has, so that
+    its gradients are right to 8 digits only.
+
+    Source: Howard et al., "Searching for MobileNetV3" (2019).
+
+    Examples
+    --------
+    >>> layer = Hardsigmoid()
+    >>> layer(np.array([1.5, -1.5, 4.0]))               # 4.5/6, 1.5/6, 6/6
+    array([0.75, 0.25, 1.  ])
+    >>> layer.backward(np.array([12.0, 24.0, 36.0]))    # 12/6, 24/6, 0
+    array([2., 4., 0.])
+    """
+
+    def forward(self, input: np.ndarray) -> np.ndarray:
+        """Return ``min(max(input + 3, 0), 6) / 6``."""
+        checks.as_float_array(self.who, "input", input)
+        output = np.asarray(np.minimum(np.maximum(input + 3, 0), 6) / 6)
+        self.save(output, input=input)
+        return output
+
+    def backward(self, grad_output: np.ndarray) -> np.ndarray:
+        """Return ``grad_output / 6`` between -3 and 3, else 0."""
+        input = self.recall(grad_output)["input"]
+        return np.where((input > -3) & (input < 3), grad_output / 6, 0)
 
 
 class Hardswish(Module):

@@ -14,6 +14,7 @@ from tests.inspection.test_explanation import printed
     ("layer", "inputs", "branches"),
     [
         (nn.ReLU6(), [3, 6, -1], ["between 0 and 6", "not between 0 and 6", "not between 0 and 6"]),
+        (nn.Hardsigmoid(), [0, 3, -4], ["between -3 and 3", "not between -3 and 3", "not between -3 and 3"]),
         (nn.Hardswish(), [0, 3, -4], ["between -3 and 3", "not between -3 and 3", "not between -3 and 3"]),
     ],
 )
@@ -26,7 +27,7 @@ def test_the_branch_of_an_activation_with_bounds(layer, inputs, branches):
 
 def test_no_gradient_passes_where_an_activation_is_closed():
     """Not even an infinite one, of which nothing times infinity would be NaN."""
-    for layer in (nn.ReLU(), nn.ReLU6(), nn.Hardswish()):
+    for layer in (nn.ReLU(), nn.ReLU6(), nn.Hardsigmoid(), nn.Hardswish()):
         t = trace(nn.Sequential(layer), np.float32([[-8]]), np.float32([[-np.inf]]), nn.MSELoss())
         explanation = t.explain("0", (0, 0), "grad_input")
         assert (explanation.value, explanation.actual, explanation.ok) == (0, 0, True)

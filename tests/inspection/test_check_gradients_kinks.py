@@ -147,8 +147,11 @@ def test_a_kink_of_an_unknown_layer(size):
         nn.ELU(0.5),
         nn.ReLU6(),
         nn.PReLU(dtype=np.float64),
+        nn.Hardsigmoid(),
         nn.Hardswish(),
         nn.MaxPool2d(3, 2, 1),
+        nn.Max((2, 3), keepdim=True),
+        nn.Max(-1, ties="shared"),
     ],
 )
 def test_images_full_of_kinks_and_ties(layer):

@@ -154,7 +154,13 @@ def layers_of_images() -> list[nn.Module]:
         nn.Affine(2.0, 1.0),
         nn.Mean((2, 3)),
         nn.Reshape((3, -1)),
+        nn.Max(1),
+        nn.Max((2, -1), True, "shared"),
         nn.Squeeze(),
+        nn.Unsqueeze(-1),
+        nn.Slice(1, 1),
+        nn.Slice(2, 0, -1, 2),
+        nn.Permute((0, 3, 1, 2)),
         nn.Pad2d(1),
         nn.PReLU(2),
         nn.Graph(
@@ -177,7 +183,7 @@ def layers_of_columns() -> list[nn.Module]:
         nn.LogSoftmax(dim=1),
         nn.Identity(),
         *(kind() for kind in (nn.ReLU, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Sigmoid, nn.Tanh)),
-        *(kind() for kind in (nn.ReLU6, nn.Hardswish, nn.PReLU)),
+        *(kind() for kind in (nn.ReLU6, nn.Hardsigmoid, nn.Hardswish, nn.PReLU)),
         nn.PReLU(4, -0.5),
         nn.GELU("tanh"),
     ]

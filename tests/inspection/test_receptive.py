@@ -60,6 +60,7 @@ def test_paths_that_part_are_joined():
     ("factor", "rows", "columns"),
     [
         (nn.Mean((1, 3), keepdim=True), (3, 6), (0, 9)),
+        (nn.Max((1, 3), keepdim=True), (3, 6), (0, 9)),
         (nn.AdaptiveAvgPool2d((None, 1)), (3, 6), (0, 9)),
         (nn.AdaptiveAvgPool2d(1), (0, 9), (0, 9)),
         (nn.Conv2d(1, 1, 5, padding=2), (2, 7), (2, 7)),
@@ -92,6 +93,8 @@ STACKS = {
     "same": lambda: [nn.Conv2d(1, 1, (4, 2), padding="same"), nn.Conv2d(1, 1, 3, padding="same")],
     "padded": lambda: [nn.Pad2d((1, 2, 0, 1), mode="replicate"), nn.Conv2d(1, 1, 3), nn.BatchNorm2d(1)],
     "reshaped": lambda: [nn.Conv2d(1, 2, 3), nn.Reshape((0, -1))],
+    "sliced": lambda: [nn.Conv2d(1, 2, 3), nn.Slice(2, 1, None, 2), nn.Slice(1, 1), nn.Conv2d(1, 1, 2)],
+    "turned": lambda: [nn.Conv2d(1, 2, 3), nn.Permute((0, 1, 3, 2)), nn.Unsqueeze(1), nn.Squeeze(1)],
     "mean": lambda: [nn.Conv2d(1, 2, 3, stride=3), nn.Mean((2, 3))],
     "residual": lambda: [nn.Residual(nn.Conv2d(1, 1, 3, padding=1)), nn.AvgPool2d(2)],
 }

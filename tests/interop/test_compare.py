@@ -117,9 +117,8 @@ def test_statistics_of_batch_norm_are_compared():
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("flipped", [False, True])
-def test_a_running_mean_that_is_zero_but_for_rounding_is_no_difference(flipped):
-    """Batch norm, then a convolution without bias: its outputs have the mean 0, and so the next statistic."""
+def without_a_mean():
+    """Return a batch norm, then a convolution without bias, of which every channel has the mean 0; and images."""
     torch.manual_seed(0)
     module = torch.nn.Sequential(
         torch.nn.Conv2d(3, 8, 3, bias=False), torch.nn.BatchNorm2d(8),
@@ -127,13 +126,28 @@ def test_a_running_mean_that_is_zero_but_for_rounding_is_no_difference(flipped):
         torch.nn.Flatten(), torch.nn.Linear(6 * 4 * 4, 3),
     )  # fmt: skip
     images = draws((4, 3, 6, 6), np.float32)
-    model = from_torch(module, images)
+    return from_torch(module, images), module, images
+
+
+@pytest.mark.parametrize("flipped", [False, True])
+def test_a_running_mean_that_is_zero_but_for_rounding_is_no_difference(flipped):
+    model, module, images = without_a_mean()
     if flipped:
         model[0].weight.data[...] = model[0].weight.data[:, :, ::-1, ::-1].copy()
     comparison = compare(model, module, images, np.array([0, 1, 2, 0]))
     assert comparison["3", "running_mean"].verdict == "rounding"
     assert comparison.ok is not flipped
     assert not flipped or comparison.likely_cause.slip == "flipped kernel"
+
+
+def test_nor_when_both_sides_have_kept_it_since_the_last_batch():
+    model, module, images = without_a_mean()
+    for _ in range(2):
+        model(images)
+        module(torch.from_numpy(images))
+    comparison = compare(model, module, images, np.array([0, 1, 2, 0]))
+    assert comparison["3", "running_mean"].relative > 0.01  # nothing but rounding is left of it
+    comparison.assert_close()
 
 
 def test_single_step_keeps_a_fault_in_its_layer():

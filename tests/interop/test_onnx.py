@@ -74,6 +74,11 @@ LAYERS = [
     (nn.Flatten(2), MAPS),
     (nn.Reshape((0, -1, 3)), (2, 12)),
     (nn.Squeeze((-1, 1)), (2, 1, 4, 1)),
+    (nn.Max((-1, 2)), MAPS),
+    (nn.Max(1, True), MAPS),
+    (nn.Unsqueeze(-2), (2, 3)),
+    (nn.Slice(-2, -7, None, 3), MAPS),
+    (nn.Permute((0, 3, -3, 2)), MAPS),
     (nn.Mean((2, -1), True), MAPS),
     (nn.Affine(-2, 0.5), (2, 3)),
     (nn.ELU(0.5), (2, 9)),
@@ -81,6 +86,7 @@ LAYERS = [
     (nn.GELU("tanh"), (2, 9)),
     (nn.SiLU(), (2, 9)),
     (nn.Sequential(nn.Affine(4), nn.ReLU6()), (2, 9)),
+    (nn.Sequential(nn.Affine(4), nn.Hardsigmoid()), (2, 9)),
     (nn.Sequential(nn.Affine(4), nn.Hardswish()), (2, 9)),
     (nn.PReLU(1, 0.3), MAPS),
     (nn.PReLU(2, 0.3), MAPS),
@@ -139,6 +145,7 @@ def test_a_parameter_used_twice_stands_there_once(tmp_path):
     ("layer", "shape", "what", "advice"),
     [
         (nn.MaxPool2d(2, return_indices=True), MAPS, "return_indices=True", "Build it without."),
+        (nn.Slice(0, 1), (2, 3), "dim=0", "Take a part of another axis than that of the batch."),
         (nn.Squeeze(), (1, 3), "dim=None", "Name the axes to drop, without that of the batch."),
         (
             nn.AvgPool2d(2),

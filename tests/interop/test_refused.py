@@ -11,6 +11,8 @@ import torch.nn.functional as F
 
 from minicnn.interop.torch import from_torch
 from tests.helpers import raises
+from tests.interop import families
+from tests.interop.families import stochastic_depth
 
 ADVICE = "Write it with layers and functions that minicnn.nn has."
 
@@ -42,7 +44,7 @@ class Multiplies(Net):
 
 class Subtracts(Net):
     def forward(self, rows):
-        return self.fc(rows) - rows
+        return self.fc(rows) - rows.mean(0, keepdim=True)
 
 
 class Broadcasts(Net):
@@ -159,9 +161,49 @@ class Chunks(Net):
         return self.fc(left)
 
 
+class Spreads(Net):
+    def forward(self, rows):
+        return self.fc(rows) + rows.mean(1, keepdim=True).expand_as(rows)
+
+
+class SpreadsBoth(Net):
+    def forward(self, rows):
+        mean = rows.mean(1, keepdim=True).expand(2, 4)
+        return mean * mean
+
+
+class Picks(Net):
+    def forward(self, rows):
+        return self.fc(rows)[:, [1, 0]]
+
+
+class Masks(Net):
+    def forward(self, rows):
+        return self.fc(rows)[rows > 0]
+
+
 class Maximum(Net):
     def forward(self, rows):
-        return self.fc(rows).max(dim=1)[0]
+        return self.fc(rows).max(dim=1)[1]
+
+
+class Largest(Net):
+    def forward(self, rows):
+        return self.fc(rows) * rows.max()
+
+
+class Uneven(Net):
+    def forward(self, rows):
+        return F.adaptive_max_pool2d(rows[:, None, None], (2, 3))
+
+
+class UnevenLayer(Net):
+    def __init__(self) -> None:
+        super().__init__()
+        self.pool = torch.nn.AdaptiveMaxPool2d((2, 3))
+
+    def forward(self, rows):
+        return self.pool(rows.view(1, 2, 4))
 
 
 class SumsThenAsks(Net):
@@ -169,6 +211,11 @@ class SumsThenAsks(Net):
         rows = torch.cumsum(self.fc(rows), 1)
         assert rows.dim() == 2
         return rows
+
+
+class DropsImages(Net):
+    def forward(self, rows):
+        return stochastic_depth(self.fc(rows), 0.5, self.training)
 
 
 class Inner(torch.nn.Module):
@@ -195,15 +242,26 @@ def line_of(kind, text: str) -> str:
         (Looks, "torch.nonzero", "nonzero"),
         (Permutes, "x.permute", "permute"),
         (Multiplies, "operator.mul with shapes (2, 4) and (4,)", "* rows"),
-        (Subtracts, "operator.sub with two tensors", "- rows"),
+        (Subtracts, "operator.sub with shapes (2, 4) and (1, 4)", "- rows"),
         (Broadcasts, "operator.add with shapes (2, 4) and (1, 4)", "+ rows"),
         (Learns, "self.scale as a value", "self.scale"),
         (Recurs, 'torch.nn.GRU "rnn"', "self.rnn"),
         (TwoOutputs, "a forward that returns a tuple", "def forward"),
         (TwoInputs, "a second input 'others' of forward", "def forward"),
-        (Strange, "x[...]", "rows[None]"),
-        (Chunks, "torch.chunk", "torch.chunk"),
-        (Maximum, "x.max", "max("),
+        (Strange, "x[...] with a part of the images, or an axis before them", "rows[None]"),
+        (Chunks, "torch.chunk with the axis of the images", "torch.chunk"),
+        (Spreads, "x.expand_as for anything but a product", "expand_as"),
+        (SpreadsBoth, "x.expand for anything but a product", "expand(2, 4)"),
+        (Masks, "x[...]", "[rows > 0]"),
+        (Picks, "x[...] with anything but slices, numbers and None", "[:, [1, 0]]"),
+        (Maximum, "x.max with result 1 of it", "max("),
+        (Largest, "x.max with anything but one axis", "max()"),
+        (Uneven, "F.adaptive_max_pool2d with parts of unequal size, 2x3 of 1x4", "adaptive"),
+        (
+            UnevenLayer,
+            'torch.nn.AdaptiveMaxPool2d "pool" with parts of unequal size, 2x3 of 2x4',
+            "pool(rows",
+        ),
         (WritesOver, '"body", which writes over a value that is read later', "self.body(rows)"),
         (Halves, "x.to to another dtype", "float16"),
     ],
@@ -213,6 +271,18 @@ def test_an_operation_that_we_have_not(kind, what, text):
     message = f"from_torch: every operation must be one that minicnn has. Got {what} in {place}. {ADVICE}"
     with raises(ValueError, message):
         from_torch(kind(), np.zeros((2, 4), np.float32))
+
+
+def test_inside_a_function_that_is_one_operation_to_torch():
+    place = line_of(stochastic_depth, "torch.empty").replace(__file__, families.__file__)
+    message = (
+        f"from_torch: every operation must be one that minicnn has. Got torch.empty in {place}. {ADVICE}"
+    )
+    with raises(ValueError, f"{message} If it is for training only, call .eval() first."):
+        from_torch(DropsImages(), np.zeros((2, 4), np.float32))
+    module = DropsImages().eval()
+    del module.rnn, module.scale
+    assert list(from_torch(module, np.zeros((2, 4), np.float32)).children()) == ["fc"]
 
 
 def test_further_down():

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from minicnn import nn
-from minicnn.interop.torch import compare, to_torch, watch
+from minicnn.interop.torch import compare, from_torch, to_torch, watch
 from tests.helpers import draws
 from tests.interop.nets import NETS
 from tests.interop.test_from_torch import both_dtypes, built
@@ -82,6 +82,28 @@ def test_dropout_in_training():
         for of in ("output", "grad_input"):
             assert t.explain("1", index, of).ok
     assert set(np.unique(t["1"].saved["mask"])) == {0, 2}
+
+
+class Means(torch.nn.Module):
+    """What many heads begin with: the mean of each channel."""
+
+    def forward(self, maps):
+        return maps.mean((2, 3))
+
+
+def test_a_dropout_in_place_that_is_off_has_its_own_gradients():
+    """Its output is its input, whose gradient is not that of what stands before, of another shape perhaps."""
+    torch.manual_seed(0)
+    parts = (Means(), torch.nn.Dropout(0.2, inplace=True), torch.nn.Hardswish(inplace=True))
+    module = torch.nn.Sequential(torch.nn.Conv2d(1, 4, 3), *parts, torch.nn.Dropout(inplace=True)).eval()
+    images = draws((2, 1, 5, 4), np.float32)
+    with watch(module) as t:
+        output = module(torch.from_numpy(images))
+        output.backward(torch.from_numpy(draws((2, 4), np.float32, seed=1)))
+    for name in ("2", "4"):
+        np.testing.assert_array_equal(t[name].grad_input, t[name].grad_output)
+        assert t.explain(name, (1, 2), "grad_input").ok
+    compare(from_torch(module, images), module, images, np.array([0, 3])).assert_close()
 
 
 def test_a_new_forward_starts_anew():

@@ -23,6 +23,17 @@ NAN_APART = (
     "Hardswish",
 )  # at NaN, torch's loops for vectors and for the rest differ on the way back
 
+
+class Hardsigmoid(torch.nn.Module):
+    """Torch's, but in float64, where torch's own gradient takes 1/6 from float32."""
+
+    def forward(self, input):
+        output = torch.nn.functional.hardsigmoid(input)
+        if input.dtype == torch.float32:
+            return output
+        return torch.where(input.abs() < 3, (input + 3) / 6, output.detach())
+
+
 PAIRS = {
     "ReLU": (nn.ReLU, torch.nn.ReLU),
     "LeakyReLU": (nn.LeakyReLU, torch.nn.LeakyReLU),
@@ -34,6 +45,7 @@ PAIRS = {
     "GELU(tanh)": (lambda: nn.GELU("tanh"), lambda: torch.nn.GELU("tanh")),
     "SiLU": (nn.SiLU, torch.nn.SiLU),
     "ReLU6": (nn.ReLU6, torch.nn.ReLU6),
+    "Hardsigmoid": (nn.Hardsigmoid, Hardsigmoid),
     "Hardswish": (nn.Hardswish, torch.nn.Hardswish),
     "Sigmoid": (nn.Sigmoid, torch.nn.Sigmoid),
     "Tanh": (nn.Tanh, torch.nn.Tanh),
@@ -61,6 +73,8 @@ both_dtypes = pytest.mark.parametrize("dtype", DTYPES)
         (nn.SiLU(), [0, 1000, -1000], [0, 1000, 0], [10, 10, 10], [5, 10, 0]),
         # at 0 and at 6 the slope is 0
         (nn.ReLU6(), [3, -4, 0, 6, 8], [3, 0, 0, 6, 6], [10] * 5, [10, 0, 0, 0, 0]),
+        # 4.5/6, 1.5/6; the slope is 1/6, at -3 and at 3 0
+        (nn.Hardsigmoid(), [1.5, -1.5, -3, 3, 8], [0.75, 0.25, 0, 1, 1], [12] * 5, [2, 2, 0, 0, 0]),
         # 1.5·4.5/6, -1.5·1.5/6; slopes 1.5/3 + 1/2, -1.5/3 + 1/2, at -3 0 and at 3 1
         (nn.Hardswish(), [1.5, -1.5, -3, 3, 8], [1.125, -0.375, 0, 3, 8], [8] * 5, [8, 0, 0, 8, 8]),
         # 1/2, and 1/2·1/2 = 1/4

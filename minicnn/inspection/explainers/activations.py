@@ -74,6 +74,13 @@ CURVES = {
         (0, 6),
         True,
     ),
+    "Hardsigmoid": Curve(
+        "min(max(x + 3, 0.0), 6.0) / 6",
+        "1 / 6 if -3 < x < 3 else 0.0",
+        "min(max(input + 3, 0), 6) / 6",
+        (-3, 3),
+        True,
+    ),
     "Hardswish": Curve(
         "x * min(max(x + 3, 0.0), 6.0) / 6",
         "0.0 if x <= -3 else 1.0 if x >= 3 else x / 3 + 0.5",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from minicnn.checks import cast, without_warnings
@@ -168,6 +170,36 @@ register(
     output=lambda step, index: moved(step, "output", index),
     grad_input=lambda step, index: moved(step, "grad_input", index),
 )
+
+
+def origins(module, shape) -> np.ndarray:
+    """Return, for every place of the output of a layer that moves numbers, how many numbers stand before its own.
+
+    >>> from minicnn import nn
+    >>> origins(nn.Slice(1, 2), (2, 3)).tolist()
+    [[2], [5]]
+    """
+    return module.moved(np.arange(math.prod(shape)).reshape(shape))
+
+
+def taken(step, index: tuple) -> Explanation:
+    """output = the number of the input that stands here now"""
+    source = np.unravel_index(origins(step.module, step.input.shape)[index], step.input.shape)
+    terms = as_terms({}, [step.input[source]], "moved, not changed")
+    return explain_sum(step, "output", index, place("input", source), terms)
+
+
+def taken_grad(step, index: tuple) -> Explanation:
+    """grad_input = grad_output where this number stands now; 0 if it was not taken"""
+    here = np.ravel_multi_index(index, step.input.shape)
+    found = np.argwhere(origins(step.module, step.input.shape) == here)
+    if not len(found):
+        return explain_sum(step, "grad_input", index, "0", as_terms({}, [0.0], "not taken"))
+    terms = as_terms({}, [step.grad_output[tuple(found[0])]], "moved, not changed")
+    return explain_sum(step, "grad_input", index, place("grad_output", found[0]), terms)
+
+
+register("Slice", "Permute", "Unsqueeze", output=taken, grad_input=taken_grad)
 
 
 def sources(step) -> tuple[np.ndarray, np.ndarray]:

@@ -88,6 +88,24 @@ def squeeze(writer, layer, name, array, output) -> str:
     return writer.node("Squeeze", [name, writer.constant("axes", np.array(dropped, np.int64))])
 
 
+def unsqueeze(writer, layer, name, array, output) -> str:
+    return writer.node("Unsqueeze", [name, writer.constant("axes", np.array([layer.dim], np.int64))])
+
+
+def permute(writer, layer, name, array, output) -> str:
+    return writer.node("Transpose", [name], perm=[dim % array.ndim for dim in layer.dims])
+
+
+def sliced(writer, layer, name, array, output) -> str:
+    first, stop, step = slice(layer.start, layer.stop, layer.step).indices(array.shape[layer.dim])
+    if layer.dim % array.ndim == 0:
+        raise refuse(layer, f"dim={layer.dim}", "Take a part of another axis than that of the batch.")
+    places = {"start": first, "stop": stop, "axis": layer.dim % array.ndim, "step": step}
+    return writer.node(
+        "Slice", [name, *(writer.constant(k, np.array([v], np.int64)) for k, v in places.items())]
+    )
+
+
 def pad2d(writer, layer, name, array, output) -> str:
     left, right, top, bottom = layer.padding
     return padded(writer, name, ((top, bottom), (left, right)), layer.mode, array, layer.value)
@@ -179,6 +197,10 @@ def relu6(writer, layer, name, array, output) -> str:
     return writer.node("Clip", [name, *bounds])
 
 
+def hardsigmoid(writer, layer, name, array, output) -> str:
+    return writer.node("HardSigmoid", [name], alpha=1 / 6, beta=0.5)
+
+
 def prelu(writer, layer, name, array, output) -> str:
     slopes = parameter(writer, layer, "weight")
     if layer.num_parameters > 1 and array.ndim > 2:
@@ -195,6 +217,11 @@ def affine(writer, layer, name, array, output) -> str:
 def mean(writer, layer, name, array, output) -> str:
     axes = writer.constant("axes", np.array(layer.dim, np.int64))
     return writer.node("ReduceMean", [name, axes], keepdims=int(layer.keepdim))
+
+
+def largest(writer, layer, name, array, output) -> str:
+    axes = writer.constant("axes", np.array(layer.dim, np.int64))
+    return writer.node("ReduceMax", [name, axes], keepdims=int(layer.keepdim))
 
 
 def add(writer, layer, names, arrays, output) -> str:
@@ -237,22 +264,27 @@ OPERATORS = {
     "ELU": simple("Elu", alpha="alpha"),
     "Flatten": flatten,
     "GELU": simple("Gelu", approximate="approximate"),
+    "Hardsigmoid": hardsigmoid,
     "Hardswish": simple("HardSwish"),
     "Identity": unchanged,
     "LeakyReLU": simple("LeakyRelu", alpha="negative_slope"),
     "Linear": linear,
     "LogSoftmax": simple("LogSoftmax", axis="dim"),
+    "Max": largest,
     "MaxPool2d": max_pool2d,
     "Mean": mean,
     "Multiply": multiply,
     "PReLU": prelu,
     "Pad2d": pad2d,
+    "Permute": permute,
     "ReLU": simple("Relu"),
     "ReLU6": relu6,
     "Reshape": reshape,
     "SiLU": silu,
     "Sigmoid": simple("Sigmoid"),
+    "Slice": sliced,
     "Softmax": simple("Softmax", axis="dim"),
     "Squeeze": squeeze,
     "Tanh": simple("Tanh"),
+    "Unsqueeze": unsqueeze,
 }

@@ -56,9 +56,10 @@ def assemble(module, calls: list[Call], output: str, spare: dict[str, nn.Module]
     )
     for call in calls:
         if not call.path:  # a function gets a name that no layer has
-            name, number = call.name, 1
+            first = name = call.name.replace("'", "_scaled")
+            number = 1
             while name in taken:
-                name, number = f"{call.name}_{number}", number + 1
+                name, number = f"{first}_{number}", number + 1
             taken.add(name)
             call.path = name
     if not spare and is_chain(calls, output):

@@ -8,24 +8,29 @@ becomes a `Sequential`, any other a `Graph`.
 from __future__ import annotations
 
 import copy
+import inspect
 import warnings
 from dataclasses import dataclass, field
 
 from minicnn import nn
-from minicnn.interop.torch import layers, operations
+from minicnn.interop.torch import layers, operations, shapes
 from minicnn.interop.torch.assemble import Call, assemble
 from minicnn.interop.torch.fxnodes import (
     depends_on_batch,
     filled,
     function_of,
+    is_only_multiplied,
     is_read_after,
     name_of,
     read_by,
     share_memory,
+    whole_of,
 )
 from minicnn.interop.torch.namesakes import namesakes, operation_of
 from minicnn.interop.torch.tracing import graph_of, place_of_error, place_of_forward
 from minicnn.nn.graph import INPUT
+
+ADVICE = "Write it with layers and functions that minicnn.nn has."
 
 
 @dataclass
@@ -63,11 +68,22 @@ class Conversion:
         elif type(module) is self.torch.nn.Sequential:
             made = self.chain(path, example, place)
         elif type(module).__module__.startswith("torch.nn"):
-            raise self.refusal(f'torch.nn.{type(module).__name__} "{path}"', place)
+            made = self.function_layer(module, example, f'torch.nn.{type(module).__name__} "{path}"', place)
         else:
             made = self.traced(path, module, example)
         made.training = module.training
         return made
+
+    def function_layer(self, module, example, shown: str, place: str) -> nn.Module:
+        """Return ours for a layer of torch that is a function of its attributes; refuse any other."""
+        function = operations.LAYERS.get(type(module).__name__)
+        if function is None:
+            raise self.refusal(shown, place)
+        names = list(inspect.signature(function).parameters)[1:]
+        try:
+            return function(example, *(getattr(module, name) for name in names))
+        except shapes.Unsupported as reason:
+            raise self.refusal(f"{shown} with {reason}", place) from None
 
     def chain(self, path: str, example, place: str) -> nn.Sequential:
         """Return a Sequential's children one by one."""
@@ -81,7 +97,11 @@ class Conversion:
     def run(self, function, arguments: tuple, named: dict, place: str):
         """Return what a function of torch gives for tensors without values."""
         try:
-            with self.torch.no_grad(), warnings.catch_warnings(action="ignore"):
+            with (
+                self.torch.no_grad(),
+                self.torch.device("meta"),  # a tensor that forward makes has no values, either
+                warnings.catch_warnings(action="ignore"),
+            ):
                 return function(*arguments, **named)
         except Exception as error:
             place = place_of_error(error) or place
@@ -144,7 +164,7 @@ class Conversion:
         try:
             return self.run(function, arguments, named, place)
         except ValueError:
-            if function_of(node) is None:  # one that asks for values, for example
+            if function_of(node) in (None, shapes.getitem):  # one that asks for values, such as a mask
                 raise self.refusal(name_of(node), place) from None
             raise
 
@@ -162,7 +182,10 @@ class Conversion:
             if node.op == "placeholder":
                 names[node] = INPUT
                 continue
-            read = read_by(node, values)
+            whole, part = whole_of(node, values)
+            if part is not None and not node.users:  # as in `largest, _ = x.max(1)`
+                continue
+            read = read_by(whole, values)
             if node.op == "output":
                 return calls, names[read[0]]
             if node.op == "call_module":
@@ -176,9 +199,13 @@ class Conversion:
             same = [other for other in written if one and names[other] == names[read[0]]]
             if any(is_read_after(node, other, values) for other in written if other not in same):
                 raise self.refusal(f"{shown}, which writes over a value that is read later", place)
-            names[node] = names[read[0]] if made is None else node.name
+            inputs = [names[other] for other in read]
+            if isinstance(made, operations.Scaled):
+                calls.append(Call(f"{node.name}'", made.before, [inputs[made.place]]))
+                inputs[made.place], made = calls[-1].name, made.join
+            names[node] = inputs[0] if made is None else node.name
             if made is not None:
-                calls.append(Call(node.name, made, [names[other] for other in read], target))
+                calls.append(Call(node.name, made, inputs, target))
             for other in same:  # who reads the old name after this line sees the new value
                 names[other] = names[node]
         raise self.refusal("a forward without a return", place_of_forward(module))
@@ -197,19 +224,26 @@ class Conversion:
 
     def operation(self, node, values: dict, batch: set, place: str, module) -> nn.Module | None:
         """Return our layer for a function or a method of torch, or None where it changes nothing."""
+        node, part = whole_of(node, values)
         function, shown = function_of(node), name_of(node, values)
         if function is None:
-            raise self.refusal(shown, place)
-        if function is not operations.reshape and not batch.isdisjoint(node.all_input_nodes):
+            noise = module.training and not read_by(node, values)  # a tensor from nothing
+            more = " If it is for training only, call .eval() first." if noise else ""
+            raise self.refusal(shown, place, ADVICE + more)
+        if function is shapes.expand and not is_only_multiplied(node, values):
+            raise self.refusal(f"{shown} for anything but a product", place)
+        sized = function in (shapes.reshape, shapes.expand)
+        if not sized and not batch.isdisjoint(node.all_input_nodes):
             raise self.refusal(f"{shown} with the number of images, which changes,", place)
 
         def argument(other):
-            return operations.BatchSize(values[other]) if other in batch else values[other]
+            return shapes.BatchSize(values[other]) if other in batch else values[other]
 
         arguments, named = filled(node, argument)
         try:
             made = function(*arguments, **named)
-        except operations.Unsupported as reason:
+            made = made if part is None else chosen(made, part)
+        except shapes.Unsupported as reason:
             raise self.refusal(f"{shown} with {reason}", place) from None
         except (TypeError, ValueError) as error:
             raise self.refusal(f"{shown} ({str(error).rstrip('.')})", place) from None
@@ -217,15 +251,16 @@ class Conversion:
             raise self.refusal(f"{shown} to another dtype", place)
         if isinstance(made, nn.Dropout) and module.training and not made.training:
             return nn.Identity()  # F.dropout(x, training=False) drops nothing, in whatever mode the model is
-        if made is not None and not isinstance(made, nn.Dropout):
-            made.training = module.training
+        for part in (made.join, made.before) if isinstance(made, operations.Scaled) else (made,):
+            if part is not None and not isinstance(part, nn.Dropout):
+                part.train(module.training)
         return made
 
-    def refusal(self, what: str, place: str | None) -> ValueError:
+    def refusal(self, what: str, place: str | None, advice: str = ADVICE) -> ValueError:
         """Return the error that names an operation and its line."""
         return ValueError(
             f"from_torch: every operation must be one that minicnn has. Got {what} in "
-            f"{place or type(self.model).__name__}. Write it with layers and functions that minicnn.nn has."
+            f"{place or type(self.model).__name__}. {advice}"
         )
 
 
@@ -238,6 +273,19 @@ def without_values(module):
     for layer in twin.modules():
         layer.training = bool(getattr(layer, "inplace", False))
     return twin
+
+
+def chosen(made, part) -> nn.Module:
+    """Return the layer that gives one of the tensors that a function gives.
+
+    >>> chosen({0: nn.Max(1)}, 1)
+    Traceback (most recent call last):
+    minicnn.interop.torch.shapes.Unsupported: result 1 of it
+    """
+    try:
+        return made[part]
+    except (KeyError, IndexError, TypeError):
+        raise shapes.Unsupported(f"result {part} of it") from None
 
 
 def joined(path: str, name: str) -> str:

@@ -16,8 +16,9 @@ def from_torch(module, example_input) -> nn.Module:
     Parameters
     ----------
     module : torch.nn.Module
-        Made of layers that minicnn has, and of functions, methods, sums, products, constants and joins between them.
-        It is left as it is. What ``torch.compile`` or ``DataParallel`` wraps is taken without the wrapper.
+        Made of layers that minicnn has, and of functions, methods, sums, products, slices, constants and joins
+        between them. It is left as it is. What ``torch.compile`` or ``DataParallel`` wraps is taken without the
+        wrapper.
     example_input : ndarray or torch.Tensor
         What the model takes, of any batch size. Only shape and dtype are used.
 
@@ -40,7 +41,8 @@ def from_torch(module, example_input) -> nn.Module:
     Notes
     -----
     A fixed decision, such as ``if self.training``, is taken as it stands now, one on the shape of an image as it is
-    for the example's, and arguments of forward beyond the first have their defaults.
+    for the example's (so are the windows of adaptive max pooling, unless to 1x1), and arguments of forward beyond the
+    first have their defaults.
 
     Examples
     --------

@@ -4,15 +4,37 @@ from __future__ import annotations
 
 import operator
 
-from minicnn.interop.torch import operations
+from minicnn.interop.torch import operations, shapes
 from minicnn.interop.torch.library import import_torch
 
 
 def read_by(node, values: dict) -> list:
     """Return the nodes whose tensors a node reads, in order, one that it reads twice twice."""
     torch, found = import_torch(), []
-    torch.fx.node.map_arg((node.args, node.kwargs), found.append)
+    named = dict(sorted(node.kwargs.items()))  # as in torch's signatures: input, then other
+    torch.fx.node.map_arg((node.args, named), found.append)
     return [other for other in found if isinstance(values[other], torch.Tensor)]
+
+
+def whole_of(node, values: dict) -> tuple:
+    """Return the node whose operation gave a node's value, and which of its results it is: of a tuple's parts one.
+
+    That is the node itself, and None, for an operation that gives one tensor.
+    """
+    if node.target in (operator.getitem, getattr) and isinstance(values[node.args[0]], tuple | list):
+        return node.args
+    return node, None
+
+
+def is_only_multiplied(node, values: dict) -> bool:
+    """Say whether all that happens to a node is that tensors of its shape are multiplied by it."""
+    for user in node.users:
+        others = [other for other in read_by(user, values) if other is not node]
+        if function_of(user) is not operations.mul or not others or function_of(others[0]) is shapes.expand:
+            return False
+        if values[others[0]].shape != values[node].shape:
+            return False
+    return True
 
 
 def is_of_shape(node) -> bool:
@@ -56,8 +78,16 @@ def function_of(node):
     """Return what stands in `operations` for a function or a method of torch, or None."""
     if isinstance(node.target, str):
         return operations.KNOWN.get(node.target.rstrip("_"))
-    home = (node.target.__module__ or "torch").split(".")[0]
-    return operations.KNOWN.get(node.target.__name__.rstrip("_")) if home in ("torch", "_operator") else None
+    return operations.KNOWN.get(node.target.__name__.rstrip("_")) if is_torchs(node.target) else None
+
+
+def is_torchs(function) -> bool:
+    """Say whether a function is one of torch's, or an operator.
+
+    >>> is_torchs(operator.add), is_torchs(is_torchs)
+    (True, False)
+    """
+    return (function.__module__ or "torch").split(".")[0] in ("torch", "_operator")
 
 
 def share_memory(values: dict, one, other) -> bool:

@@ -24,6 +24,7 @@ ARGUMENTS = {
     "GELU": ["approximate"],
     "SiLU": [],
     "ReLU6": [],
+    "Hardsigmoid": [],
     "Hardswish": [],
     "PReLU": ["num_parameters", "init"],
     "Sigmoid": [],

@@ -7,7 +7,16 @@ import functools
 from minicnn import nn
 from minicnn.interop.torch.library import import_torch
 
-FIELDS = {"Affine": ["factor", "shift"], "Mean": ["dim", "keepdim"], "Reshape": ["shape"], "Squeeze": ["dim"]}
+FIELDS = {
+    "Affine": ["factor", "shift"],
+    "Max": ["dim", "keepdim", "ties"],
+    "Mean": ["dim", "keepdim"],
+    "Permute": ["dims"],
+    "Reshape": ["shape"],
+    "Slice": ["dim", "start", "stop", "step"],
+    "Squeeze": ["dim"],
+    "Unsqueeze": ["dim"],
+}
 
 
 @functools.cache
@@ -36,6 +45,23 @@ def namesakes() -> dict[str, type]:
 
         def forward(self, input):
             return input * self.factor + self.shift
+
+    class Max(torch.nn.Module):
+        """Keep the largest number over some axes."""
+
+        def __init__(self, dim: tuple[int, ...], keepdim: bool, ties: str):
+            super().__init__()
+            self.dim, self.keepdim, self.ties = list(dim), keepdim, ties
+
+        def forward(self, input):
+            if self.ties == "shared":
+                return torch.amax(input, self.dim, self.keepdim)
+            axes = [dim % input.dim() for dim in self.dim]
+            for back in range(input.dim()):  # the first along the last axis, then along the one before
+                axis = input.dim() - 1 - back
+                if axis in axes:
+                    input = torch.max(input, axis, keepdim=True)[0]
+            return input if self.keepdim else torch.squeeze(input, axes)
 
     class Mean(torch.nn.Module):
         """Take the mean over some axes."""
@@ -71,7 +97,39 @@ def namesakes() -> dict[str, type]:
         def forward(self, input):
             return torch.squeeze(input) if self.every else torch.squeeze(input, self.dim)
 
-    return {kind.__name__: kind for kind in (Residual, Affine, Mean, Reshape, Squeeze)}
+    class Permute(torch.nn.Module):
+        """Put the axes into another order."""
+
+        def __init__(self, dims: tuple[int, ...]):
+            super().__init__()
+            self.dims = list(dims)
+
+        def forward(self, input):
+            return input.permute(self.dims)
+
+    class Slice(torch.nn.Module):
+        """Take a part of one axis."""
+
+        def __init__(self, dim: int, start: int | None, stop: int | None, step: int):
+            super().__init__()
+            self.dim, self.start, self.stop, self.step = dim, start, stop, step
+
+        def forward(self, input):
+            places = torch.arange(input.size(self.dim), device=input.device)
+            return input.index_select(self.dim, places[self.start : self.stop : self.step])
+
+    class Unsqueeze(torch.nn.Module):
+        """Put in an axis of length 1."""
+
+        def __init__(self, dim: int):
+            super().__init__()
+            self.dim = dim
+
+        def forward(self, input):
+            return input.unsqueeze(self.dim)
+
+    kinds = Residual, Affine, Max, Mean, Permute, Reshape, Slice, Squeeze, Unsqueeze
+    return {kind.__name__: kind for kind in kinds}
 
 
 def operation_of(module) -> nn.Module | None:

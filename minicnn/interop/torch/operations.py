@@ -1,32 +1,31 @@
 """What torch's functions and methods become: a function here has the name and signature of torch's.
 
 Its first argument stands for the input, as a tensor without values: only its shape may be asked. Numbers that
-come from the batch's size are of the class `BatchSize`. It returns a layer, or None where the input passes as it
-is, and raises `Unsupported` with a reason where we have no such operation.
+come from the batch's size are of the class `BatchSize`. It returns a layer, `Scaled`, a list of layers where torch
+gives several tensors, or None where the input passes as it is, and raises `Unsupported` with a reason where we have
+no such operation.
 """
 
 from __future__ import annotations
 
-import math
+from dataclasses import dataclass
 
 from minicnn import nn
+from minicnn.interop.torch import shapes
+from minicnn.interop.torch.shapes import need
 
 
-class Unsupported(Exception):
-    """Why an operation cannot be converted; `from_torch` adds where it stands.
+@dataclass(frozen=True)
+class Scaled:
+    """A join, one of whose inputs is scaled before: a difference is a sum with -1 times the second.
 
-    >>> raise Unsupported("two tensors")
-    Traceback (most recent call last):
-    minicnn.interop.torch.operations.Unsupported: two tensors
+    >>> Scaled(nn.Add(), nn.Affine(-1), 1).place
+    1
     """
 
-
-class BatchSize(int):
-    """A number that changes with the number of images.
-
-    >>> BatchSize(8) == 8
-    True
-    """
+    join: nn.Module
+    before: nn.Affine
+    place: int  # which of the inputs
 
 
 def is_tensor(value) -> bool:
@@ -36,15 +35,6 @@ def is_tensor(value) -> bool:
     False
     """
     return hasattr(value, "shape")
-
-
-def need(condition: bool, reason: str) -> None:
-    """Raise Unsupported unless `condition` holds.
-
-    >>> need(True, "")
-    """
-    if not condition:
-        raise Unsupported(reason)
 
 
 def softmax_axis(axes: int) -> int:
@@ -83,6 +73,10 @@ def silu(input, inplace=False):
 
 def relu6(input, inplace=False):
     return nn.ReLU6()
+
+
+def hardsigmoid(input, inplace=False):
+    return nn.Hardsigmoid()
 
 
 def hardswish(input, inplace=False):
@@ -145,36 +139,35 @@ def pad(input, pad, mode="constant", value=None):
     return nn.Pad2d(sides, "zeros" if mode == "constant" else mode, value or 0.0)
 
 
-# Shapes
-
-
-def flatten(input, start_dim=0, end_dim=-1):
-    return nn.Flatten(start_dim, end_dim)
-
-
-def reshape(input, *shape):
-    sizes = list(shape[0] if isinstance(shape[0], tuple | list) else shape)
-    if isinstance(sizes[0], BatchSize) and sizes[0] == input.shape[0]:
-        sizes[0] = 0  # as many as there are images
-    for axis, size in enumerate(sizes):
-        if isinstance(size, BatchSize):  # such as N·H·W rows: whatever is left
-            need(-1 not in sizes, "a shape in which two sizes depend on the batch")
-            sizes[axis] = -1
-    rest = math.prod(input.shape[1:])
-    if sizes[0] == -1 and math.prod(sizes[1:]) == rest:  # view(-1, K), where K is all that one image has
-        sizes[0] = 0
-    if len(sizes) == 2 and sizes[0] == 0 and sizes[1] in (-1, rest):
-        return nn.Flatten()
-    return nn.Reshape(sizes)
-
-
-def squeeze(input, dim=None):
-    return nn.Squeeze(dim)
+# Means and maxima
 
 
 def mean(input, dim=None, keepdim=False, dtype=None):
     need(dtype is None or dtype == input.dtype, "another dtype")
     return nn.Mean(tuple(range(len(input.shape))) if dim is None else dim, keepdim)
+
+
+def amax(input, dim=(), keepdim=False):
+    axes = dim if isinstance(dim, tuple | list) and len(dim) else tuple(range(len(input.shape)))
+    return nn.Max(dim if isinstance(dim, int) else axes, keepdim, "shared")
+
+
+def largest(input, dim=None, keepdim=False):
+    need(isinstance(dim, int), "anything but one axis")
+    layer = nn.Max(dim, keepdim)
+    return {0: layer, "values": layer}
+
+
+def adaptive_max_pool2d(input, output_size, return_indices=False):
+    need(not return_indices, "return_indices=True")
+    pair = output_size if isinstance(output_size, tuple | list) else (output_size, output_size)
+    sizes = tuple(input.shape)[-2:]
+    wanted = [size if one is None else one for one, size in zip(pair, sizes, strict=True)]
+    if tuple(wanted) == (1, 1):
+        return nn.Max((-2, -1), keepdim=True)
+    fits = all(size % one == 0 for one, size in zip(wanted, sizes, strict=True))
+    need(fits, f"parts of unequal size, {wanted[0]}x{wanted[1]} of {sizes[0]}x{sizes[1]}")
+    return nn.MaxPool2d(tuple(size // one for one, size in zip(wanted, sizes, strict=True)))
 
 
 def unchanged(input, *arguments, **named):
@@ -184,21 +177,23 @@ def unchanged(input, *arguments, **named):
 # Arithmetic
 
 
-def add(input, other, alpha=1):
+def add(input, other, alpha=1, scaled=1):
     if is_tensor(input) and is_tensor(other):
-        need(alpha == 1, f"alpha={alpha}")
         need(input.shape == other.shape, f"shapes {tuple(input.shape)} and {tuple(other.shape)}")
-        return nn.Add()
+        return nn.Add() if alpha == 1 else Scaled(nn.Add(), nn.Affine(alpha), scaled)
     constant = other if is_tensor(input) else input
     return nn.Affine(1, constant * alpha)
 
 
 def sub(input, other, alpha=1):
-    need(not (is_tensor(input) and is_tensor(other)), "two tensors")
-    return nn.Affine(1, -other * alpha) if is_tensor(input) else nn.Affine(-alpha, input)
+    if is_tensor(input):
+        return add(input, other, -alpha)
+    return nn.Affine(-alpha, input)
 
 
 def rsub(input, other, alpha=1):
+    if is_tensor(other):
+        return add(input, other, -alpha, scaled=0)
     return sub(other, input, alpha)
 
 
@@ -226,12 +221,17 @@ def cat(tensors, dim=0):
 
 KNOWN = {
     **{function.__name__: function for function in (relu, leaky_relu, elu, gelu, silu, sigmoid, tanh)},
-    **{function.__name__: function for function in (relu6, hardswish)},
+    **{function.__name__: function for function in (relu6, hardsigmoid, hardswish)},
     **{function.__name__: function for function in (softmax, log_softmax, dropout, dropout2d)},
-    **{function.__name__: function for function in (max_pool2d, avg_pool2d, adaptive_avg_pool2d, pad)},
-    **{function.__name__: function for function in (flatten, reshape, squeeze, mean)},
-    **{function.__name__: function for function in (add, sub, rsub, mul, div, neg, cat)},
-    **dict.fromkeys(("view", "reshape"), reshape),
+    **{function.__name__: function for function in (max_pool2d, avg_pool2d, pad)},
+    **{function.__name__: function for function in (adaptive_avg_pool2d, adaptive_max_pool2d)},
+    **{function.__name__: function for function in (mean, amax, add, sub, rsub, mul, div, neg, cat)},
+    **{name: getattr(shapes, name) for name in ("flatten", "reshape", "squeeze", "unsqueeze", "transpose")},
+    **{name: getattr(shapes, name) for name in ("getitem", "split", "chunk", "expand")},
+    "view": shapes.reshape,
+    "expand_as": shapes.expand,
+    **dict.fromkeys(("swapaxes", "swapdims"), shapes.transpose),
+    "max": largest,
     "iadd": add,
     **dict.fromkeys(("isub", "subtract"), sub),
     **dict.fromkeys(("imul", "multiply"), mul),
@@ -239,3 +239,5 @@ KNOWN = {
     **dict.fromkeys(("concat", "concatenate"), cat),
     **dict.fromkeys(("contiguous", "clone", "float", "double", "to"), unchanged),
 }
+# Layers of torch that are such a function of their own attributes.
+LAYERS = {"AdaptiveMaxPool2d": adaptive_max_pool2d}

@@ -7,9 +7,10 @@ import linecache
 import operator
 import sys
 import traceback
+import types
 from pathlib import Path
 
-from minicnn.interop.torch.fxnodes import is_of_shape, reads_batch
+from minicnn.interop.torch.fxnodes import is_of_shape, is_torchs, reads_batch
 from minicnn.interop.torch.library import import_torch
 
 
@@ -106,6 +107,10 @@ def tracer_class():
             return Proxy(node, self)
 
         def create_proxy(self, kind, target, arguments, *more, **named):
+            if isinstance(target, types.FunctionType) and not is_torchs(target):
+                return target(
+                    *arguments, **more[0]
+                )  # somebody's own, kept whole by torch.fx.wrap: look inside
             if kind == "placeholder" and arguments and len(self.graph.nodes):
                 return arguments[0]  # only the first is an input: any other has its default
             return super().create_proxy(kind, target, arguments, *more, **named)

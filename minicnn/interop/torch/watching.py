@@ -84,7 +84,9 @@ class Watcher:
         """Forget the last forward."""
         self.steps.clear()
         self.calls: Counter[str] = Counter()
-        self.open: list[tuple] = []  # layers that run now: (layer, step, its own parameters)
+        self.open: list[
+            tuple
+        ] = []  # layers that run now: (layer, step, its own parameters, what made its input)
         self.maps = (None, ())  # where the last feature maps lie in memory, and their shape
 
     def before(self, name: str):
@@ -112,7 +114,7 @@ class Watcher:
             if self.maps[0] == input.data_ptr() and input.ndim == 2:
                 step.origin = self.maps[1]
             own = dict(layer._parameters)
-            self.open.append((layer, step, own))
+            self.open.append((layer, step, own, input.grad_fn))
             if not self.torch.is_grad_enabled():
                 return None
             for key, parameter in own.items():
@@ -134,7 +136,7 @@ class Watcher:
 
     def after(self, layer, arguments, output) -> None:
         """Write down what a layer gave. This is the hook that runs after its forward."""
-        _, step, own = self.open.pop()
+        layer, step, own, made_input = self.open.pop()
         layer._parameters.update(own)
         output = output[0] if isinstance(output, tuple) else output
         step.output = copied(output)
@@ -148,12 +150,21 @@ class Watcher:
         if output.requires_grad:
             output.register_hook(lambda grad: give_gradient(step, "grad_output", copied(grad)))
         if output.requires_grad and getattr(layer, "inplace", False) and not output._is_view():
-            output.grad_fn.register_hook(lambda grads, _: give_gradient(step, "grad_input", copied(grads[0])))
+
+            def give(grad) -> None:
+                give_gradient(step, "grad_input", copied(grad))
+
+            if (
+                output.grad_fn is made_input
+            ):  # a dropout that is off writes nothing: the gradient passes as it is
+                output.register_hook(give)
+            else:
+                output.grad_fn.register_hook(lambda grads, _: give(grads[0]))
         self.steps.append(step)
 
     def give_back(self) -> None:
         """Give layers whose forward was interrupted their parameters back."""
-        for layer, _, own in self.open:
+        for layer, _, own, _ in self.open:
             layer._parameters.update(own)
 
 

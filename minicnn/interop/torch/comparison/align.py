@@ -18,13 +18,14 @@ ACTIVATIONS = {
     "Tanh",
     "ReLU6",
     "PReLU",
+    "Hardsigmoid",
     "Hardswish",
 }
 FAMILIES = (  # one stands where the other should: a difference worth a row
     ACTIVATIONS,
-    {"MaxPool2d", "AvgPool2d", "AdaptiveAvgPool2d"},
+    {"MaxPool2d", "AvgPool2d", "AdaptiveAvgPool2d", "Max", "Mean"},
     {"Softmax", "LogSoftmax"},
-    {"Flatten", "Reshape", "Squeeze"},
+    {"Flatten", "Reshape", "Squeeze", "Unsqueeze"},
 )
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections import Counter
 from collections.abc import Iterator
 
 from minicnn import nn
 from minicnn.inspection import Step, Trace
-from minicnn.interop.torch import layers, operations
+from minicnn.interop.torch import layers, operations, shapes
 from minicnn.interop.torch.library import import_torch
 from minicnn.interop.torch.watching import copied
 
@@ -36,6 +37,8 @@ def functions_watched(module, trace: Trace) -> Iterator[None]:
 
         def __torch_function__(self, function, types, arguments=(), named=None):
             named = dict(named or {})
+            if function is torch.nn.functional.hardsigmoid:
+                function = hardsigmoid
             if not arguments and "input" in named:
                 arguments = (named.pop("input"),)
             step = None if inside or not torch.is_grad_enabled() else step_of(function, arguments, named)
@@ -64,6 +67,41 @@ def functions_watched(module, trace: Trace) -> Iterator[None]:
         yield
 
 
+def hardsigmoid(input, inplace: bool = False):
+    """Return torch's hardsigmoid; in float64 with a gradient of that precision.
+
+    Torch's own takes 1/6 from float32 there (torch 2.13), so that float64 could not say what is rounding in float32.
+    """
+    if input.dtype != import_torch().float64:
+        return import_torch().nn.functional.hardsigmoid(input, inplace)
+    return hardsigmoid_in_float64().apply(input, inplace)
+
+
+@functools.cache
+def hardsigmoid_in_float64() -> type:
+    """Return the torch.autograd.Function of a tensor and of whether it is written over."""
+    torch = import_torch()
+
+    class Hardsigmoid(torch.autograd.Function):
+        """min(max(x + 3, 0), 6) / 6"""
+
+        @staticmethod
+        def forward(ctx, input, inplace):
+            ctx.save_for_backward(input.abs() < 3)
+            output = torch.nn.functional.hardsigmoid(input)
+            if inplace:
+                ctx.mark_dirty(input)
+                output = input.copy_(output)
+            return output
+
+        @staticmethod
+        def backward(ctx, grad):
+            (inside,) = ctx.saved_tensors
+            return torch.where(inside, grad / 6, torch.zeros_like(grad)), None
+
+    return Hardsigmoid
+
+
 def step_of(function, arguments: tuple, named: dict) -> Step | None:
     """Return the step of a call, without its output; None for a call that we have no layer of one input for."""
     torch = import_torch()
@@ -78,12 +116,12 @@ def step_of(function, arguments: tuple, named: dict) -> Step | None:
     if name in ("view", "reshape") and rest:  # the first size is that of the batch
         sizes = list(rest[0] if isinstance(rest[0], tuple | list) else rest)
         if sizes[0] == len(input):
-            sizes[0] = operations.BatchSize(sizes[0])
+            sizes[0] = shapes.BatchSize(sizes[0])
         rest = sizes
     try:
         layer = known(input, *rest, **named)
-    except (operations.Unsupported, TypeError, ValueError):
+    except (shapes.Unsupported, TypeError, ValueError):
         return None
-    if not isinstance(layer, nn.Module):
+    if not isinstance(layer, nn.Module) or isinstance(layer, nn.Sequential):
         return None
     return Step(f"{name}()", type(layer).__name__, layer, copied(input), None, training=layer.training)

@@ -125,7 +125,8 @@ def in_float64(model: nn.Module, torch_module):
         other = others.get(name)
         if value.dtype.kind != "f" or other is None or other.shape != value.shape or not other.size:
             continue
-        few = SPACINGS_OF_STATISTICS * np.finfo(kept_in[name]).eps * np.abs(other).max()
+        size = max(np.abs(other).max(), terms_of(name, others))
+        few = SPACINGS_OF_STATISTICS * np.finfo(kept_in[name]).eps * size
         if np.abs(value - other).max() <= few:
             value[...] = other
     return ours, theirs
