@@ -15,15 +15,8 @@ from minicnn.inspection.table import dead_units
 from minicnn.metrics.figures import COLOURS, LINES
 
 BINS = 50  # about so many for each layer; each is a power of two wide, so that epochs can be joined exactly
-NO_SHAPE = (
-    "Flatten",
-    "Reshape",
-    "Squeeze",
-    "Unsqueeze",
-    "Permute",
-    "Slice",
-    "Identity",
-)  # these only move numbers
+# These only move numbers.
+NO_SHAPE = ("Flatten", "Reshape", "Squeeze", "Unsqueeze", "Permute", "Slice", "Identity")
 
 
 class ActivationHistogram:

@@ -107,10 +107,9 @@ def tracer_class():
             return Proxy(node, self)
 
         def create_proxy(self, kind, target, arguments, *more, **named):
+            # Somebody's own function, which torch.fx.wrap keeps whole: look inside.
             if isinstance(target, types.FunctionType) and not is_torchs(target):
-                return target(
-                    *arguments, **more[0]
-                )  # somebody's own, kept whole by torch.fx.wrap: look inside
+                return target(*arguments, **more[0])
             if kind == "placeholder" and arguments and len(self.graph.nodes):
                 return arguments[0]  # only the first is an input: any other has its default
             return super().create_proxy(kind, target, arguments, *more, **named)

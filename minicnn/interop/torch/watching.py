@@ -84,9 +84,8 @@ class Watcher:
         """Forget the last forward."""
         self.steps.clear()
         self.calls: Counter[str] = Counter()
-        self.open: list[
-            tuple
-        ] = []  # layers that run now: (layer, step, its own parameters, what made its input)
+        # Layers that run now: (layer, step, its own parameters, what made its input).
+        self.open: list[tuple] = []
         self.maps = (None, ())  # where the last feature maps lie in memory, and their shape
 
     def before(self, name: str):
@@ -154,9 +153,8 @@ class Watcher:
             def give(grad) -> None:
                 give_gradient(step, "grad_input", copied(grad))
 
-            if (
-                output.grad_fn is made_input
-            ):  # a dropout that is off writes nothing: the gradient passes as it is
+            # A dropout that is off writes nothing: the gradient passes as it is.
+            if output.grad_fn is made_input:
                 output.register_hook(give)
             else:
                 output.grad_fn.register_hook(lambda grads, _: give(grads[0]))
