@@ -92,6 +92,7 @@ def chunked(x, y):
         lambda x, y: x.chunk(3, -1)[-1] + y.chunk(3, -1)[0],
         lambda x, y: shuffled(torch.cat([x, y], 1)),
         lambda x, y: x.swapaxes(-1, 1) * y.transpose(1, 3),
+        lambda x, y: x.permute(0, 2, 3, 1) * torch.permute(y, (-4, 2, 3, 1)),
         chunked,
     ],
 )

@@ -37,6 +37,11 @@ class Permutes(Net):
         return self.fc(rows).permute(1, 0)
 
 
+class Transposes(Net):
+    def forward(self, rows):
+        return self.fc(rows).transpose(1, 0)
+
+
 class Multiplies(Net):
     def forward(self, rows):
         return self.fc(rows) * rows.mean(0)
@@ -240,7 +245,8 @@ def line_of(kind, text: str) -> str:
         (Sums, "torch.cumsum", "cumsum"),
         (SumsThenAsks, "torch.cumsum", "cumsum"),  # and not the question that it asks then
         (Looks, "torch.nonzero", "nonzero"),
-        (Permutes, "x.permute", "permute"),
+        (Permutes, "x.permute with another axis first than that of the images", "permute"),
+        (Transposes, "x.transpose with another axis first than that of the images", "transpose"),
         (Multiplies, "operator.mul with shapes (2, 4) and (4,)", "* rows"),
         (Subtracts, "operator.sub with shapes (2, 4) and (1, 4)", "- rows"),
         (Broadcasts, "operator.add with shapes (2, 4) and (1, 4)", "+ rows"),

@@ -227,7 +227,7 @@ KNOWN = {
     **{function.__name__: function for function in (adaptive_avg_pool2d, adaptive_max_pool2d)},
     **{function.__name__: function for function in (mean, amax, add, sub, rsub, mul, div, neg, cat)},
     **{name: getattr(shapes, name) for name in ("flatten", "reshape", "squeeze", "unsqueeze", "transpose")},
-    **{name: getattr(shapes, name) for name in ("getitem", "split", "chunk", "expand")},
+    **{name: getattr(shapes, name) for name in ("getitem", "split", "chunk", "expand", "permute")},
     "view": shapes.reshape,
     "expand_as": shapes.expand,
     **dict.fromkeys(("swapaxes", "swapdims"), shapes.transpose),

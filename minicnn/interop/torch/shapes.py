@@ -58,10 +58,16 @@ def unsqueeze(input, dim):
     return nn.Unsqueeze(dim)
 
 
+def permute(input, *dims):
+    dims = dims[0] if isinstance(dims[0], tuple | list) else dims
+    need(dims[0] in (0, -len(input.shape)), "another axis first than that of the images")
+    return nn.Permute(dims)
+
+
 def transpose(input, dim0, dim1):
     dims = list(range(len(input.shape)))
     dims[dim0], dims[dim1] = dims[dim1], dims[dim0]
-    return nn.Permute(dims)
+    return permute(input, dims)
 
 
 def expand(input, *sizes):
