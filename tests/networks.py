@@ -82,6 +82,9 @@ def random_network(
         layers.append(random_convolution(shape()[1], rng, dtype))
         if rng.integers(2):
             layers.append(nn.BatchNorm2d(shape()[1], affine=bool(rng.integers(2)), dtype=dtype))
+        if not rng.integers(3):
+            groups = shape()[1] if rng.integers(2) else 1
+            layers.append(nn.GroupNorm(groups, shape()[1], affine=bool(rng.integers(2)), dtype=dtype))
         layers.append(choose(rng, lambda: nn.PReLU(shape()[1], dtype=dtype), *ACTIVATIONS)())
         if rng.integers(2):
             body = nn.Sequential(

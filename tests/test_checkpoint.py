@@ -38,6 +38,8 @@ LAYERS = [
         mul=nn.Multiply(),
         cat=nn.Concatenate(1),
     ),
+    nn.GroupNorm(2, 4, 1e-3, dtype=np.float64),
+    nn.GroupNorm(2, 4, affine=False),
     nn.Hardsigmoid(),
     nn.Hardswish(),
     nn.Identity(),

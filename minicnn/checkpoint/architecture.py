@@ -171,6 +171,8 @@ def _tensors_of_layer(description: dict) -> dict[str, tuple[tuple[int, ...], str
         shapes = dict.fromkeys(("weight", "bias"), channels) if given["affine"] else {}
         if given["track_running_stats"]:
             shapes |= {"running_mean": channels, "running_var": channels, "num_batches_tracked": ()}
+    elif kind == "GroupNorm":
+        shapes = dict.fromkeys(("weight", "bias"), (size("num_channels"),)) if given["affine"] else {}
     elif kind == "PReLU":
         shapes = {"weight": (size("num_parameters"),)}
     else:

@@ -38,6 +38,7 @@ ONE_BY_ONE = {
         "Dropout2d",
         "BatchNorm1d",
         "BatchNorm2d",
+        "GroupNorm",
         "Affine",
         "Add",
         "Residual",
@@ -55,7 +56,8 @@ def receptive_field(model, name: str, index, *, image_shape=None) -> tuple[slice
     Convolution and pooling with kernel k, stride s, padding p and dilation d make rows a to b of their
     output depend on rows ``a·s - p`` to ``b·s - p + d·(k - 1)`` of their input, as far as there are such
     rows; a Linear layer depends on everything. Where several paths meet, the result is the smallest
-    rectangle around all. (In training mode batch norm adds a little of every pixel; that is left out.)
+    rectangle around all. (Group norm, and in training mode batch norm, add a little of every pixel; that is
+    left out.)
 
     Parameters
     ----------

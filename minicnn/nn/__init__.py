@@ -13,6 +13,7 @@ from minicnn.nn.cross_entropy import CrossEntropyLoss
 from minicnn.nn.dropout import Dropout, Dropout2d
 from minicnn.nn.grad_mode import enable_grad, is_grad_enabled, no_grad
 from minicnn.nn.graph import Graph
+from minicnn.nn.group_norm import GroupNorm
 from minicnn.nn.hard_activations import Hardsigmoid, Hardswish, ReLU6
 from minicnn.nn.joins import Add, Concatenate, Multiply
 from minicnn.nn.linear import Flatten, Linear
@@ -43,6 +44,7 @@ __all__ = [
     "Dropout2d",
     "Flatten",
     "Graph",
+    "GroupNorm",
     "Hardsigmoid",
     "Hardswish",
     "Identity",

@@ -8,6 +8,36 @@ from minicnn import checks, kernels
 from minicnn.nn.module import Module, Parameter
 
 
+def as_eps(who: str, eps) -> float:
+    """Return what is added to a variance as a float greater than 0.
+
+    >>> as_eps("BatchNorm2d", 1e-5)
+    1e-05
+    """
+    number = checks.as_number(who, "eps", eps)
+    if not number > 0:
+        raise ValueError(f"{who}: eps must be greater than 0. Got {eps}. Pass a small number such as 1e-5.")
+    return number
+
+
+def check_channels(who: str, input: np.ndarray, fits: bool, layout: str, **argument: int) -> None:
+    """Raise ValueError unless the axes of the input fit the layout, and the channels the layer's argument.
+
+    >>> check_channels("BatchNorm1d", np.zeros((2, 3)), True, "(N, C)", num_features=3)
+    """
+    ((name, channels),) = argument.items()
+    if not fits:
+        raise ValueError(
+            f"{who}: input must be {layout}. Got shape {input.shape}. "
+            "Put the layer where its input has these axes."
+        )
+    if input.shape[1] != channels:
+        raise ValueError(
+            f"{who}: input must have {channels} channels (axis 1). Got {input.shape[1]} in "
+            f"shape {input.shape}. Build the layer with {name}={input.shape[1]}."
+        )
+
+
 class _BatchNorm(Module):
     """What BatchNorm1d and BatchNorm2d share: all but the number of axes.
 
@@ -23,11 +53,7 @@ class _BatchNorm(Module):
     ) -> None:
         super().__init__()
         self.num_features = checks.as_int(self.who, "num_features", num_features, minimum=1)
-        self.eps = checks.as_number(self.who, "eps", eps)
-        if not self.eps > 0:
-            raise ValueError(
-                f"{self.who}: eps must be greater than 0. Got {eps}. Pass a small number such as 1e-5."
-            )
+        self.eps = as_eps(self.who, eps)
         self.momentum = None if momentum is None else checks.as_number(self.who, "momentum", momentum)
         self.affine, self.track_running_stats = bool(affine), bool(track_running_stats)
         dtype = checks.as_float_dtype(self.who, dtype)
@@ -90,16 +116,8 @@ class _BatchNorm(Module):
 
     def _check_input(self, input: np.ndarray) -> None:
         checks.as_float_array(self.who, "input", input)
-        if input.ndim not in self.axes:
-            raise ValueError(
-                f"{self.who}: input must be {self.layout}. Got shape {input.shape}. "
-                "Put the layer where its input has these axes."
-            )
-        if input.shape[1] != self.num_features:
-            raise ValueError(
-                f"{self.who}: input must have {self.num_features} channels (axis 1). Got {input.shape[1]} in "
-                f"shape {input.shape}. Build the layer with num_features={input.shape[1]}."
-            )
+        fits = input.ndim in self.axes
+        check_channels(self.who, input, fits, self.layout, num_features=self.num_features)
         if self.affine:
             checks.check_same_dtype(self.who, "input", input, self.weight.data.dtype)
             for name in ("weight", "bias"):

@@ -107,7 +107,13 @@ def test_sums_that_leave_float64_are_infinite():
     assert math.isnan(dot([math.inf, -math.inf], [1, 1], math.nan).value)
 
 
-ODD = [nn.Conv2d(1, 1, 2, padding=1, rng=0), nn.BatchNorm2d(1), nn.MaxPool2d(2), nn.Affine(0.0, 1.0)]
+ODD = [
+    nn.Conv2d(1, 1, 2, padding=1, rng=0),
+    nn.BatchNorm2d(1),
+    nn.GroupNorm(1, 1),
+    nn.MaxPool2d(2),
+    nn.Affine(0.0, 1.0),
+]
 
 
 @pytest.mark.parametrize("layer", ODD, ids=str)
@@ -145,6 +151,8 @@ def layers_of_images() -> list[nn.Module]:
         nn.Conv2d(2, 3, 3, stride=2, padding=1, rng=0),
         nn.BatchNorm2d(2),
         nn.BatchNorm2d(2).eval(),
+        nn.GroupNorm(1, 2),
+        nn.GroupNorm(2, 2, affine=False),
         nn.MaxPool2d(2),
         nn.AvgPool2d(2, padding=1),
         nn.AdaptiveAvgPool2d((3, 2)),
@@ -178,6 +186,7 @@ def layers_of_columns() -> list[nn.Module]:
     return [
         nn.Linear(4, 3, rng=0),
         nn.BatchNorm1d(4),
+        nn.GroupNorm(2, 4).eval(),
         nn.Dropout(0.5, rng=0),
         nn.Softmax(dim=1),
         nn.LogSoftmax(dim=1),

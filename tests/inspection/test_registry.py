@@ -47,7 +47,13 @@ def test_an_explanation_that_is_taken_away_is_missed(monkeypatch):
 
 def test_every_parameter_has_an_explained_gradient():
     assert REGISTRY["PReLU"].grads.keys() == {name for name, _ in nn.PReLU().named_parameters()} == {"weight"}
-    for layer in (nn.Conv2d(1, 1, 1), nn.Linear(1, 1), nn.BatchNorm1d(1), nn.BatchNorm2d(1)):
+    for layer in (
+        nn.Conv2d(1, 1, 1),
+        nn.Linear(1, 1),
+        nn.BatchNorm1d(1),
+        nn.BatchNorm2d(1),
+        nn.GroupNorm(1, 1),
+    ):
         names = {name for name, _ in layer.named_parameters()}
         assert REGISTRY[type(layer).__name__].grads.keys() == names == {"weight", "bias"}
 

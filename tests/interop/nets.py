@@ -356,6 +356,25 @@ class Attention(nn.Module):
         return self.fc(maps.mean((2, 3)))
 
 
+class Groups(nn.Module):
+    """Norms that see one image at a time: of groups of channels, of every channel, as layers and as functions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(
+            nn.Conv2d(3, 6, 3, bias=False), nn.GroupNorm(2, 6, eps=1e-3), nn.ReLU(inplace=True)
+        )
+        self.style = nn.Sequential(nn.Conv2d(6, 4, 3, padding=1), nn.InstanceNorm2d(4))
+        self.learned = nn.InstanceNorm2d(4, affine=True)
+        self.fc = nn.Linear(4, 3)
+
+    def forward(self, images):
+        maps = F.relu(self.style(self.stem(images)))
+        maps = maps + self.learned(maps)
+        maps = F.instance_norm(F.group_norm(maps, 2, eps=0.1) * maps)
+        return self.fc(F.group_norm(F.max_pool2d(maps, 3).flatten(2).amax(2), num_groups=1))
+
+
 CHAINS = {
     "traditional": (Traditional, (2, 3, 28, 28)),
     "traditional, softmax inside": (lambda: Traditional(softmax=True), (2, 3, 28, 28)),
@@ -378,6 +397,7 @@ GRAPHS = {
     "two heads": (TwoHeads, (3, 4)),
     "in place": (InPlace, (3, 4)),
     "mobile": (Mobile, (3, 3, 9, 8)),
+    "groups": (Groups, (3, 3, 9, 8)),
     "attention": (Attention, (3, 3, 9, 8)),
 }
 NETS = CHAINS | GRAPHS

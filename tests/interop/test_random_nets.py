@@ -37,11 +37,12 @@ LAYERS = {
     "conv": lambda: torch.nn.Conv2d(2, 2, 3, padding=1),
     "grouped": lambda: torch.nn.Conv2d(2, 2, (1, 3), padding="same", groups=2, bias=False),
     "norm": lambda: torch.nn.BatchNorm2d(2),
+    "group norm": lambda: torch.nn.GroupNorm(1, 2),
     "inplace": lambda: torch.nn.Sequential(torch.nn.Conv2d(2, 2, 1), torch.nn.ReLU(inplace=True)),
     "block": lambda: torch.nn.Sequential(torch.nn.Conv2d(2, 2, 1), torch.nn.Sigmoid()),
     "pad": lambda: torch.nn.ReplicationPad2d(1),
 }
-KEEPS = ("conv", "grouped", "norm", "block")  # the size of the maps, so that paths can meet
+KEEPS = ("conv", "grouped", "norm", "group norm", "block")  # the size of the maps, so that paths can meet
 HEADS = {
     "view": lambda x: x.view(x.size(0), -1),
     "flatten": lambda x: torch.flatten(x, 1),

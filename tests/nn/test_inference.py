@@ -56,6 +56,7 @@ ODD = [
     nn.BatchNorm2d(6),
     nn.Conv2d(6, 4, 2, padding="same", rng=2),
     nn.Sequential(nn.Conv2d(4, 2, 1, rng=3), nn.ReLU()),
+    nn.GroupNorm(1, 2),
     nn.Residual(nn.Tanh()),
     nn.Flatten(2),
     nn.Linear(4, 3, bias=False, rng=4),

@@ -133,6 +133,7 @@ BUILT_FOR = [
     (nn.Conv2d(2, 4, 1), (1, 2, 4, 4), "bias", "Conv2d", (4,)),
     (nn.BatchNorm2d(2), (1, 2, 4, 4), "weight", "BatchNorm2d", (2,)),
     (nn.BatchNorm1d(2), (4, 2), "bias", "BatchNorm1d", (2,)),
+    (nn.GroupNorm(1, 2), (4, 2), "weight", "GroupNorm", (2,)),
 ]
 
 

@@ -3,6 +3,7 @@
 from minicnn.inspection.explainers import (
     activations,
     conv,
+    group_norm,
     label,
     linear,
     losses,
@@ -18,6 +19,7 @@ __all__ = [
     "Explainer",
     "activations",
     "conv",
+    "group_norm",
     "label",
     "linear",
     "losses",

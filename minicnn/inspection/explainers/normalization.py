@@ -13,8 +13,8 @@ from minicnn.inspection.explanation import Explanation, as_terms, number
 
 
 @dataclass(frozen=True)
-class Channel:
-    """One channel of a batch norm, recomputed in float64 from the step's arrays.
+class Together:
+    """Numbers that are normalised together, and weight and bias of the one asked for: all in float64.
 
     `swell` says how much larger than a normalised number the rounding of an input is: numbers far from
     zero that lie close together lose their digits when the mean is taken away.
@@ -25,7 +25,7 @@ class Channel:
     inv_std: float
     weight: float
     bias: float
-    from_batch: bool
+    place: str  # where the numbers stand, such as "channel"; empty if mean and variance are running ones
     swell: float
 
     @property
@@ -35,11 +35,28 @@ class Channel:
     @property
     def lines(self) -> list[str]:
         """The statistics as lines."""
-        source = f"of the {self.values.size} numbers of this channel" if self.from_batch else "running"
+        source = f"of the {self.values.size} numbers of this {self.place}" if self.place else "running"
         return [
             f"  mean = {number(self.mean)}, 1/√(variance + eps) = {number(self.inv_std)} ({source})",
             f"  weight = {number(self.weight)}, bias = {number(self.bias)}",
         ]
+
+
+def together(step, channel: int, values: np.ndarray, place: str) -> Together:
+    """Return some numbers of a step, with their own statistics or, without a place, the running ones."""
+    mean = values.mean() if place else float(step.saved["mean"][channel])
+    variance = values.var() if place else float(step.saved["variance"][channel])
+    inv_std = 1 / np.sqrt(variance + step.module.eps)
+    affine = "weight" in step.parameters
+    return Together(
+        values,
+        float(mean),
+        float(inv_std),
+        float(step.parameters["weight"][channel]) if affine else 1.0,
+        float(step.parameters["bias"][channel]) if affine else 0.0,
+        place,
+        float(1 + (np.abs(values).max(initial=0) + abs(mean)) * inv_std),
+    )
 
 
 def channel_values(array: np.ndarray, channel: int) -> np.ndarray:
@@ -51,35 +68,21 @@ def channel_values(array: np.ndarray, channel: int) -> np.ndarray:
     return cast(array[:, channel]).ravel()
 
 
-def channel_of(step, channel: int) -> Channel:
+def channel_of(step, channel: int) -> Together:
     """Return what batch norm knows of one channel."""
-    values = channel_values(step.input, channel)
-    from_batch = bool(step.saved["use_batch"])
-    mean = values.mean() if from_batch else float(step.saved["mean"][channel])
-    variance = values.var() if from_batch else float(step.saved["variance"][channel])
-    inv_std = 1 / np.sqrt(variance + step.module.eps)
-    affine = "weight" in step.parameters
-    return Channel(
-        values,
-        float(mean),
-        float(inv_std),
-        float(step.parameters["weight"][channel]) if affine else 1.0,
-        float(step.parameters["bias"][channel]) if affine else 0.0,
-        from_batch,
-        float(1 + (np.abs(values).max(initial=0) + abs(mean)) * inv_std),
-    )
+    place = "channel" if step.saved["use_batch"] else ""
+    return together(step, channel, channel_values(step.input, channel), place)
 
 
-def output(step, index: tuple) -> Explanation:
-    """output = (input - mean) / √(variance + eps) · weight + bias"""
-    channel = channel_of(step, index[1])
-    x, scale = float(step.input[index]), channel.weight * channel.inv_std
-    normalised = (x - channel.mean) * channel.inv_std
+def scaled(step, index: tuple, known: Together) -> Explanation:
+    """Explain an output: (input - mean) / √(variance + eps) · weight + bias."""
+    x, scale = float(step.input[index]), known.weight * known.inv_std
+    normalised = (x - known.mean) * known.inv_std
     terms = as_terms(
         {},
-        [x * scale, -channel.mean * scale, channel.bias],
+        [x * scale, -known.mean * scale, known.bias],
         ["input", "mean", "bias"],
-        operand=[x, -channel.mean, channel.bias],
+        operand=[x, -known.mean, known.bias],
         scale=[scale, scale, 1],
     )
     return explain_sum(
@@ -89,40 +92,55 @@ def output(step, index: tuple) -> Explanation:
         "input·scale - mean·scale + bias, scale = weight/√(variance + eps)",
         terms,
         operations=8,
-        magnitude=(abs(channel.weight) * (1 + abs(normalised)) * channel.swell + abs(channel.bias)),
-        steps=[*channel.lines, f"  normalised: {number(normalised)}"],
+        magnitude=(abs(known.weight) * (1 + abs(normalised)) * known.swell + abs(known.bias)),
+        steps=[*known.lines, f"  normalised: {number(normalised)}"],
         expression="(operand * scale).sum()",
     )
 
 
-def grad_input(step, index: tuple) -> Explanation:
-    """grad_input = weight·inv_std · (G - mean(G) - normalised · mean(G·normalised))"""
-    channel = channel_of(step, index[1])
-    grads = channel_values(step.grad_output, index[1])
-    own, scale = float(step.grad_output[index]), channel.weight * channel.inv_std
-    normalised = (float(step.input[index]) - channel.mean) * channel.inv_std
-    pull = float((grads * channel.normalised).mean()) if channel.from_batch else 0.0
-    push = float(grads.mean()) if channel.from_batch else 0.0
+def three_paths(
+    step, index: tuple, known: Together, grads: np.ndarray, own: float, scale: float, rule: str, letter: str
+) -> Explanation:
+    """Explain a gradient of the input: scale · (own - mean(grads) - normalised · mean(grads·normalised)).
+
+    `letter` is what the rule calls `grads`.
+    """
+    normalised = (float(step.input[index]) - known.mean) * known.inv_std
+    pull = float((grads * known.normalised).mean()) if known.place else 0.0
+    push = float(grads.mean()) if known.place else 0.0
     notes = ["direct", "through the mean", "through the variance"]
     factor = [own, -push, -normalised * pull]
     terms = as_terms({}, np.multiply(factor, scale), notes, factor=factor, scale=scale)
-    steps = [*channel.lines, f"  normalised: {number(normalised)}"]
-    if channel.from_batch:
-        steps.append(f"  mean of G: {number(push)}, mean of G·normalised: {number(pull)}")
+    steps = [*known.lines, f"  normalised: {number(normalised)}"]
+    if known.place:
+        steps.append(f"  mean of {letter}: {number(push)}, mean of {letter}·normalised: {number(pull)}")
     else:
         steps.append("  running statistics do not depend on the input: only the direct path is open")
-    typical = float(np.abs(grads).mean() * (1 + np.abs(channel.normalised).max()) * (1 + abs(normalised)))
+    typical = float(np.abs(grads).mean() * (1 + np.abs(known.normalised).max()) * (1 + abs(normalised)))
     return explain_sum(
         step,
         "grad_input",
         index,
-        "weight/√(variance + eps) · (G - mean(G) - normalised·mean(G·normalised))",
+        rule,
         terms,
         operations=16,
-        magnitude=abs(scale) * (abs(own) + (typical if channel.from_batch else 0)) * channel.swell,
+        magnitude=abs(scale) * (abs(own) + (typical if known.place else 0)) * known.swell,
         steps=steps,
         expression="(factor * scale).sum()",
     )
+
+
+def output(step, index: tuple) -> Explanation:
+    """output = (input - mean) / √(variance + eps) · weight + bias"""
+    return scaled(step, index, channel_of(step, index[1]))
+
+
+def grad_input(step, index: tuple) -> Explanation:
+    """grad_input = weight·inv_std · (G - mean(G) - normalised · mean(G·normalised))"""
+    channel, own = channel_of(step, index[1]), float(step.grad_output[index])
+    grads, scale = channel_values(step.grad_output, index[1]), channel.weight * channel.inv_std
+    rule = "weight/√(variance + eps) · (G - mean(G) - normalised·mean(G·normalised))"
+    return three_paths(step, index, channel, grads, own, scale, rule, "G")
 
 
 def grad_weight(step, index: tuple) -> Explanation:
@@ -152,7 +170,8 @@ def grad_bias(step, index: tuple) -> Explanation:
 def places_of(step) -> dict[str, np.ndarray]:
     """Return image, and row and column where there are any, of a channel's numbers in order."""
     shape = (step.input.shape[0], *step.input.shape[2:])
-    names = {1: ("image",), 2: ("image", "position"), 3: ("image", "row", "column")}[len(shape)]
+    known = {1: ("image",), 2: ("image", "position"), 3: ("image", "row", "column")}
+    names = known.get(len(shape)) or ("image", *(f"axis {axis}" for axis in range(2, len(shape) + 1)))
     return dict(zip(names, (place.ravel() for place in np.indices(shape)), strict=True))
 
 

@@ -16,6 +16,12 @@ def parameter(writer, layer, name: str) -> str:
     return writer.constant(f"{layer.name}.{name}".lstrip("."), getattr(layer, name).data)
 
 
+def a_channel(writer, layer, name: str, array) -> str:
+    """Add a parameter that lies along axis 1 of an array; one number is for all channels."""
+    name, count = parameter(writer, layer, name), getattr(layer, name).data.size
+    return name if count == 1 or array.ndim == 2 else shaped(writer, name, (-1, *(1,) * (array.ndim - 2)))
+
+
 def refuse(layer, what: str, advice: str) -> ValueError:
     """Return the error for a layer that ONNX has no operator for."""
     return ValueError(f"to_onnx: every layer must have a form in ONNX. Got {layer.who} with {what}. {advice}")
@@ -188,6 +194,18 @@ def batch_norm(writer, layer, name, array, output) -> str:
     return writer.node("BatchNormalization", [name, scale, shift, mean, variance], epsilon=layer.eps)
 
 
+def group_norm(writer, layer, name, array, output) -> str:
+    """Add instance norm of the groups: GroupNormalization takes a scale a channel only in later versions."""
+    ones = np.ones(layer.num_groups, array.dtype)
+    scale, shift = writer.constant("ones", ones), writer.constant("zeros", 0 * ones)
+    groups = shaped(writer, name, (0, layer.num_groups, -1))
+    name = writer.node("InstanceNormalization", [groups, scale, shift], epsilon=layer.eps)
+    name = shaped(writer, name, (0, *array.shape[1:]))
+    for operator, key in (("Mul", "weight"), ("Add", "bias")) if layer.affine else ():
+        name = writer.node(operator, [name, a_channel(writer, layer, key, array)])
+    return name
+
+
 def silu(writer, layer, name, array, output) -> str:
     return writer.node("Mul", [name, writer.node("Sigmoid", [name])])
 
@@ -202,10 +220,7 @@ def hardsigmoid(writer, layer, name, array, output) -> str:
 
 
 def prelu(writer, layer, name, array, output) -> str:
-    slopes = parameter(writer, layer, "weight")
-    if layer.num_parameters > 1 and array.ndim > 2:
-        slopes = shaped(writer, slopes, (-1, *(1,) * (array.ndim - 2)))
-    return writer.node("PRelu", [name, slopes])
+    return writer.node("PRelu", [name, a_channel(writer, layer, "weight", array)])
 
 
 def affine(writer, layer, name, array, output) -> str:
@@ -224,18 +239,6 @@ def largest(writer, layer, name, array, output) -> str:
     return writer.node("ReduceMax", [name, axes], keepdims=int(layer.keepdim))
 
 
-def add(writer, layer, names, arrays, output) -> str:
-    return writer.node("Sum", list(names))
-
-
-def multiply(writer, layer, names, arrays, output) -> str:
-    return writer.node("Mul", list(names))
-
-
-def concatenate(writer, layer, names, arrays, output) -> str:
-    return writer.node("Concat", list(names), axis=layer.dim)
-
-
 def unchanged(writer, layer, name, array, output) -> str:
     return name
 
@@ -245,25 +248,26 @@ def simple(operator: str, **attributes):
 
     def write(writer, layer, name, array, output) -> str:
         values = {key: getattr(layer, attribute) for key, attribute in attributes.items()}
-        return writer.node(operator, [name], **values)
+        return writer.node(operator, [name] if isinstance(name, str) else list(name), **values)
 
     return write
 
 
 OPERATORS = {
     "AdaptiveAvgPool2d": adaptive_avg_pool2d,
-    "Add": add,
+    "Add": simple("Sum"),
     "Affine": affine,
     "AvgPool2d": avg_pool2d,
     "BatchNorm1d": batch_norm,
     "BatchNorm2d": batch_norm,
-    "Concatenate": concatenate,
+    "Concatenate": simple("Concat", axis="dim"),
     "Conv2d": conv2d,
     "Dropout": unchanged,
     "Dropout2d": unchanged,
     "ELU": simple("Elu", alpha="alpha"),
     "Flatten": flatten,
     "GELU": simple("Gelu", approximate="approximate"),
+    "GroupNorm": group_norm,
     "Hardsigmoid": hardsigmoid,
     "Hardswish": simple("HardSwish"),
     "Identity": unchanged,
@@ -273,7 +277,7 @@ OPERATORS = {
     "Max": largest,
     "MaxPool2d": max_pool2d,
     "Mean": mean,
-    "Multiply": multiply,
+    "Multiply": simple("Mul"),
     "PReLU": prelu,
     "Pad2d": pad2d,
     "Permute": permute,

@@ -58,8 +58,6 @@ class Conversion:
         operation = operation_of(module)
         if operation is not None:
             made = operation
-        elif layers.is_known(module, self.torch):
-            return layers.layer_of(module, tuple(example.shape), self.shared)
         elif type(module) is namesakes()["Residual"]:
             parts = {}
             for name, _ in module.named_children():
@@ -68,19 +66,22 @@ class Conversion:
         elif type(module) is self.torch.nn.Sequential:
             made = self.chain(path, example, place)
         elif type(module).__module__.startswith("torch.nn"):
-            made = self.function_layer(module, example, f'torch.nn.{type(module).__name__} "{path}"', place)
+            made = self.layer(module, example, f'torch.nn.{type(module).__name__} "{path}"', place)
         else:
             made = self.traced(path, module, example)
         made.training = module.training
         return made
 
-    def function_layer(self, module, example, shown: str, place: str) -> nn.Module:
-        """Return ours for a layer of torch that is a function of its attributes; refuse any other."""
+    def layer(self, module, example, shown: str, place: str) -> nn.Module:
+        """Return ours for a layer of torch that we have, or that is a function of its attributes; refuse any other."""
         function = operations.LAYERS.get(type(module).__name__)
-        if function is None:
-            raise self.refusal(shown, place)
-        names = list(inspect.signature(function).parameters)[1:]
         try:
+            layers.check_norm(module, tuple(example.shape))
+            if layers.is_known(module, self.torch):
+                return layers.layer_of(module, tuple(example.shape), self.shared)
+            if function is None:
+                raise self.refusal(shown, place)
+            names = list(inspect.signature(function).parameters)[1:]
             return function(example, *(getattr(module, name) for name in names))
         except shapes.Unsupported as reason:
             raise self.refusal(f"{shown} with {reason}", place) from None

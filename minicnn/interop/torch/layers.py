@@ -6,6 +6,7 @@ import numpy as np
 
 from minicnn import nn
 from minicnn.interop.torch.operations import softmax_axis
+from minicnn.interop.torch.shapes import need
 
 # Layers whose torch namesake takes the attributes named here, under the same names.
 ARGUMENTS = {
@@ -33,6 +34,7 @@ ARGUMENTS = {
     "LogSoftmax": ["dim"],
     "BatchNorm1d": ["num_features", "eps", "momentum", "affine", "track_running_stats"],
     "BatchNorm2d": ["num_features", "eps", "momentum", "affine", "track_running_stats"],
+    "GroupNorm": ["num_groups", "num_channels", "eps", "affine"],
     "Dropout": ["p"],
     "Dropout2d": ["p"],
     "Identity": [],
@@ -44,6 +46,8 @@ PADDING = {
     "ReplicationPad2d": "replicate",
     "CircularPad2d": "circular",
 }
+# A group norm with a group for every channel, unless it keeps running statistics.
+INSTANCE_NORM = "InstanceNorm2d"
 
 
 def arguments_of(module, kind: str) -> dict:
@@ -61,7 +65,19 @@ def arguments_of(module, kind: str) -> dict:
 def is_known(module, torch) -> bool:
     """Say whether a torch module is a layer that we have too."""
     kind = type(module).__name__
+    if kind == INSTANCE_NORM:
+        return type(module) is torch.nn.InstanceNorm2d and not module.track_running_stats
     return (kind in ARGUMENTS or kind in PADDING) and type(module) is getattr(torch.nn, kind)
+
+
+def check_norm(module, shape: tuple[int, ...]) -> None:
+    """Raise Unsupported for a norm of torch's with arguments, or an input, that ours has not."""
+    kind = type(module).__name__
+    if kind == INSTANCE_NORM:
+        need(not module.track_running_stats, "track_running_stats=True")
+        need(len(shape) == 4, f"an input of shape {shape}, without the axis of images,")
+    if kind in (INSTANCE_NORM, "GroupNorm", "BatchNorm1d", "BatchNorm2d"):
+        need(module.weight is None or module.bias is not None, "bias=False")
 
 
 def layer_of(module, shape: tuple[int, ...], shared: dict) -> nn.Module:
@@ -84,6 +100,8 @@ def layer_of(module, shape: tuple[int, ...], shared: dict) -> nn.Module:
     kind = type(module).__name__
     if kind in PADDING:
         layer = nn.Pad2d(module.padding, PADDING[kind], getattr(module, "value", 0.0))
+    elif kind == INSTANCE_NORM:
+        layer = nn.GroupNorm(module.num_features, module.num_features, module.eps, module.affine)
     else:
         arguments = arguments_of(module, kind)
         if "dim" in arguments and arguments["dim"] is None:

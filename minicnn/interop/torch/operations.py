@@ -109,6 +109,30 @@ def dropout2d(input, p=0.5, training=True, inplace=False):
     return nn.Dropout2d(p).train(training)
 
 
+# Norms
+
+
+def group_norm(input, num_groups, weight=None, bias=None, eps=1e-5, cudnn_enabled=True):
+    need(weight is None and bias is None, "weight or bias, which only a layer has")
+    return nn.GroupNorm(num_groups, input.shape[1], eps, affine=False)
+
+
+def instance_norm(
+    input,
+    running_mean=None,
+    running_var=None,
+    weight=None,
+    bias=None,
+    use_input_stats=True,
+    momentum=0.1,
+    eps=1e-5,
+    cudnn_enabled=True,
+):
+    need(running_mean is None and running_var is None, "running statistics")
+    need(len(input.shape) == 4, f"an input of shape {tuple(input.shape)}")
+    return group_norm(input, input.shape[1], weight, bias, eps)
+
+
 # Pooling and padding
 
 
@@ -221,6 +245,7 @@ def cat(tensors, dim=0):
 
 KNOWN = {
     **{function.__name__: function for function in (relu, leaky_relu, elu, gelu, silu, sigmoid, tanh)},
+    **{function.__name__: function for function in (group_norm, instance_norm)},
     **{function.__name__: function for function in (relu6, hardsigmoid, hardswish)},
     **{function.__name__: function for function in (softmax, log_softmax, dropout, dropout2d)},
     **{function.__name__: function for function in (max_pool2d, avg_pool2d, pad)},

@@ -24,6 +24,7 @@ ACTIVATIONS = {
 FAMILIES = (  # one stands where the other should: a difference worth a row
     ACTIVATIONS,
     {"MaxPool2d", "AvgPool2d", "AdaptiveAvgPool2d", "Max", "Mean"},
+    {"BatchNorm1d", "BatchNorm2d", "GroupNorm"},
     {"Softmax", "LogSoftmax"},
     {"Flatten", "Reshape", "Squeeze", "Unsqueeze"},
 )

@@ -13,6 +13,8 @@ from minicnn.interop.torch.layers import ARGUMENTS
 OTHER_KIND = "another kind of layer"
 LONE = "a layer on one side only"
 PLAIN = ("padding", "mode", "value")  # the arguments of a Pad2d
+# Those that go with the input, and one that has a slip of its own.
+LEFT_OUT = ("in_channels", "in_features", "num_features", "num_channels", "bias")
 PLACES = {
     **dict.fromkeys(
         ("padding", "padding_mode", "mode", "value", "count_include_pad"),
@@ -32,7 +34,7 @@ def other_arguments(sides: Sides) -> Iterator[Candidate]:
             continue
         for attribute in ARGUMENTS.get(ours.kind, PLAIN):
             values = [getattr(step.module, attribute, None) for step in (ours, theirs)]
-            if attribute in ("bias", "in_channels", "in_features", "num_features") or values[0] == values[1]:
+            if attribute in LEFT_OUT or values[0] == values[1]:
                 continue
             slip = PLACES.get(attribute, f"different {attribute}")
             if attribute in ("stride", "dilation") and values[0] == values[1][::-1]:

@@ -33,6 +33,7 @@ from minicnn.interop.torch.comparison.weight_slips import (
     transposed_linear,
 )
 
+NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.GroupNorm)
 OTHER_MODE = "train mode against eval mode"
 
 
@@ -79,21 +80,32 @@ def other_mode(sides: Sides) -> Iterator[Candidate]:
 
 
 def other_variance(sides: Sides) -> Iterator[Candidate]:
-    """Batch norm divides squares by their number n; a variance over n - 1 is larger by n / (n - 1).
+    """Norms divide squares by their number n; a variance over n - 1 is larger by n / (n - 1).
 
     ``1/√(k·v + eps) = 1/√k · 1/√(v + eps/k)``: so another weight and another eps stand for another variance.
     """
     for direction in (1, -1):
         changes = []
         for name, module in sides.model.named_modules():
-            if not isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) or module.weight is None:
+            if not isinstance(module, NORMS) or module.weight is None:
                 continue
-            sizes = [s.input.size // s.input.shape[1] for s in sides.calls if s.name == name]
+            sizes = [normalised_together(module, step.input) for step in sides.calls if step.name == name]
             if not sizes or sizes[0] < 2:
                 continue
             k = (sizes[0] / (sizes[0] - 1)) ** direction
             changes.append({(name, "weight"): module.weight.data / np.sqrt(k), (name, "eps"): module.eps / k})
         yield from sides.each_and_all("biased against unbiased variance", changes)
+
+
+def normalised_together(module, input: np.ndarray) -> int:
+    """Return of how many numbers a norm takes the variance.
+
+    >>> images = np.zeros((5, 4, 3, 3))
+    >>> normalised_together(nn.BatchNorm2d(4), images), normalised_together(nn.GroupNorm(2, 4), images)
+    (45, 18)
+    """
+    groups = len(input) * module.num_groups if isinstance(module, nn.GroupNorm) else input.shape[1]
+    return input.size // max(groups, 1)
 
 
 def other_input(sides: Sides) -> Iterator[Candidate]:

@@ -17,6 +17,7 @@ from minicnn.interop.torch.comparison.weight_slips import values_of
 from minicnn.interop.torch.convert import from_torch
 
 SUM = "Add"
+NORMS = {"BatchNorm1d": "batch norm", "BatchNorm2d": "batch norm", "GroupNorm": "group norm"}
 NOUNS = {SUM: "sum", "Multiply": "product"}
 MOST_PLACES = 6
 RESIDUAL = "a residual connection on one side only"
@@ -101,13 +102,14 @@ def named(ours: list[Step], theirs: list[Step], learned: list[tuple[Step, Step]]
     if not (here and there):
         return (RESIDUAL if any(step.kind == SUM for step in (*here, *there)) else LONE), where
     moved = [
-        mine.name
+        mine
         for mine, other in learned
-        if mine.kind.startswith("BatchNorm") and is_behind(mine, ours) != is_behind(other, theirs)
+        if mine.kind in NORMS and is_behind(mine, ours) != is_behind(other, theirs)
     ]
-    turned = all(step.kind in ACTIVATIONS or step.kind.startswith("BatchNorm") for step in (*here, *there))
+    turned = all(step.kind in ACTIVATIONS or step.kind in NORMS for step in (*here, *there))
     if moved and turned:
-        return "batch norm on the other side of the activation", listed(moved)
+        slip = f"{NORMS[moved[0].kind]} on the other side of the activation"
+        return slip, listed([step.name for step in moved])
     return "the same layers in another order", where
 
 

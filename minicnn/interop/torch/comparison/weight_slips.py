@@ -45,7 +45,7 @@ def flattened_nhwc(sides: Sides) -> Iterator[Candidate]:
 def other_bias(sides: Sides) -> Iterator[Candidate]:
     """A bias that is missing on one side, or added twice."""
     slip, missing, without, twice, half = "bias missing or added twice", [], [], [], []
-    for ours, theirs in sides.layers("Conv2d", "Linear", "BatchNorm1d", "BatchNorm2d"):
+    for ours, theirs in sides.layers("Conv2d", "Linear", "BatchNorm1d", "BatchNorm2d", "GroupNorm"):
         held, wanted = ours.parameters.get("bias"), theirs.parameters.get("bias")
         key = (ours.name, "bias")
         if held is None and wanted is not None:
