@@ -113,6 +113,22 @@ with .astype(np.float32), or the model with model.astype(np.float64).
         )
 
 
+def own_array(layer, name: str) -> np.ndarray:
+    """Return the numbers of a layer's parameter; somebody may have taken it away.
+
+    >>> from types import SimpleNamespace
+    >>> own_array(SimpleNamespace(who="Linear", weight=None), "weight")
+    Traceback (most recent call last):
+    TypeError: Linear: weight must be a Parameter. Got None. Set it to one, such as that of a new layer.
+    """
+    parameter = getattr(layer, name)
+    if parameter is None:
+        raise TypeError(
+            f"{layer.who}: {name} must be a Parameter. Got None. Set it to one, such as that of a new layer."
+        )
+    return parameter.data
+
+
 def check_own_array(who: str, what: str, array: np.ndarray, shape: tuple[int, ...], dtype) -> None:
     """Raise unless an array that belongs to a layer has the shape that it was built for, and its dtype.
 

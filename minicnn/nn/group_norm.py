@@ -135,9 +135,9 @@ class GroupNorm(Module):
                 f"{input.shape} in {self.num_groups} groups. Choose fewer groups, or a place before the pooling."
             )
         if self.affine:
-            checks.check_same_dtype(self.who, "input", input, self.weight.data.dtype)
+            checks.check_same_dtype(self.who, "input", input, checks.own_array(self, "weight").dtype)
             for name in ("weight", "bias"):
-                own = getattr(self, name).data
+                own = checks.own_array(self, name)
                 checks.check_own_array(self.who, name, own, (self.num_channels,), input.dtype)
 
     def arguments(self) -> str:

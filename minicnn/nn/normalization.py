@@ -119,11 +119,10 @@ class _BatchNorm(Module):
         fits = input.ndim in self.axes
         check_channels(self.who, input, fits, self.layout, num_features=self.num_features)
         if self.affine:
-            checks.check_same_dtype(self.who, "input", input, self.weight.data.dtype)
+            checks.check_same_dtype(self.who, "input", input, checks.own_array(self, "weight").dtype)
             for name in ("weight", "bias"):
-                checks.check_own_array(
-                    self.who, name, getattr(self, name).data, (self.num_features,), input.dtype
-                )
+                own = checks.own_array(self, name)
+                checks.check_own_array(self.who, name, own, (self.num_features,), input.dtype)
         elif self.track_running_stats:
             checks.check_same_dtype(self.who, "input", input, self.running_mean.dtype)
         if self.track_running_stats:

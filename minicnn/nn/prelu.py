@@ -86,8 +86,9 @@ class PReLU(Module):
 
     def _check_input(self, input: np.ndarray) -> None:
         checks.as_float_array(self.who, "input", input)
-        checks.check_same_dtype(self.who, "input", input, self.weight.data.dtype)
-        checks.check_own_array(self.who, "weight", self.weight.data, (self.num_parameters,), input.dtype)
+        slopes = checks.own_array(self, "weight")
+        checks.check_same_dtype(self.who, "input", input, slopes.dtype)
+        checks.check_own_array(self.who, "weight", slopes, (self.num_parameters,), input.dtype)
         if self.num_parameters > 1 and (input.ndim < 2 or input.shape[1] != self.num_parameters):
             got = f"{input.shape[1]} in shape {input.shape}" if input.ndim > 1 else f"shape {input.shape}"
             raise ValueError(

@@ -134,7 +134,22 @@ BUILT_FOR = [
     (nn.BatchNorm2d(2), (1, 2, 4, 4), "weight", "BatchNorm2d", (2,)),
     (nn.BatchNorm1d(2), (4, 2), "bias", "BatchNorm1d", (2,)),
     (nn.GroupNorm(1, 2), (4, 2), "weight", "GroupNorm", (2,)),
+    (nn.GroupNorm(1, 2), (4, 2), "bias", "GroupNorm", (2,)),
 ]
+
+
+@pytest.mark.parametrize(
+    ("layer", "input_shape", "name", "who"),
+    [*(case[:4] for case in BUILT_FOR if "Norm" in case[3]), (nn.PReLU(2), (4, 2), "weight", "PReLU")],
+)
+def test_a_parameter_that_was_taken_away_is_missed_in_a_sentence(layer, input_shape, name, who):
+    layer, images = copy.deepcopy(layer), np.ones(input_shape, np.float32)
+    setattr(layer, name, None)
+    message = f"{name} must be a Parameter. Got None. Set it to one, such as that of a new layer."
+    with raises(TypeError, f"{who}: {message}"):
+        layer(images)
+    with raises(TypeError, f'{who} "0": {message}'):
+        nn.Sequential(layer)(images)
 
 
 @pytest.mark.parametrize(("layer", "input_shape", "name", "who", "shape"), BUILT_FOR)
