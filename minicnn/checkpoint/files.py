@@ -170,9 +170,9 @@ def _read(path: Path, kind: str) -> tuple[dict, dict[str, np.ndarray]]:
         raise DamagedFile(TOO_DEEP) from None
     except Exception as error:  # the checksum fits, so somebody made the file with care: trust nothing
         raise DamagedFile(f"a header that makes no sense ({type(error).__name__})") from None
-    if version == VERSION and isinstance(found, str) and found != kind and found in KINDS:
-        raise OtherKind(found)
     if (found, version) != (kind, VERSION):
+        if version == VERSION and isinstance(found, str) and found in KINDS:
+            raise OtherKind(found)
         raise DamagedFile(
             f"kind {found!r:.40} of version {version!r:.40} (not {kind!r} of version {VERSION})"
         )

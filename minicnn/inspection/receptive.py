@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from minicnn import nn
+from minicnn.inspection.explainers import activations
 from minicnn.inspection.explainers.conv import Windows
 from minicnn.inspection.explainers.operations import origins, sources
 from minicnn.inspection.explainers.pooling import window
@@ -19,31 +20,17 @@ from minicnn.inspection.trace import Trace, as_index, trace
 Box = tuple[tuple[int, int], ...]  # first and last place along each axis
 
 ONE_BY_ONE = {
-    *(
-        "ReLU",
-        "LeakyReLU",
-        "ELU",
-        "GELU",
-        "SiLU",
-        "Sigmoid",
-        "Tanh",
-        "ReLU6",
-        "Hardsigmoid",
-        "Hardswish",
-        "PReLU",
-    ),
-    *(
-        "Identity",
-        "Dropout",
-        "Dropout2d",
-        "BatchNorm1d",
-        "BatchNorm2d",
-        "GroupNorm",
-        "Affine",
-        "Add",
-        "Residual",
-        "Multiply",
-    ),
+    *activations.KINDS,
+    "Identity",
+    "Dropout",
+    "Dropout2d",
+    "BatchNorm1d",
+    "BatchNorm2d",
+    "GroupNorm",
+    "Affine",
+    "Add",
+    "Residual",
+    "Multiply",
 }
 MOVED = {"Slice", "Permute", "Unsqueeze"}
 SAME_ORDER = {"Flatten", "Reshape", "Squeeze"}

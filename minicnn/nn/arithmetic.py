@@ -110,8 +110,7 @@ class Mean(Module):
 
     def __init__(self, dim, keepdim: bool = False) -> None:
         super().__init__()
-        dims = dim if isinstance(dim, tuple | list) else (dim,)
-        self.dim = tuple(checks.as_int(self.who, "dim", one) for one in dims)
+        self.dim = as_dims(self.who, dim)
         self.keepdim = bool(keepdim)
 
     @checks.without_warnings
@@ -129,12 +128,30 @@ class Mean(Module):
     def backward(self, grad_output: np.ndarray) -> np.ndarray:
         """Return ``grad_output / n`` for every number that the mean was taken of."""
         saved = self.recall(grad_output)
-        kept = [1 if a in saved["axes"] else size for a, size in enumerate(saved["input_shape"])]
-        share = np.divide(grad_output, saved["count"], dtype=grad_output.dtype).reshape(kept)
+        share = np.divide(grad_output, saved["count"], dtype=grad_output.dtype)
+        share = share.reshape(with_ones(saved["input_shape"], saved["axes"]))
         return np.broadcast_to(share, saved["input_shape"]).copy()
 
     def arguments(self) -> str:
         return f"dim={self.dim}, keepdim={self.keepdim}"
+
+
+def as_dims(who: str, dim) -> tuple[int, ...]:
+    """Return an axis, or a sequence of axes, as a tuple of ints.
+
+    >>> as_dims("Mean", -1), as_dims("Mean", [2, 3])
+    ((-1,), (2, 3))
+    """
+    return tuple(checks.as_int(who, "dim", one) for one in (dim if isinstance(dim, tuple | list) else (dim,)))
+
+
+def with_ones(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
+    """Return a shape in which some axes have length 1.
+
+    >>> with_ones((8, 5, 4, 4), (2, 3))
+    (8, 5, 1, 1)
+    """
+    return tuple(1 if axis in axes else size for axis, size in enumerate(shape))
 
 
 def axes_of(who: str, input: np.ndarray, dims: tuple[int, ...]) -> tuple[int, ...]:

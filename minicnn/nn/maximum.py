@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from minicnn import checks
-from minicnn.nn.arithmetic import axes_of
+from minicnn.nn.arithmetic import as_dims, axes_of, with_ones
 from minicnn.nn.module import Module
 
 
@@ -52,8 +52,7 @@ class Max(Module):
 
     def __init__(self, dim, keepdim: bool = False, ties: str = "first") -> None:
         super().__init__()
-        dims = dim if isinstance(dim, tuple | list) else (dim,)
-        self.dim = tuple(checks.as_int(self.who, "dim", one) for one in dims)
+        self.dim = as_dims(self.who, dim)
         self.keepdim = bool(keepdim)
         if ties not in ("first", "shared"):
             raise ValueError(
@@ -80,8 +79,8 @@ class Max(Module):
         """Return the gradient's share for every number."""
         input = self.recall(grad_output)["input"]
         shares = self.shares(input)
-        kept = [1 if a in axes_of(self.who, input, self.dim) else size for a, size in enumerate(input.shape)]
-        return np.where(shares == 0, 0, grad_output.reshape(kept) * shares)
+        grads = grad_output.reshape(with_ones(input.shape, axes_of(self.who, input, self.dim)))
+        return np.where(shares == 0, 0, grads * shares)
 
     def shares(self, input: np.ndarray) -> np.ndarray:
         """Return which share of its maximum's gradient each number gets, 0 to 1.

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from minicnn import checks
-from minicnn.nn.arithmetic import as_constant, axes_of
+from minicnn.nn.arithmetic import as_constant, as_dims, axes_of
 from minicnn.nn.module import Module
 from minicnn.nn.padding import check_pads, pad2d, pad2d_backward
 
@@ -96,8 +96,7 @@ class Squeeze(Module):
 
     def __init__(self, dim=None) -> None:
         super().__init__()
-        dims = dim if isinstance(dim, tuple | list) else (dim,)
-        self.dim = None if dim is None else tuple(checks.as_int(self.who, "dim", one) for one in dims)
+        self.dim = None if dim is None else as_dims(self.who, dim)
 
     def forward(self, input: np.ndarray) -> np.ndarray:
         """Return the input without those axes."""

@@ -90,6 +90,7 @@ CURVES = {
     ),
     "Tanh": Curve("math.tanh(x)", "1 - math.tanh(x) ** 2", "tanh(input)"),
 }
+KINDS = frozenset(CURVES) - {"GELU tanh"}  # of layers
 CHOSEN = {"ReLU", "ReLU6"}  # nothing is computed: a number passes, or a constant stands in its place
 ARGUMENTS = {"LeakyReLU": ("negative_slope",), "ELU": ("alpha",)}
 
@@ -212,6 +213,6 @@ def grad_slope(step, index: tuple) -> Explanation:
     )
 
 
-for kind in (kind for kind in CURVES if kind != "GELU tanh"):
+for kind in sorted(KINDS):
     register(kind, output=output, grad_input=grad_input)
 register("PReLU", output=output, grad_input=grad_input, grads={"weight": grad_slope})

@@ -30,6 +30,44 @@ def axis_names(axes: int) -> tuple[str, ...]:
     return known.get(axes) or tuple(f"axis {axis}" for axis in range(axes))
 
 
+def group_of(step, index: tuple) -> tuple[dict[str, np.ndarray], tuple]:
+    """Return the numbers that output[index] of a layer with axes `dim`, such as Mean, is made of.
+
+    They come as their places along those axes, by name, and as the index of that part of the input.
+
+    >>> from minicnn import nn
+    >>> from minicnn.inspection.record import Step
+    >>> group_of(Step("0", "Mean", nn.Mean(1), np.zeros((5, 3)), None), (4,))
+    ({'column': array([0, 1, 2])}, (4, slice(None, None, None)))
+    """
+    axes, left, shape = (
+        sorted(dim % step.input.ndim for dim in step.module.dim),
+        list(index),
+        step.input.shape,
+    )
+    if not step.module.keepdim:
+        for axis in axes:
+            left.insert(axis, 0)
+    part = tuple(slice(None) if axis in axes else i for axis, i in enumerate(left))
+    names = [axis_names(len(shape))[axis] for axis in axes]
+    grids = np.indices([shape[axis] for axis in axes])
+    return {name: grid.ravel() for name, grid in zip(names, grids, strict=True)}, part
+
+
+def group_with(step, index: tuple) -> tuple:
+    """Return where the output stands that input[index] of a layer with axes `dim` is a part of.
+
+    >>> from minicnn import nn
+    >>> from minicnn.inspection.record import Step
+    >>> group_with(Step("0", "Mean", nn.Mean(1, keepdim=True), np.zeros((5, 3)), None), (4, 2))
+    (4, 0)
+    """
+    axes = {dim % step.input.ndim for dim in step.module.dim}
+    if step.module.keepdim:
+        return tuple(0 if axis in axes else i for axis, i in enumerate(index))
+    return tuple(i for axis, i in enumerate(index) if axis not in axes)
+
+
 def eps_of(*arrays: np.ndarray) -> float:
     """Return the spacing at 1 of the coarsest floats among the arrays: those that rounding comes from.
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from minicnn.checks import cast, without_warnings
-from minicnn.inspection.explainers.common import axis_names, explain_sum, moved
+from minicnn.inspection.explainers.common import axis_names, explain_sum, group_of, group_with, moved
 from minicnn.inspection.explainers.registry import register
 from minicnn.inspection.explanation import Explanation, as_terms, number
 from minicnn.nn.joins import spread_axes
@@ -130,33 +130,19 @@ def scaled_grad(step, index: tuple) -> Explanation:
 register("Affine", output=scaled, grad_input=scaled_grad)
 
 
-def mean_axes(step) -> tuple[int, ...]:
-    """Return the axes that the mean is taken over, in order, counted from the front."""
-    return tuple(sorted(dim % step.input.ndim for dim in step.module.dim))
-
-
 def mean_output(step, index: tuple) -> Explanation:
     """output = Σ input / n"""
-    axes, left = mean_axes(step), list(index)
-    if not step.module.keepdim:
-        for axis in axes:
-            left.insert(axis, 0)
-    places = [slice(None) if axis in axes else i for axis, i in enumerate(left)]
-    values = cast(step.input[tuple(places)])
-    names = [axis_names(step.input.ndim)[axis] for axis in axes]
-    grid = {name: grid.ravel() for name, grid in zip(names, np.indices(values.shape), strict=True)}
-    terms = as_terms(grid, values.ravel() / values.size, input=values.ravel())
+    places, part = group_of(step, index)
+    values = cast(step.input[part]).ravel()
+    terms = as_terms(places, values / values.size, input=values)
     rule = f"Σ input / {number(values.size)}"
     return explain_sum(step, "output", index, rule, terms, expression="input.mean()", operations=2)
 
 
 def mean_grad(step, index: tuple) -> Explanation:
     """grad_input = grad_output / n"""
-    axes = mean_axes(step)
-    where = tuple(0 if a in axes else i for a, i in enumerate(index))
-    if not step.module.keepdim:
-        where = tuple(i for a, i in enumerate(index) if a not in axes)
-    count = int(np.prod([step.input.shape[axis] for axis in axes]))
+    where = group_with(step, index)
+    count = step.input.size // step.output.size
     grad = float(step.grad_output[where])
     terms = as_terms({}, [grad / count], grad_output=[grad], n=[count])
     rule = f"{place('grad_output', where)} / {count}"

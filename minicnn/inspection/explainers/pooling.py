@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from minicnn.checks import cast
-from minicnn.inspection.explainers.common import axis_names, explain_sum, times
+from minicnn.inspection.explainers.common import explain_sum, group_of, group_with, times
 from minicnn.inspection.explainers.conv import as_pair, batched
 from minicnn.inspection.explainers.registry import register
 from minicnn.inspection.explanation import Explanation, as_terms, number
@@ -118,23 +118,10 @@ def weighed_windows(step, index: tuple, cells: list, name: str, factors, rule: s
     return explain_sum(step, "grad_input", index, rule, terms, expression=times("grad_output", name, terms))
 
 
-def group(step, index: tuple) -> tuple[tuple, dict, np.ndarray, np.ndarray]:
-    """Return, of what output[index] of a Max is the maximum: the part of the input, places, values and shares."""
-    axes = sorted(dim % step.input.ndim for dim in step.module.dim)
-    left = list(index)
-    if not step.module.keepdim:
-        for axis in axes:
-            left.insert(axis, 0)
-    part = tuple(slice(None) if axis in axes else i for axis, i in enumerate(left))
-    values, shares = (cast(array[part]) for array in (step.input, step.module.shares(step.input)))
-    names = [axis_names(step.input.ndim)[axis] for axis in axes]
-    places = {name: grid.ravel() for name, grid in zip(names, np.indices(values.shape), strict=True)}
-    return part, places, values.ravel(), shares.ravel()
-
-
 def largest(step, index: tuple) -> Explanation:
     """output = the largest input over the axes"""
-    _, places, values, shares = group(step, index)
+    places, part = group_of(step, index)
+    values, shares = (cast(array[part]).ravel() for array in (step.input, step.module.shares(step.input)))
     missing = np.isnan(values)
     wins = missing / missing.sum() if missing.any() else shares
     product = np.where(wins == 0, 0, values * wins)
@@ -154,11 +141,7 @@ def equals(step, values: np.ndarray) -> list[str]:
 
 def largest_grad(step, index: tuple) -> Explanation:
     """grad_input = grad_output · the share that this number has in the maximum"""
-    axes = {dim % step.input.ndim for dim in step.module.dim}
-    if step.module.keepdim:
-        where = tuple(0 if axis in axes else i for axis, i in enumerate(index))
-    else:
-        where = tuple(i for axis, i in enumerate(index) if axis not in axes)
+    where = group_with(step, index)
     grad, share = float(step.grad_output[where]), float(step.module.shares(step.input)[index])
     product = 0.0 if share == 0 else grad * share
     terms = as_terms({}, [product], grad_output=[grad], share=[share])

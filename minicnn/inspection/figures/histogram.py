@@ -10,13 +10,13 @@ from minicnn import nn
 from minicnn.checks import cast
 from minicnn.inspection.attribution import check_images
 from minicnn.inspection.figures.canvas import as_figure
+from minicnn.inspection.receptive import MOVED, SAME_ORDER
 from minicnn.inspection.record import recording, unchanged
 from minicnn.inspection.table import dead_units
 from minicnn.metrics.figures import COLOURS, LINES
 
 BINS = 50  # about so many for each layer; each is a power of two wide, so that epochs can be joined exactly
-# These only move numbers.
-NO_SHAPE = ("Flatten", "Reshape", "Squeeze", "Unsqueeze", "Permute", "Slice", "Identity")
+ONLY_MOVED = SAME_ORDER | MOVED | {"Identity"}
 
 
 class ActivationHistogram:
@@ -101,7 +101,7 @@ class ActivationHistogram:
                 )
         self.epochs.append(epoch)
         for name, step in found.items():
-            if name not in self.layers if self.layers else step.kind in NO_SHAPE:
+            if name not in self.layers if self.layers else step.kind in ONLY_MOVED:
                 continue
             self.kinds[name] = step.kind
             self.counts.setdefault(name, []).append(count(step.output))

@@ -3,28 +3,17 @@
 from __future__ import annotations
 
 from minicnn.inspection import Step
+from minicnn.inspection.explainers import activations
 from minicnn.interop.torch.layers import ARGUMENTS
 from minicnn.interop.torch.namesakes import FIELDS
 
 SAME_BOTH, SAME_KIND, SAME_NAME, SAME_FAMILY = 5, 3, 1, 1
 SAME_ARGUMENTS = 2.0**-20  # it only decides which of several pairs that are equally like
-ACTIVATIONS = {
-    "ReLU",
-    "LeakyReLU",
-    "ELU",
-    "GELU",
-    "SiLU",
-    "Sigmoid",
-    "Tanh",
-    "ReLU6",
-    "PReLU",
-    "Hardsigmoid",
-    "Hardswish",
-}
+NORMS = {"BatchNorm1d": "batch norm", "BatchNorm2d": "batch norm", "GroupNorm": "group norm"}
 FAMILIES = (  # one stands where the other should: a difference worth a row
-    ACTIVATIONS,
+    activations.KINDS,
     {"MaxPool2d", "AvgPool2d", "AdaptiveAvgPool2d", "Max", "Mean"},
-    {"BatchNorm1d", "BatchNorm2d", "GroupNorm"},
+    NORMS.keys(),
     {"Softmax", "LogSoftmax"},
     {"Flatten", "Reshape", "Squeeze", "Unsqueeze"},
 )

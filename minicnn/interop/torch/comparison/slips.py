@@ -15,6 +15,7 @@ import numpy as np
 
 from minicnn import nn
 from minicnn.checks import cast
+from minicnn.interop.torch.comparison.align import NORMS
 from minicnn.interop.torch.comparison.candidates import Candidate, Sides
 from minicnn.interop.torch.comparison.layer_slips import (
     lone_layers,
@@ -33,7 +34,6 @@ from minicnn.interop.torch.comparison.weight_slips import (
     transposed_linear,
 )
 
-NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.GroupNorm)
 OTHER_MODE = "train mode against eval mode"
 
 
@@ -87,7 +87,7 @@ def other_variance(sides: Sides) -> Iterator[Candidate]:
     for direction in (1, -1):
         changes = []
         for name, module in sides.model.named_modules():
-            if not isinstance(module, NORMS) or module.weight is None:
+            if type(module).__name__ not in NORMS or module.weight is None:
                 continue
             sizes = [normalised_together(module, step.input) for step in sides.calls if step.name == name]
             if not sizes or sizes[0] < 2:

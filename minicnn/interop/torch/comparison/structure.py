@@ -10,14 +10,14 @@ import numpy as np
 
 from minicnn import nn
 from minicnn.inspection import Step, trace
-from minicnn.interop.torch.comparison.align import ACTIVATIONS, aligned
+from minicnn.inspection.explainers import activations
+from minicnn.interop.torch.comparison.align import NORMS, aligned
 from minicnn.interop.torch.comparison.candidates import Candidate, Sides
 from minicnn.interop.torch.comparison.layer_slips import LONE, OTHER_KIND
 from minicnn.interop.torch.comparison.weight_slips import values_of
 from minicnn.interop.torch.convert import from_torch
 
 SUM = "Add"
-NORMS = {"BatchNorm1d": "batch norm", "BatchNorm2d": "batch norm", "GroupNorm": "group norm"}
 NOUNS = {SUM: "sum", "Multiply": "product"}
 MOST_PLACES = 6
 RESIDUAL = "a residual connection on one side only"
@@ -106,7 +106,7 @@ def named(ours: list[Step], theirs: list[Step], learned: list[tuple[Step, Step]]
         for mine, other in learned
         if mine.kind in NORMS and is_behind(mine, ours) != is_behind(other, theirs)
     ]
-    turned = all(step.kind in ACTIVATIONS or step.kind in NORMS for step in (*here, *there))
+    turned = all(step.kind in activations.KINDS | NORMS.keys() for step in (*here, *there))
     if moved and turned:
         slip = f"{NORMS[moved[0].kind]} on the other side of the activation"
         return slip, listed([step.name for step in moved])
@@ -157,4 +157,4 @@ def is_behind(step: Step, steps: list[Step]) -> bool:
     (True, False)
     """
     place = steps.index(step)
-    return place > 0 and steps[place - 1].kind in ACTIVATIONS
+    return place > 0 and steps[place - 1].kind in activations.KINDS

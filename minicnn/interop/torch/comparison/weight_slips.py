@@ -9,6 +9,7 @@ import numpy as np
 from minicnn import nn
 from minicnn.checks import cast
 from minicnn.inspection.record import own_parameters
+from minicnn.interop.torch.comparison.align import NORMS
 from minicnn.interop.torch.comparison.candidates import Candidate, Sides
 
 
@@ -45,7 +46,7 @@ def flattened_nhwc(sides: Sides) -> Iterator[Candidate]:
 def other_bias(sides: Sides) -> Iterator[Candidate]:
     """A bias that is missing on one side, or added twice."""
     slip, missing, without, twice, half = "bias missing or added twice", [], [], [], []
-    for ours, theirs in sides.layers("Conv2d", "Linear", "BatchNorm1d", "BatchNorm2d", "GroupNorm"):
+    for ours, theirs in sides.layers("Conv2d", "Linear", *NORMS):
         held, wanted = ours.parameters.get("bias"), theirs.parameters.get("bias")
         key = (ours.name, "bias")
         if held is None and wanted is not None:
