@@ -9,7 +9,7 @@ from minicnn.inspection.explainers.losses import log_softmax, truth_of
 from minicnn.inspection.letters import numbers, picture, strength
 from minicnn.inspection.page import Page, Section, largest, position, short
 from minicnn.inspection.table import span
-from minicnn.inspection.trace import Trace
+from minicnn.inspection.trace import Trace, class_steps
 
 
 class Story(Page):
@@ -24,8 +24,10 @@ class Story(Page):
         What went into the model.
     layers : list of Step
         The steps of the layers, without loss, softmax and label.
-    logits : ndarray
+    output : ndarray
         What came out of the model.
+    logits : ndarray
+        The same, unless the model ends in a Softmax: then what that was given.
     label : str or int, or None
         The class of the largest probability; None where the output is no row of logits.
     received : dict of str to float
@@ -46,26 +48,30 @@ class Story(Page):
         self.trace, self.image = trace, image
         self.layers = trace.layers
         self.pixels = self.layers[0].input[image]
-        named = {step.name: step for step in trace.steps}
-        last = named["loss"].input if "loss" in named else self.layers[-1].output
-        self.loss, self.logits = named.get("loss"), last[image]
-        self.ways = self._ways(last)
+        ending = trace.ending
+        output = ending["loss"].input if "loss" in ending else self.layers[-1].output
+        if not ending and output.ndim == 2 and output.shape[1] > 1:  # of a model of torch, which was watched
+            ending = {step.name: step for step in class_steps(trace.steps, output, trace.classes)}
+        logits = ending["softmax"].input if "softmax" in ending else output
+        self.loss, self.output, self.logits = ending.get("loss"), output[image], logits[image]
+        self.ends_in_softmax = logits is not output
+        one = "loss" in ending and self.loss.kind == "BCEWithLogitsLoss" and logits.shape[1:] == (1,)
+        self.ways = self._ways(logits) if "label" in ending or one else None
         self.label = self.ways.label if self.ways is not None else None
         self.received = {
             step.name: float(np.abs(step.grad_output[image]).sum(dtype=np.float64))
             for step in self.layers
             if step.grad_output is not None
         }
-        self.title = f"image {image} of {len(last)}: from pixels to label" + " and back" * bool(self.received)
+        self.title = f"image {image} of {len(output)}: from pixels to label" + " and back" * bool(
+            self.received
+        )
 
     def _ways(self, logits: np.ndarray):
-        """Return the classifier's chain from this image's logits to its label, where they are logits."""
+        """Return the classifier's chain from this image's logits to its label."""
         from minicnn.classifier.decision import Decision  # brings scikit-learn, which only this page needs
         from minicnn.classifier.explain import explain_logits
 
-        one = self.loss is not None and self.loss.kind == "BCEWithLogitsLoss"
-        if logits.ndim != 2 or not (logits.shape[1] > 1 or one):
-            return None
         count = max(logits.shape[1], 2)
         names = np.array(range(count) if self.trace.classes is None else self.trace.classes)
         return explain_logits(logits[self.image : self.image + 1], Decision(names, who="chain"))[0]
@@ -93,7 +99,7 @@ class Story(Page):
 
     def _decision(self) -> Section:
         if self.ways is None:
-            return Section("output", above=[f"shape {self.logits.shape}: {numbers(self.logits)}"])
+            return Section("output", above=[f"shape {self.output.shape}: {numbers(self.output)}"])
         title, *lines = str(self.ways).split("\n")
         return Section(title.split(": ", 1)[1], above=[line.removeprefix("  ") for line in lines])
 
@@ -101,17 +107,24 @@ class Story(Page):
         step = self.loss
         batch = f"loss of the batch, {step.module!r}: {short(np.mean(step.output))}"
         lines = [batch] if np.ndim(step.output) == 0 else [f"{batch} (mean of the losses)"]
-        if isinstance(step.module, nn.CrossEntropyLoss) and self.logits.ndim == 1:
+        if isinstance(step.module, nn.CrossEntropyLoss) and self.output.ndim == 1:
             truth = truth_of(step)[self.image]
-            surprise = -log_softmax(self.logits, 0)
+            surprise = -log_softmax(self.output, 0)
             own = float(np.where(truth == 0, 0, truth * surprise).sum())
             lines.append(f"of this image: Σ truth·(-log p) = {short(own)}, {self._named(truth)}")
-        grad = step.grad_input[self.image]
-        lines.append(f"gradient of the logits: {numbers(grad)}")
+            if self.ends_in_softmax:
+                lines.append(
+                    "p is squeezed twice: the model ends in a Softmax, and this loss takes one of its output"
+                )
+        grad, what = step.grad_input[self.image], "output" if self.ends_in_softmax else "logits"
+        lines.append(f"gradient of the {what}: {numbers(grad)}")
         return Section("loss", above=lines)
 
     def _named(self, truth: np.ndarray) -> str:
         """Return the true class in words."""
+        target = self.loss.saved["targets"][self.image]
+        if np.ndim(target) == 0 and target == self.loss.module.ignore_index:
+            return f"target {target}: ignored"
         if np.count_nonzero(truth) != 1:
             return f"truth = {numbers(truth)}"
         index = int(truth.argmax())

@@ -13,6 +13,7 @@ from minicnn.inspection.explainers import REGISTRY
 from minicnn.inspection.explanation import Explanation
 from minicnn.inspection.record import Step, kept, recording, unchanged
 from minicnn.inspection.table import summary_table
+from minicnn.nn.class_losses import ClassLoss
 from minicnn.nn.losses import check_loss
 from minicnn.nn.tree import check_module
 
@@ -23,7 +24,7 @@ class Trace:
     Attributes
     ----------
     steps : list of Step
-        In the order of execution; then "loss" (with targets), "softmax" and "label".
+        In the order of execution; then "loss" (with targets), "softmax" and "label" (see `trace`).
     classes : tuple of str, or None
         Names of the classes.
     grad_images : ndarray or None
@@ -57,7 +58,19 @@ class Trace:
         >>> [step.name for step in t], [step.name for step in t.layers]
         (['0', 'softmax', 'label'], ['0'])
         """
-        return [step for step in self.steps if step.name not in ("loss", "softmax", "label")]
+        return self.steps[: len(self.steps) - len(self.ending)]
+
+    @property
+    def ending(self) -> dict[str, Step]:
+        """The steps behind the layers, by name: the loss, the softmax and the label, as far as there are.
+
+        >>> sorted(trace(nn.Sequential(nn.ReLU()), np.ones((1, 2), np.float32)).ending)
+        ['label', 'softmax']
+        """
+        end = len(self.steps)
+        start = end - 2 if end and self.steps[-1].kind == "Label" else end
+        start -= start > 0 and self.steps[start - 1].name == "loss"
+        return {step.name: step for step in self.steps[start:]}
 
     def __getitem__(self, name: str) -> Step:
         for step in self.steps:
@@ -194,6 +207,10 @@ def as_index(who: str, what: str, index, shape: tuple[int, ...]) -> tuple[int, .
 def trace(model: nn.Module, images: np.ndarray, targets=None, criterion=None, classes=None) -> Trace:
     """Record one forward pass and, with targets, one backward pass of `model`.
 
+    If the output is a row for each image, and the criterion is one of classes or `classes` are named, two steps
+    follow, "softmax" and "label". A model that ends in a Softmax has taken it already: then "softmax" is its own,
+    from the logits that it was given.
+
     The model runs in the mode that it is in, and is left as it was: parameters, gradients, batch norm's
     statistics, mode and random state are the same bits after as before, also when something raises.
 
@@ -262,15 +279,33 @@ Pass the classes the model was trained with.
                 )
             )
             grad_images = model.backward(grad_logits)
-    if output.ndim == 2 and output.shape[1] > 1:
-        probabilities = functional.softmax(output, axis=1)  # (N, C)
-        found.append(
-            Step("softmax", "Softmax", nn.Softmax(dim=1), output, probabilities, saved={"classes": names})
-        )
-        index = probabilities.argmax(axis=1)  # (N,)
-        known = {"logits": output, "classes": names}
-        found.append(Step("label", "Label", None, probabilities, index, saved=known))
+    chooses = names is not None or isinstance(criterion, ClassLoss)
+    if chooses and output.ndim == 2 and output.shape[1] > 1:
+        found += class_steps(steps, output, names)
     return Trace(found, names, grad_images)
+
+
+def class_steps(steps: list[Step], output: np.ndarray, names: tuple[str, ...] | None) -> list[Step]:
+    """Return the steps "softmax" and "label" behind a model's `steps`, or with the softmax that is among them.
+
+    >>> softmax, label = class_steps([], np.log([[1.0, 3.0]]), ("cat", "dog"))
+    >>> softmax.output, label.output
+    (array([[0.25, 0.75]]), array([1]))
+    """
+    own = (
+        step
+        for step in steps
+        if step.kind == "Softmax" and step.output is output and step.module.dim in (1, -1)
+    )
+    last = next(own, None)
+    logits = output if last is None else last.input  # (N, C)
+    probabilities = functional.softmax(output, axis=1) if last is None else output  # (N, C)
+    module = nn.Softmax(dim=1) if last is None else last.module
+    index = probabilities.argmax(axis=1)  # (N,)
+    return [
+        Step("softmax", "Softmax", module, logits, probabilities, saved={"classes": names}),
+        Step("label", "Label", None, probabilities, index, saved={"logits": logits, "classes": names}),
+    ]
 
 
 def name_origins(steps: list[Step]) -> None:

@@ -116,14 +116,10 @@ class WhatIf(Page):
     def __init__(self, before: Trace, after: Trace, edits: list[str], image: Change) -> None:
         self.before, self.after, self.edits = before, after, edits
         self.title = "what if " + "; ".join(edits) if edits else "what if nothing changed"
-        layers = [
-            (old, new)
-            for old, new in zip(before.steps, after.steps, strict=True)
-            if old.name not in ("softmax", "label")
-        ]
+        layers = zip(before.layers, after.layers, strict=True)
         self.changes = [image]
         self.changes += [Change(old.name, old.kind, old.output[0], new.output[0]) for old, new in layers]
-        self.logits_before, self.logits_after = self.changes[-1].before, self.changes[-1].after
+        self.logits_before, self.logits_after = logits_of(before), logits_of(after)
         self.label_before, self.label_after = label_of(before), label_of(after)
         self.flips = self.label_before != self.label_after
 
@@ -150,7 +146,7 @@ class WhatIf(Page):
 
     def _logits(self) -> Section:
         names = self.before.classes or tuple(map(str, range(len(self.logits_before))))
-        p_before, p_after = (t["softmax"].output[0] for t in (self.before, self.after))
+        p_before, p_after = (t.ending["softmax"].output[0] for t in (self.before, self.after))
         order = np.argsort(-np.nan_to_num(np.abs(self.logit_changes), nan=np.inf), kind="stable")
         shown = sorted(order[:MOST_CLASSES]) if len(names) > MOST_CLASSES else range(len(names))
         rows = [
@@ -172,6 +168,16 @@ class WhatIf(Page):
         return Section("logits and label", header=header, rows=rows, below=below)
 
 
+def logits_of(t: Trace) -> np.ndarray:
+    """Return what the softmax was given, or the output where there is no softmax.
+
+    >>> from minicnn.inspection import trace
+    >>> logits_of(trace(nn.Sequential(nn.ReLU(), nn.Softmax(dim=1)), np.float32([[1, 5]])))
+    array([1., 5.], dtype=float32)
+    """
+    return t.ending["softmax"].input[0] if "softmax" in t.ending else t.layers[-1].output[0]
+
+
 def label_of(t: Trace):
     """Return the name of the class that won, or its index; None without one.
 
@@ -179,9 +185,9 @@ def label_of(t: Trace):
     >>> label_of(trace(nn.ReLU(), np.float32([[1, 5]]), classes=("cat", "dog")))
     'dog'
     """
-    if t.steps[-1].name != "label":
+    if "label" not in t.ending:
         return None
-    index = int(t["label"].output[0])
+    index = int(t.ending["label"].output[0])
     return index if t.classes is None else t.classes[index]
 
 

@@ -62,14 +62,15 @@ def plot_way(trace, *, image=0, figure=None):
     ['Linear\\n"2"']
     """
     who = "plot_way"
-    layers = trace.layers
+    layers, ending = trace.layers, trace.ending
     pixels = layers[0].input if layers[0].input.ndim != 3 else batched(layers[0].input)
     image = as_place(who, "image", image, len(pixels))
     places = choose_stages(layers)
     stages = choose_channels(layers, places, image)
     panels = [image_panel(pixels[image], image), *map(stage_panel, stages)]
+    if "label" in ending and len(layers) > 1 and layers[-1].output is ending["softmax"].output:
+        layers = layers[:-1]  # the model's own softmax
     passed = between(layers[places[-1] + 1 if places else 0 : -1])
-    ending = {step.name: step for step in trace.steps}
     if "label" in ending:
         panels += class_panels(ending, title_of(layers[-1]), passed, image, trace.classes)
     elif np.ndim(layers[-1].output) < 3:
