@@ -28,9 +28,11 @@ from minicnn.kernels.memory import empty, nothing, zeros
 from minicnn.kernels.planes import ready
 from minicnn.kernels.plans import even_table
 from minicnn.kernels.registers import lanes_of
+from minicnn.kernels.room import room
 from minicnn.kernels.rows import add_lanes, copy_rows
 from minicnn.kernels.threads import FETCH, share
-from minicnn.kernels.tiles import CACHED, FILTERS, VECTORS, walk_tiles
+from minicnn.kernels.threes import BLOCKS, VECTORS
+from minicnn.kernels.tiles import CACHED, FILTERS, walk_tiles
 from minicnn.kernels.vector import add, broadcast, load, multiply_add, read, spread, store, write
 
 PANEL = 6144  # numbers of a panel of lines: more would not leave room in the first cache
@@ -61,30 +63,36 @@ def _linear(input, weight, bias, output, features, by_rows, together, lanes, boa
     if by_rows:
         first, behind, left, right = 3 * start, min(3 * stop, rows), 0, outputs
     whole = features // lanes * lanes
-    step = 4 if outputs >= 4 else 1
+    least = 4 if outputs >= 4 else 1
     apart = features if outputs >= 4 else 0  # a single row of weights stands in for four
     together = max(1, min(together, behind - first))
     places = np.empty((together + 2) // 3 * 3, np.int64)
-    sums = np.empty((4 * len(places) + lanes - 1) // lanes * lanes * lanes, input.dtype)
+    four = 4 * len(places)  # vectors of sums
+    sums = room((BLOCKS * four + lanes - 1) // lanes * lanes * lanes, input)
     zero, nothing = np.int64(0), input.dtype.type(0)
     for top in range(first, behind, together):
         for n in range(len(places)):
             places[n] = min(top + n, rows - 1) * features  # in threes: the last one again
         ahead, until = (top + together) * features, min(top + 2 * together, behind) * features
-        for column in range(left, right, step):
-            o = max(min(column, outputs - step), 0)
+        column = left
+        while column < right:
+            o = max(min(column, outputs - least), 0)
+            more = min(column + 4, outputs - 4) - o if BLOCKS > 1 and column + 4 < right else 0
             for i in range(len(sums)):
                 write(sums, i, nothing)
-            own = input, weight, o * features, apart, whole, places, sums, zero, lanes
+            own = input, weight, o * features, apart, more * features, zero, whole, places, sums, zero, lanes
             gather_tiles(*own, input, input, ahead, until)
-            ahead += len(places) // 3 * whole
+            blocks = 2 if more > 0 else 1
+            ahead += blocks * len(places) // 3 * whole
             add_lanes(sums, lanes)
             for n in range(min(together, behind - top)):
-                for u in range(step):
-                    number = read(sums, n // 3 * 12 + 3 * u + n % 3)
+                for u in range(blocks * least):
+                    number = read(sums, u // 4 * four + n // 3 * 12 + u % 4 * 3 + n % 3)
+                    own_row = o + u if u < 4 else o + more + u - 4
                     for i in range(whole, features):
-                        number += read(input, (top + n) * features + i) * read(weight, (o + u) * features + i)
-                    output[top + n, o + u] = number + read(bias, o + u)
+                        number += read(input, (top + n) * features + i) * read(weight, own_row * features + i)
+                    output[top + n, own_row] = number + read(bias, own_row)
+            column += blocks * least
 
 
 @compiled
@@ -163,8 +171,8 @@ def _product(filters, form, table, lines, count, chunk, target, features, width,
     blocks = (rows + FILTERS - 1) // FILTERS
     size = blocks * FILTERS * width  # the last block may have fewer than four rows
     copies = blocks > 1 and chunk == count
-    panel = np.empty(count * width if copies else 0, lines.dtype)
-    sums, more = np.empty(size, target.dtype), np.empty(size if chunk < count else 0, target.dtype)
+    panel = room(count * width if copies else 0, lines)
+    sums, more = room(size, target), room(size if chunk < count else 0, target)
     rest = len(table) - 2 * (count % chunk) - 1
     for number in range(start, stop):
         begin = min(number * width, features - width)

@@ -26,6 +26,7 @@ from minicnn.kernels.memory import empty
 from minicnn.kernels.planes import ready
 from minicnn.kernels.plans import even_table
 from minicnn.kernels.registers import lanes_of
+from minicnn.kernels.room import room
 from minicnn.kernels.rows import copy_rows, finish_tile
 from minicnn.kernels.threads import share
 from minicnn.kernels.tiles import FILTERS, VECTORS, walk_tiles
@@ -53,8 +54,8 @@ def _multiply(planes, pixels, weights, form, table, bias, rectify, target, sizes
         return
     channels, filters = sizes
     tile, zero, blocks = VECTORS * lanes, np.int64(0), (filters + FILTERS - 1) // FILTERS
-    panel = np.empty(channels * tile, planes.dtype)
-    sums = np.empty(blocks * FILTERS * tile + lanes, planes.dtype)
+    panel = room(channels * tile, planes)
+    sums = room(blocks * FILTERS * tile + lanes, planes)
     for number in range(start, stop):
         begin = min(number * tile, len(target) // filters - tile)
         x = zero

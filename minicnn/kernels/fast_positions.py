@@ -27,6 +27,7 @@ from minicnn.kernels.memory import empty
 from minicnn.kernels.planes import ready
 from minicnn.kernels.plans import even_table
 from minicnn.kernels.registers import lanes_of
+from minicnn.kernels.room import room
 from minicnn.kernels.rows import lay_out
 from minicnn.kernels.threads import share
 from minicnn.kernels.tiles import FILTERS, VECTORS, walk_tiles
@@ -53,8 +54,8 @@ def _grad_weight(grads, input, grad_weight, spots, offsets, layout, sizes, table
     blocks, plane_size = (filters + FILTERS - 1) // FILTERS, rows * columns
     met = tile // taps + 2  # channels, at most; and a vector may reach beyond the last
     cells = np.zeros(met * plane + width + lanes, input.dtype)
-    panel = np.empty(together * plane_size * tile + lanes, input.dtype)
-    sums = np.empty(blocks * FILTERS * tile, input.dtype)
+    panel = room(together * plane_size * tile + lanes, input)
+    sums = room(blocks * FILTERS * tile, input)
     sources, targets = np.empty(tile, np.int64), np.empty(tile, np.int64)
     for number in range(start, stop):
         begin = min(number * tile, weights - tile)

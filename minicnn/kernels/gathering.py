@@ -8,11 +8,14 @@
                 [ c0  c1  c2 ]      zeros where `tiles` has dots. What the lanes have summed up is added in the
                 [ d0  d1  d2 ]      end.
 
-Between two rows the sums wait in the second cache. So small images lie end to end in one long row; as in `tiles`,
-each vector begins with a row where that takes fewer.
+As there, two blocks of four filters share their cells where there are 32 registers.
 
-Behind ReLU, two planes come from memory for each filter, gradients and outputs: those of the next four filters are
-prefetched while these four are multiplied.
+Between two rows the sums wait in the second cache. So small images lie end to end in one long row; as in `tiles`,
+each vector begins with a row where that takes fewer. A row of gradients must stay in the first cache, so that of a
+large plane is taken in parts.
+
+Behind ReLU, two planes come from memory for each filter, gradients and outputs: those of the next filters are
+prefetched while these are multiplied.
 """
 
 from __future__ import annotations
@@ -22,51 +25,82 @@ import numpy as np
 from minicnn.kernels.board import handed_out
 from minicnn.kernels.compiling import compact, compiled, separate
 from minicnn.kernels.prefetching import prefetch
+from minicnn.kernels.room import room
 from minicnn.kernels.rows import add_lanes, copy_rows, lay_out, spread_plane, total_of, where_positive
-from minicnn.kernels.tiles import VECTORS
-from minicnn.kernels.vector import load, multiply_add, read, store, write
+from minicnn.kernels.threes import BLOCKS, EIGHT, VECTORS, added, held, loaded, put
+from minicnn.kernels.vector import load, read, write
+
+TOGETHER = 4 * BLOCKS  # filters whose gradients meet the cells together
 
 
 @compiled
 def gather_tiles(
-    cells, grads, begin, apart, length, offsets, sums, at, lanes, ahead, beside, to, until, places=None
+    cells,
+    grads,
+    begin,
+    apart,
+    more,
+    start,
+    stop,
+    offsets,
+    sums,
+    at,
+    lanes,
+    ahead,
+    beside,
+    to,
+    until,
+    places=None,
 ):
-    """Add the products of 4 rows of gradients with cells read from `offsets` to vectors of sums.
+    """Add the products of 4 or 8 rows of gradients with cells read from `offsets` to vectors of sums.
 
-    The rows begin at `begin` and are `apart`; of all rows whole vectors are read, up to `length` numbers. The cells
-    of each vector are read from its place, counted from the offset: from one of `places`, or all end to end.
-    Every three offsets have 12 vectors of `sums`, from number `at` on. Meanwhile what will be needed next is
-    fetched from two arrays, `ahead` and `beside`, from number `to` up to `until`.
+    Four rows begin at `begin`, and `apart`; another four begin so much `more` behind them, if that is not 0. Of all
+    rows whole vectors are read, from number `start` up to `stop`. The cells of each vector are read from its place,
+    counted from the offset: from one of `places`, or all end to end. Every three offsets have 12 vectors of `sums`,
+    from number `at` on; those of the other four rows follow behind all of these. Meanwhile what will be needed next
+    is fetched from two arrays, `ahead` and `beside`, from number `to` up to `until`.
     """
     separate()
+    row, eight, behind = 3 * lanes, EIGHT and more > 0, at + 4 * len(offsets) * lanes
     for tile in range(0, len(offsets), VECTORS):
         place0, place1, place2 = read(offsets, tile), read(offsets, tile + 1), read(offsets, tile + 2)
-        a0, a1, a2 = load(sums, at), load(sums, at + lanes), load(sums, at + 2 * lanes)
-        b0, b1, b2 = load(sums, at + 3 * lanes), load(sums, at + 4 * lanes), load(sums, at + 5 * lanes)
-        c0, c1, c2 = load(sums, at + 6 * lanes), load(sums, at + 7 * lanes), load(sums, at + 8 * lanes)
-        d0, d1, d2 = load(sums, at + 9 * lanes), load(sums, at + 10 * lanes), load(sums, at + 11 * lanes)
-        p, vector = 0, 0
-        while p < length:
+        a, b = held(sums, at, lanes), held(sums, at + row, lanes)
+        c, d = held(sums, at + 2 * row, lanes), held(sums, at + 3 * row, lanes)
+        e = f = g = h = a
+        if eight:
+            e, f = held(sums, behind, lanes), held(sums, behind + row, lanes)
+            g, h = held(sums, behind + 2 * row, lanes), held(sums, behind + 3 * row, lanes)
+        p, vector = start, start // lanes
+        while p < stop:
             if ahead is not None and to < until:
                 prefetch(ahead, to)
                 prefetch(beside, to)
+                if eight:
+                    to += lanes
+                    prefetch(ahead, to)
+                    prefetch(beside, to)
                 to += lanes
             q = p if places is None else read(places, vector)
-            x0, x1, x2 = load(cells, place0 + q), load(cells, place1 + q), load(cells, place2 + q)
-            g = load(grads, begin + p)
-            a0, a1, a2 = multiply_add(x0, g, a0), multiply_add(x1, g, a1), multiply_add(x2, g, a2)
-            g = load(grads, begin + apart + p)
-            b0, b1, b2 = multiply_add(x0, g, b0), multiply_add(x1, g, b1), multiply_add(x2, g, b2)
-            g = load(grads, begin + 2 * apart + p)
-            c0, c1, c2 = multiply_add(x0, g, c0), multiply_add(x1, g, c1), multiply_add(x2, g, c2)
-            g = load(grads, begin + 3 * apart + p)
-            d0, d1, d2 = multiply_add(x0, g, d0), multiply_add(x1, g, d1), multiply_add(x2, g, d2)
+            x = loaded(cells, place0 + q, place1 + q, place2 + q)
+            number = begin + p
+            a = added(a, x, load(grads, number))
+            b = added(b, x, load(grads, number + apart))
+            c = added(c, x, load(grads, number + 2 * apart))
+            d = added(d, x, load(grads, number + 3 * apart))
+            if eight:
+                number += more
+                e = added(e, x, load(grads, number))
+                f = added(f, x, load(grads, number + apart))
+                g = added(g, x, load(grads, number + 2 * apart))
+                h = added(h, x, load(grads, number + 3 * apart))
             p, vector = p + lanes, vector + 1
-        for v0, v1, v2 in ((a0, a1, a2), (b0, b1, b2), (c0, c1, c2), (d0, d1, d2)):
-            store(sums, at, v0)
-            store(sums, at + lanes, v1)
-            store(sums, at + 2 * lanes, v2)
-            at += 3 * lanes
+        for three in (a, b, c, d):
+            put(sums, at, three, lanes)
+            at += row
+        if eight:
+            for three in (e, f, g, h):
+                put(sums, behind, three, lanes)
+                behind += row
 
 
 @compiled
@@ -102,13 +136,13 @@ def gather(
     compact()
     if handed_out(board, start, stop):
         return
-    images, all_channels, all_filters, rows, columns, across, beyond, groups, together, lanes = sizes
+    images, all_channels, all_filters, rows, columns, across, beyond, groups, together, chunk, lanes = sizes
     source_size, plane, width, down, along, drop = layout
     channels, filters, nothing = all_channels // groups, all_filters // groups, input.dtype.type(0)
     last_cell = (rows - 1) * across + columns + lanes - 1  # of the last vector
     apart = ((together - 1) * beyond + last_cell) // lanes * lanes
     size, pools, rectifies = rows * columns, len(winners) > 0, len(output) > 0
-    cells, grads = np.empty(channels * plane + lanes + width, input.dtype), np.empty(4 * apart, input.dtype)
+    cells, grads = np.empty(channels * plane + lanes + width, input.dtype), room(TOGETHER * apart, input)
     passed_on = np.empty(size if pools or rectifies else 0, input.dtype)
     for i in range(len(cells)):
         write(cells, i, nothing)
@@ -119,12 +153,15 @@ def gather(
     first, behind, blocks = start, stop, (0, per_group * groups)
     if parts == 1:
         first, behind, blocks = 0, 1, (start, stop)
-    strip = 1 if images <= together else max(1, blocks[1] - blocks[0])  # then all are laid out once anyway
-    sums = np.empty((strip * vectors + lanes - 1) // lanes * lanes * lanes, input.dtype)
+    strip = max(1, blocks[1] - blocks[0])
+    if images <= together:
+        strip = BLOCKS  # all are laid out once anyway
+    sums = room((strip * vectors + lanes - 1) // lanes * lanes * lanes, input)
     laid_out = -1
     zero = np.int64(0)  # for a plain 0 Numba would compile the tile once more
     for part in range(first, behind):
         for front in range(blocks[0], blocks[1], strip):
+            after = min(front + strip, blocks[1])
             for i in range(len(sums)):
                 write(sums, i, nothing)
             last = images * (part + 1) // parts
@@ -133,8 +170,10 @@ def gather(
                 length = ((here - 1) * beyond + last_cell) // lanes * lanes
                 for i in range(len(grads) if here < together else 0):
                     write(grads, i, nothing)  # of the images before; what lies between two rows stays zero
-                for block in range(front, front + strip):
+                block = front
+                while block < after:
                     group, begin = block // per_group, block % per_group * 4
+                    count = min(BLOCKS, after - block, per_group - block % per_group)
                     if n * groups + group != laid_out:
                         laid_out = n * groups + group
                         for m in range(here):
@@ -142,7 +181,7 @@ def gather(
                                 at = ((n + m) * all_channels + group * channels + c) * source_size
                                 to = c * plane + m * drop
                                 lay_out(input, at, cells, to, spots, down, along, width, lanes)
-                    for row in range(min(4, filters - begin) * here):
+                    for row in range(min(4 * count, filters - begin) * here):
                         u, m = row // here, row % here
                         p = (n + m) * all_filters + group * filters + begin + u
                         own, at = (passed_on, zero) if pools or rectifies else (grad_output, p * size)
@@ -158,14 +197,21 @@ def gather(
                         )
                     # in the other rows, if any, stays what was there: nobody reads its sums
                     at = (block - front) * vectors * lanes
-                    own = cells, grads, zero, apart, length, offsets, sums, at, lanes
-                    following = (n * all_filters + group * filters + begin + 4) * size
-                    if rectifies:
-                        gather_tiles(*own, grad_output, output, following, following + 4 * size, places)
-                    else:
-                        gather_tiles(*own, None, None, zero, zero, places)
+                    own = cells, grads, zero, apart, (count - 1) * 4 * apart
+                    following = (n * all_filters + group * filters + begin + 4 * count) * size
+                    cell = 0
+                    while cell < length:
+                        part_of = cell, min(cell + chunk, length), offsets, sums, at, lanes
+                        if rectifies:
+                            to = following + 4 * count * cell
+                            until = following + 4 * count * min(cell + chunk, size)
+                            gather_tiles(*own, *part_of, grad_output, output, to, until, places)
+                        else:
+                            gather_tiles(*own, *part_of, None, None, zero, zero, places)
+                        cell += chunk
+                    block += count
             add_lanes(sums, lanes)
-            for block in range(front, front + strip):
+            for block in range(front, after):
                 begin = block % per_group * 4
                 for u in range(min(4, filters - begin)):
                     to = (part * all_filters + block // per_group * filters + begin + u) * taps

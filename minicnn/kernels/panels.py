@@ -19,6 +19,7 @@ import numpy as np
 
 from minicnn.kernels.board import handed_out
 from minicnn.kernels.compiling import compact, compiled
+from minicnn.kernels.room import room
 from minicnn.kernels.rows import finish_tile, lay_out
 from minicnn.kernels.tiles import FILTERS, RELU, VECTORS, walk_tiles
 from minicnn.kernels.vector import load, read, store, write
@@ -71,8 +72,8 @@ def walk_panels(
     tile, zero, blocks = VECTORS * lanes, np.int64(0), (filters + FILTERS - 1) // FILTERS
     pixels, everything = rows * columns, len(target) // filters
     cells = np.zeros(channels * plane + width + lanes, source.dtype)
-    panel = np.empty(len(offsets) * (tile + lanes), source.dtype)
-    sums = np.empty(blocks * FILTERS * tile + lanes, source.dtype)
+    panel = room(len(offsets) * (tile + lanes), source)
+    sums = room(blocks * FILTERS * tile + lanes, source)
     laid_out = -1
     for number in range(start, stop):
         begin = min(number * tile, everything - tile)

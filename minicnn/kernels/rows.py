@@ -55,23 +55,32 @@ def finish(sums, begin, width, bias, f, rectify, target, place, rows, columns, s
 
     With `rectify` a number of 0 or less becomes 0; NaN stays.
     """
-    b, nothing = broadcast(bias, f), target.dtype.type(0)
-    for _ in range(rows):
-        x = 0
-        while step[1] == 1 and columns >= lanes and x < columns:
+    (down, along), b, nothing = step, broadcast(bias, f), target.dtype.type(0)
+    x = 0
+    while (
+        along == 1 and columns <= 4 * lanes and x < columns
+    ):  # short rows: a vector of each, then the next ones
+        last = max(0, min(x, columns - lanes))
+        at, to = begin + last, place + last
+        for _ in range(rows):
+            v = relu(load(sums, at), b) if rectify else add(load(sums, at), b)
+            if columns < lanes:
+                store_some(target, to, v, columns)
+            else:
+                store(target, to, v)
+            at, to = at + width, to + down
+        x += lanes
+    for row in range(0 if x > 0 else rows):
+        at, to, x = begin + row * width, place + row * down, 0
+        while along == 1 and x < columns:
             last = min(x, columns - lanes)
-            v = load(sums, begin + last)
-            store(target, place + last, relu(v, b) if rectify else add(v, b))
+            v = load(sums, at + last)
+            store(target, to + last, relu(v, b) if rectify else add(v, b))
             x += lanes
-        if step[1] == 1 and columns < lanes:
-            v = load(sums, begin)
-            store_some(target, place, relu(v, b) if rectify else add(v, b), columns)
-            x = columns
         while x < columns:
-            number = read(sums, begin + x) + read(bias, f)
-            write(target, place + x * step[1], nothing if rectify and number <= 0 else number)
+            number = read(sums, at + x) + read(bias, f)
+            write(target, to + x * along, nothing if rectify and number <= 0 else number)
             x += 1
-        begin, place = begin + width, place + step[0]
 
 
 @compiled
@@ -87,13 +96,15 @@ def finish_tile(sums, tile, begin, bias, rectify, target, pixels, filters, lanes
         count = min(tile - x, pixels - pixel)
         for f in range(filters):
             place, b = (n * filters + f) * pixels + pixel, broadcast(bias, f)
-            for i in range(0, count, lanes):
+            i = 0
+            while i < count:  # a range would divide by its step
                 v = load(sums, f * tile + x + i)
                 v = relu(v, b) if rectify else add(v, b)
                 if i + lanes <= count:
                     store(target, place + i, v)
                 else:
                     store_some(target, place + i, v, count - i)
+                i += lanes
         x += count
 
 

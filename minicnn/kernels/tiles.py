@@ -22,6 +22,10 @@ because pixels s apart share their taps. So one kernel, `walk`, makes both:
                 [ c0  c1  c2 ]      does 2 loads and 2 multiply-adds at once is limited by its arithmetic, not by
                 [ d0  d1  d2 ]      memory. 12 sums + 3 cells + 1 weight are the 16 registers of AVX2.
 
+With 32 registers (AVX-512, and Arm) two such blocks share their cells, and the tile has 24 sums: 11 loads for 24
+multiply-adds, where two tiles of four filters take 14. Vectors of 64 bytes that begin anywhere lie in two lines of
+the cache, and count twice: 14 against 20, of 24 that a core can do meanwhile.
+
 The weight gradient has the same tile the other way round: see `gathering`.
 """
 
@@ -32,10 +36,12 @@ import numpy as np
 from minicnn.kernels.board import handed_out
 from minicnn.kernels.compiling import compact, compiled, separate
 from minicnn.kernels.prefetching import claim
+from minicnn.kernels.room import room
 from minicnn.kernels.rows import finish, finish_pooled, lay_out
-from minicnn.kernels.vector import broadcast, load, multiply_add, read, spread, store, write
+from minicnn.kernels.threes import BLOCKS, EIGHT, VECTORS, added, loaded, put
+from minicnn.kernels.vector import broadcast, read, spread, write
 
-FILTERS, VECTORS = 4, 3  # the tile
+FILTERS = 4  # of a block
 WALK = 7  # numbers that tell what a walk does
 CACHED = 2**15  # sums that are kept in the cache until they are finished
 PLAIN, RELU, POOLED = 0, 1, 2  # what follows the sums: nothing, ReLU, or ReLU and 2x2 pooling
@@ -75,38 +81,51 @@ def walk_tiles(
     separate()
     filters, apart = form
     top = min(4 * first, filters - 4)
-    for start in range(0, length, VECTORS * lanes):
+    start = 0
+    while start < length:  # a range would divide by its step
         p0, p1, p2 = start, start + lanes, start + 2 * lanes
         if places is not None:
             p0, p1, p2 = read(places, place), read(places, place + 1), read(places, place + 2)
             place += VECTORS
-        for block in range(first, last):
-            begin = min(4 * block, filters - 4)
+        block = first
+        while block < last:
+            eight = EIGHT and block + 1 < last
+            begin, begin_more = min(4 * block, filters - 4), min(4 * block + 4, filters - 4)
             if target is not None:
-                for i in range(to, to + part, lanes):
-                    claim(target, i)
-                to += part
-            a0 = a1 = a2 = b0 = b1 = b2 = c0 = c1 = c2 = d0 = d1 = d2 = spread(cells, 0)
+                claimed, to = to, to + (2 * part if eight else part)
+                while claimed < to:
+                    claim(target, claimed)
+                    claimed += lanes
+            zero = spread(cells, 0)
+            a = b = c = d = e = f = g = h = (zero, zero, zero)
             pair, offset = tap, read(table, tap)
             while offset >= 0:  # LLVM cannot count this, or it would unroll it, and run out of registers
                 weight = origin + begin * apart + read(table, pair + 1)
-                x0, x1, x2 = load(cells, p0 + offset), load(cells, p1 + offset), load(cells, p2 + offset)
-                w = broadcast(weights, weight)
-                a0, a1, a2 = multiply_add(x0, w, a0), multiply_add(x1, w, a1), multiply_add(x2, w, a2)
-                w = broadcast(weights, weight + apart)
-                b0, b1, b2 = multiply_add(x0, w, b0), multiply_add(x1, w, b1), multiply_add(x2, w, b2)
-                w = broadcast(weights, weight + 2 * apart)
-                c0, c1, c2 = multiply_add(x0, w, c0), multiply_add(x1, w, c1), multiply_add(x2, w, c2)
-                w = broadcast(weights, weight + 3 * apart)
-                d0, d1, d2 = multiply_add(x0, w, d0), multiply_add(x1, w, d1), multiply_add(x2, w, d2)
+                x = loaded(cells, p0 + offset, p1 + offset, p2 + offset)
+                a = added(a, x, broadcast(weights, weight))
+                b = added(b, x, broadcast(weights, weight + apart))
+                c = added(c, x, broadcast(weights, weight + 2 * apart))
+                d = added(d, x, broadcast(weights, weight + 3 * apart))
+                if eight:
+                    weight = origin + begin_more * apart + read(table, pair + 1)
+                    e = added(e, x, broadcast(weights, weight))
+                    f = added(f, x, broadcast(weights, weight + apart))
+                    g = added(g, x, broadcast(weights, weight + 2 * apart))
+                    h = added(h, x, broadcast(weights, weight + 3 * apart))
                 pair += 2
                 offset = read(table, pair)
             row = (begin - top) * length + start
-            for v0, v1, v2 in ((a0, a1, a2), (b0, b1, b2), (c0, c1, c2), (d0, d1, d2)):
-                store(wide, row, v0)
-                store(wide, row + lanes, v1)
-                store(wide, row + 2 * lanes, v2)
+            for sums in (a, b, c, d):
+                put(wide, row, sums, lanes)
                 row += length
+            block += 1
+            if eight:
+                row = (begin_more - top) * length + start
+                for sums in (e, f, g, h):
+                    put(wide, row, sums, lanes)
+                    row += length
+                block += 1
+        start += VECTORS * lanes
 
 
 @compiled
@@ -164,8 +183,8 @@ def walk(
     per_group = (filters + 3) // 4
     first, behind, blocks = (start, stop, (0, per_group * groups)) if by_image else (0, images, (start, stop))
     tile, step = VECTORS * lanes, (row_step, column_step)
-    strip = min(max(1, CACHED // (4 * longest)), per_group)  # blocks whose sums fit in the second cache
-    wide = np.empty(strip * 4 * longest + width + 2 * lanes, source.dtype)
+    strip = min(max(1, CACHED // (4 * BLOCKS * longest)) * BLOCKS, per_group)  # blocks whose sums stay cached
+    wide = room(strip * 4 * longest + width + 2 * lanes, source)
     line = np.empty(width + 2 * lanes, source.dtype)
     for n in range(first, behind, together):
         here, block = min(together, behind - n), blocks[0]
