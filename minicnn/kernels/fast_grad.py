@@ -27,7 +27,7 @@ from minicnn.kernels.memory import empty, flag
 from minicnn.kernels.planes import ready
 from minicnn.kernels.rows import total_of
 from minicnn.kernels.threads import FETCH, share
-from minicnn.kernels.vector import read, write
+from minicnn.kernels.vector import add, first, lanes_in, load, read, spread, store, subtract, total, write
 
 
 @compiled
@@ -38,14 +38,23 @@ def _add_parts(parts, sums, odd, board, start, stop):
     """
     if handed_out(board, start, stop):
         return
-    finite = True
-    for i in range(start, stop):
-        write(sums, i, read(parts, i))
-    for begin in range(len(sums), len(parts), len(sums)):
-        for i in range(start, stop):
-            write(sums, i, read(sums, i) + read(parts, begin + i))
-    for i in range(start, stop):
-        finite &= read(sums, i) - read(sums, i) == 0
+    lanes, size, i = lanes_in(parts), len(sums), start
+    zero = differences = spread(parts, 0)
+    while i + lanes <= stop:
+        v, at = load(parts, i), i + size
+        while at < len(parts):
+            v, at = add(v, load(parts, at)), at + size
+        store(sums, i, v)
+        differences = add(differences, subtract(v, v))  # 0, or NaN if v is NaN or infinite
+        i += lanes
+    finite = first(total(differences)) == first(zero)
+    while i < stop:
+        number, at = read(parts, i), i + size
+        while at < len(parts):
+            number, at = number + read(parts, at), at + size
+        write(sums, i, number)
+        finite &= number - number == 0
+        i += 1
     if not finite:
         odd[0] = 1
 
@@ -145,7 +154,7 @@ def conv2d_grad_parameters(
             return found
     grad_sums, grad_weight = conv2d_grad_sums(grad_output, kept, sums_shape), None
     if call is not None and call.by_position:
-        flat = sums_of(fast_positions.grad_weight(grad_sums, input, call.plan), math.prod(weight_shape))
+        flat = fast_positions.grad_weight(grad_sums, input, call.plan)
         grad_weight = None if flat is None else flat.reshape(weight_shape)
     if grad_weight is None:
         grad_weight = jitted.conv2d_grad_weight(grad_sums, input, weight_shape, *geometry)

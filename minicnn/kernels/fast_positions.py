@@ -23,27 +23,32 @@ import numpy as np
 
 from minicnn.kernels.board import handed_out
 from minicnn.kernels.compiling import compiled
-from minicnn.kernels.memory import empty
+from minicnn.kernels.memory import empty, flag
 from minicnn.kernels.planes import ready
 from minicnn.kernels.plans import even_table
 from minicnn.kernels.registers import lanes_of
 from minicnn.kernels.room import room
-from minicnn.kernels.rows import lay_out
+from minicnn.kernels.rows import copy_rows, lay_out
 from minicnn.kernels.threads import share
 from minicnn.kernels.tiles import FILTERS, VECTORS, walk_tiles
-from minicnn.kernels.vector import load, read, store, write
+from minicnn.kernels.vector import add, first, load, read, spread, store, subtract, total
 
 SHORT = 8  # a row of fewer cells, ...
 MANY = 144  # ... and a filter of so many weights: measured with vectors of 32 bytes
-TOGETHER = 512  # positions that are summed up at once: their panel fits into the second cache
+TOGETHER = (
+    512  # positions that are summed up at once: their panel fits into the second cache; if these are all, ...
+)
+TAPS = 2  # ... so many taps are enough: no lanes are added up for so little work
 
 
 @compiled
-def _grad_weight(grads, input, grad_weight, spots, offsets, layout, sizes, table, rest, board, start, stop):
+def _grad_weight(
+    grads, input, grad_weight, odd, spots, offsets, layout, sizes, table, rest, board, start, stop
+):
     """Fill the tiles start .. stop - 1 of the columns of grad_weight, flat (C_out, channels · taps).
 
     `grads` holds (C_out, positions) for every so many images, flat, one after another: for as many as `table`
-    has positions, and in the end as many as `rest` has.
+    has positions, and in the end as many as `rest` has. `odd` becomes 1 if a sum is NaN or infinite.
     """
     if handed_out(board, start, stop):
         return
@@ -55,7 +60,8 @@ def _grad_weight(grads, input, grad_weight, spots, offsets, layout, sizes, table
     met = tile // taps + 2  # channels, at most; and a vector may reach beyond the last
     cells = np.zeros(met * plane + width + lanes, input.dtype)
     panel = room(together * plane_size * tile + lanes, input)
-    sums = room(blocks * FILTERS * tile, input)
+    totals = room(blocks * FILTERS * tile, input)
+    sums = room(len(totals) if images > together else 0, input)
     sources, targets = np.empty(tile, np.int64), np.empty(tile, np.int64)
     for number in range(start, stop):
         begin = min(number * tile, weights - tile)
@@ -66,10 +72,10 @@ def _grad_weight(grads, input, grad_weight, spots, offsets, layout, sizes, table
             if new or j == targets[runs - 1] + lanes:
                 sources[runs], targets[runs] = read(offsets, begin + j) - front * plane, j
                 runs += 1
-        for first in range(0, images, together):
-            count = min(together, images - first)
+        for front_image in range(0, images, together):
+            count = min(together, images - front_image)
             to = 0
-            for n in range(first, first + count):
+            for n in range(front_image, front_image + count):
                 for c in range(front, behind):
                     at = (n * channels + c) * source_size
                     lay_out(input, at, cells, (c - front) * plane, spots, down, along, width, lanes)
@@ -78,27 +84,41 @@ def _grad_weight(grads, input, grad_weight, spots, offsets, layout, sizes, table
                         for run in range(runs):
                             store(panel, to + targets[run], load(cells, cell + sources[run]))
                         to += tile
-            positions, origin = count * plane_size, first * plane_size * filters
+            positions, origin = count * plane_size, front_image * plane_size * filters
             form, pairs = (filters, positions), table if count == together else rest
-            walk_tiles(panel, pairs, zero, grads, origin, form, zero, blocks, lanes, sums, tile)
-            for f in range(filters):
-                for j in range(tile):
-                    place, total = f * weights + begin + j, read(sums, f * tile + j)
-                    write(grad_weight, place, total + read(grad_weight, place) if first > 0 else total)
+            wide = totals if front_image == 0 else sums
+            walk_tiles(panel, pairs, zero, grads, origin, form, zero, blocks, lanes, wide, tile)
+            i = 0
+            while front_image > 0 and i < len(sums):
+                store(totals, i, add(load(sums, i), load(totals, i)))
+                i += lanes
+        differences, i = spread(totals, 0), 0
+        while i < filters * tile:
+            differences = add(differences, subtract(load(totals, i), load(totals, i)))  # 0, or NaN
+            i += lanes
+        if first(total(differences)) != 0:
+            odd[0] = 1
+        # the last tile ends where a row of weights ends: some of its columns may be those of another thread, too
+        copy_rows(totals, zero, grad_weight, begin, filters, tile, tile, weights, lanes)
 
 
 def serves(grad_shape, weight_shape, groups: int) -> bool:
-    """Return whether rows are that short, and weights and filters many enough to pay for the panel.
+    """Return whether rows are short or all positions few, and weights and filters many enough to pay for the panel.
 
-    >>> serves((64, 128, 7, 7), (128, 128, 3, 3), 1), serves((64, 128, 14, 14), (128, 128, 3, 3), 1)
-    (True, False)
+    >>> weight_shape = (128, 128, 3, 3)
+    >>> [serves((images, 128, size, size), weight_shape, 1) for images, size in [(64, 7), (64, 14), (1, 14)]]
+    [True, False, True]
     """
-    many = grad_shape[1] >= 32 and math.prod(weight_shape[1:]) >= MANY
-    return groups == 1 and grad_shape[3] < SHORT and many
+    images, filters, rows, columns = grad_shape
+    many = filters >= 32 and math.prod(weight_shape[1:]) >= MANY
+    few = images * rows * columns <= TOGETHER and math.prod(weight_shape[2:]) >= TAPS
+    return groups == 1 and (columns < SHORT or few) and many
 
 
 def grad_weight(grad_output, input, made):
-    """Return the weight gradient, flat (C_out · channels · taps); `made` is the layer's forward plan.
+    """Return the weight gradient, flat (C_out · channels · taps), or None if it is not finite.
+
+    `made` is the layer's forward plan.
 
     >>> from minicnn.kernels.plans import forward_plan
     >>> made = forward_plan((1, 1), 48, (1, 1), (1, 1), (0, 0), (1, 1))
@@ -116,7 +136,8 @@ def grad_weight(grad_output, input, made):
     grads = flat[0] if len(flat) == 1 else np.concatenate(flat)  # a single image is in that order already
     weights, lanes = len(made.offsets), lanes_of(input.dtype)
     target = empty((filters * weights,), input.dtype)
-    arrays = grads, ready(input).ravel(), target, made.spots, made.offsets
+    odd = flag(input.dtype)
+    arrays = grads, ready(input).ravel(), target, odd, made.spots, made.offsets
     counts = together, images % together or together
     tables = (even_table(count * rows * columns, VECTORS * lanes, 1) for count in counts)
     sizes = images, input.shape[1], filters, rows, columns, lanes
@@ -126,4 +147,4 @@ def grad_weight(grad_output, input, made):
         -(-weights // (VECTORS * lanes)),
         grad_output.size * weights,
     )
-    return target
+    return target if odd[0] == 0 else None

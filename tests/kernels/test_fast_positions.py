@@ -77,3 +77,27 @@ def test_the_same_bits_for_any_number_of_threads(case):
     for count in (2, 3, 8):
         set_num_threads(count)
         np.testing.assert_array_equal(fast_grad.conv2d_grad_weight(*given), expected)
+
+
+@pytest.mark.usefixtures("all_work_is_shared")
+def test_threads_that_share_columns_do_not_add_them_twice():
+    """The last tile ends with the row of weights: here it shares columns with the tile before, of another thread."""
+    case = Conv((64, 17, 7, 7), (32, 17, 3, 3), padding=(1, 1))
+    given = arrays(case, draws, np.float32)
+    set_num_threads(1)
+    alone = fast_grad.conv2d_grad_weight(*given)
+    for count in (2, 4, 8):
+        set_num_threads(count)
+        for _ in range(20):
+            np.testing.assert_array_equal(fast_grad.conv2d_grad_weight(*given), alone)
+    np.testing.assert_allclose(alone, jitted.conv2d_grad_weight(*given), rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("odd", [np.nan, np.inf])
+def test_a_gradient_that_is_not_finite_is_computed_in_order(odd):
+    given = arrays(CASES[1], draws, np.float32)
+    given[0][1, 32, 3, 3] = odd
+    found = fast_grad.conv2d_grad_weight(*given)
+    np.testing.assert_array_equal(found, jitted.conv2d_grad_weight(*given))
+    assert not np.isfinite(found[32]).all()
+    assert np.isfinite(found[:32]).all()
