@@ -8,7 +8,7 @@ import pytest
 from minicnn import nn
 from minicnn.benchmark import convolutions, judge, layers, whole_nets
 from minicnn.benchmark.convolutions import SWEEP, Shape
-from minicnn.benchmark.entrants import Ours, is_installed
+from minicnn.benchmark.entrants import Ours, entrants, is_installed
 from minicnn.benchmark.nets import COURSES, NETS
 from minicnn.benchmark.race import Racer
 from minicnn.kernels import jitted, loops
@@ -171,3 +171,20 @@ def test_where_a_share_is_promised_the_product_takes_turns():
         == 3 * [True] + 3 * [False]
     )
     assert all(row["sgemm_gflops"] > 1e5 for row in rows[:3])  # 3 GFLOP in no time
+
+
+@pytest.mark.parametrize("name", ["ours", "torch eager", "mygrad", "pydynet", "neuralnetlib", "jax jit"])
+def test_who_has_been_judged_learns_nothing_more(name):
+    found = {entrant.name: entrant for entrant in entrants()[0]}
+    if name not in found:
+        pytest.skip(f"{name} is not installed")
+    net = NETS["MNIST net"]
+    runner = found[name].net(net.build(rng=0), *net.batch(2))
+    runner.step()
+    after_one = {key: weight.copy() for key, weight in runner.weights().items()}
+    runner.hold()
+    for _ in range(2):
+        runner.step()
+    for key, weight in runner.weights().items():
+        np.testing.assert_array_equal(weight, after_one[key])
+        assert np.abs(runner.gradients()[key]).max() > 0

@@ -3,6 +3,7 @@
     entrant.net(model, images, targets) -> runner
     runner.forward()   -> logits as an ndarray          runner.gradients() -> the last step's, by name
     runner.step()      takes one full training step     runner.weights()   -> by name
+    runner.hold()      lets every step from now on leave the weights as they are
 
 The names are those of our parameters, and the arrays have our shapes. A library is imported when its
 entrant is asked for, and only if it is installed.

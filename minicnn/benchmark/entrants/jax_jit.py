@@ -54,21 +54,21 @@ class Runner:
         self.images, self.targets = jnp.asarray(images), jnp.asarray(targets)
         self.data = {name: jnp.array(parameter.data) for name, parameter in model.named_parameters()}
         self.state = {name: (jnp.zeros_like(w), jnp.zeros_like(w)) for name, w in self.data.items()}
-        self.steps = 0
+        self.steps, self.rate = 0, 1e-3
         apply = as_function(model)
 
         def loss(data, images, targets):
             log_probabilities = jax.nn.log_softmax(apply(data, images))
             return -jnp.take_along_axis(log_probabilities, targets[:, None], axis=1).mean()
 
-        def step(data, state, count, images, targets):
+        def step(data, state, count, rate, images, targets):
             gradients = jax.grad(loss)(data, images, targets)
             new_data, new_state = {}, {}
             for name, grad in gradients.items():
                 mean = 0.9 * state[name][0] + 0.1 * grad
                 square = 0.999 * state[name][1] + 0.001 * grad * grad
                 size = jnp.sqrt(square / (1 - 0.999**count)) + 1e-8
-                new_data[name] = data[name] - 1e-3 * (mean / (1 - 0.9**count)) / size
+                new_data[name] = data[name] - rate * (mean / (1 - 0.9**count)) / size
                 new_state[name] = mean, square
             return new_data, new_state, gradients
 
@@ -81,8 +81,12 @@ class Runner:
     def step(self) -> None:
         """Take one full training step and wait for its end."""
         self.steps += 1
-        arguments = (self.data, self.state, float(self.steps), self.images, self.targets)
+        arguments = (self.data, self.state, float(self.steps), self.rate, self.images, self.targets)
         self.data, self.state, self._gradients = self.jax.block_until_ready(self._step(*arguments))
+
+    def hold(self) -> None:
+        """Learn nothing from now on, at the same cost."""
+        self.rate = 0.0
 
     def gradients(self) -> dict:
         """Return the last step's gradients by name."""

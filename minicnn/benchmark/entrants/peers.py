@@ -102,6 +102,11 @@ class MyGrad:
             parameter.grad = self.tensors[name].grad
         self.optimizer.step()
 
+    def hold(self) -> None:
+        """Learn nothing from now on, at the same cost."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = 0.0
+
     def gradients(self) -> dict:
         """Return the last step's gradients by name."""
         return {name: parameter.grad for name, parameter in self.parameters.items()}
@@ -162,6 +167,10 @@ class PyDyNet:
     def _arrays(self, attribute: str) -> dict:
         found = {name: np.asarray(getattr(tensor, attribute)) for name, tensor in self.tensors.items()}
         return {name: array.T if array.ndim == 2 else array for name, array in found.items()}
+
+    def hold(self) -> None:
+        """Learn nothing from now on, at the same cost."""
+        self.optimizer.lr = 0.0
 
     def gradients(self) -> dict:
         """Return the last step's gradients by name."""
@@ -257,6 +266,10 @@ class NeuralNetLib:
             found[f"{name}.weight"] = self._ours(getattr(self.layers[name], weights), flat)
             found[f"{name}.bias"] = getattr(self.layers[name], bias).ravel()
         return found
+
+    def hold(self) -> None:
+        """Learn nothing from now on, at the same cost."""
+        self.optimizer.learning_rate = 0.0
 
     def gradients(self) -> dict:
         """Return the last step's gradients by name."""

@@ -137,6 +137,11 @@ class Runner:
         self.loss(self.images, self.targets).backward()
         self.optimizer.step()
 
+    def hold(self) -> None:
+        """Learn nothing from now on, at the same cost."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = 0.0
+
     def gradients(self) -> dict:
         """Return the last step's gradients by name."""
         return {name: parameter.grad.numpy() for name, parameter in self.module.named_parameters()}
