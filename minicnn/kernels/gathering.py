@@ -72,7 +72,7 @@ def gather_tiles(
             g, h = held(sums, behind + 2 * row, lanes), held(sums, behind + 3 * row, lanes)
         p, vector = start, start // lanes
         while p < stop:
-            if ahead is not None and to < until:
+            if to < until:
                 prefetch(ahead, to)
                 prefetch(beside, to)
                 if eight:
@@ -202,12 +202,9 @@ def gather(
                     cell = 0
                     while cell < length:
                         part_of = cell, min(cell + chunk, length), offsets, sums, at, lanes
-                        if rectifies:
-                            to = following + 4 * count * cell
-                            until = following + 4 * count * min(cell + chunk, size)
-                            gather_tiles(*own, *part_of, grad_output, output, to, until, places)
-                        else:
-                            gather_tiles(*own, *part_of, None, None, zero, zero, places)
+                        to = following + 4 * count * cell
+                        until = following + 4 * count * min(cell + chunk, size) if rectifies else to
+                        gather_tiles(*own, *part_of, grad_output, output, to, until, places)
                         cell += chunk
                     block += count
             add_lanes(sums, lanes)

@@ -202,12 +202,9 @@ def walk(
                 own = table, begin, weights, group * len(weights) // groups, form
                 for b in range(block, after, strip):
                     local = b - group * per_group, min(b + strip, after) - group * per_group
-                    if end == POOLED:
-                        walk_tiles(cells, *own, *local, lanes, wide, length, places, place)
-                    else:
-                        to = (n * all_filters + group * filters + FILTERS * local[0]) * target_size
-                        part = here * FILTERS * target_size * tile // length
-                        walk_tiles(cells, *own, *local, lanes, wide, length, places, place, target, to, part)
+                    to = (n * all_filters + group * filters + FILTERS * local[0]) * target_size
+                    part = 0 if end == POOLED else here * FILTERS * target_size * tile // length
+                    walk_tiles(cells, *own, *local, lanes, wide, length, places, place, target, to, part)
                     front = min(local[0] * 4, form[0] - 4)
                     for u in range(local[0] * 4 - front, min(local[1] * 4, filters) - front):
                         f = group * filters + front + u
