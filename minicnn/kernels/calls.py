@@ -14,13 +14,14 @@ from minicnn.kernels.gathering import TOGETHER
 from minicnn.kernels.narrow import LONG, walk_narrow
 from minicnn.kernels.panels import MANY, SHORT, walk_panels
 from minicnn.kernels.plans import Plan, backward_plan, forward_plan
-from minicnn.kernels.registers import FIRST_CACHE, lanes_of
+from minicnn.kernels.registers import REGISTER_BYTES, lanes_of
 from minicnn.kernels.threads import FETCH
 from minicnn.kernels.tiles import FILTERS, VECTORS, walk
 
 PARTS = 8  # of the images, whose weight gradients are summed up one by one and then added
 CACHE = 2**18  # bytes: half of what a core's second cache usually holds
-ROWS = FIRST_CACHE * 2 // 3  # bytes of the gradients that meet the cells together; the cells need room, too
+CELLS = 2**13 * REGISTER_BYTES  # the same, where vectors are that wide
+ROWS = 2**16 // 3  # bytes of the gradients that meet the cells together: two thirds of a small first cache
 TILES = 8  # of panels; with fewer, a part of one weighs too much
 WORTH_SHARING = 1.03  # times the fewest tiles for an image: more, and another image is laid out with them
 WORTH_TURNING = 1024  # positions of an input gradient: from there on it pays to copy the weight first
@@ -229,18 +230,19 @@ def backward_call(
     return fitting_call(made, plan_of, grad_shape, input_shape, dtype, groups, stride, turns)
 
 
-def sharing_sums(made, images: int, channels: int, itemsize: int) -> int:
+def sharing_sums(made, images: int, channels: int, dtype) -> int:
     """Return how many of `images` should be laid out together for a weight gradient.
 
     The sums come from the second cache for each row, and go back there: the longer it is, the less often. But
     the rows of all gradients of a tile must stay in the first cache, and all cells in the second.
 
     >>> made = forward_plan((7, 7), 1, (3, 3), (1, 1), (1, 1), (1, 1))
-    >>> sharing_sums(made, 4, 16, itemsize=4), sharing_sums(made, 64, 999, itemsize=4)
+    >>> sharing_sums(made, 4, 16, np.dtype("f")), sharing_sums(made, 64, 9999, np.dtype("f"))
     (4, 1)
     """
-    _, plane, _, _, _, drop = made.layout
-    return max(1, min(images, ROWS // (TOGETHER * itemsize * drop), CACHE // (plane * channels * itemsize)))
+    lanes, plane = lanes_of(dtype), made.layout[1]
+    row = TOGETHER * dtype.itemsize * lanes * len(lines_of(made.layout, 1, *made.cells, lanes, tile=1)[0])
+    return max(1, min(images, ROWS // row, CELLS // (plane * channels * dtype.itemsize)))
 
 
 class GatherCall(NamedTuple):
@@ -286,7 +288,7 @@ def gather_call(
     room = blocks * FILTERS * len(made.offsets_in_threes) * lanes * dtype.itemsize
     parts = PARTS if images >= 2 * PARTS and room <= CACHE else 1
     by_position = fast_positions.serves(grad_shape, weight_shape, groups)
-    together = 1 if by_position else sharing_sums(made, images // parts, weight_shape[1], dtype.itemsize)
+    together = 1 if by_position else sharing_sums(made, images // parts, weight_shape[1], dtype)
     if together > 1:
         made = forward_plan(*geometry, together)
     places, *apart = lines_of(made.layout, together, *grad_shape[2:], lanes, tile=1)

@@ -112,7 +112,7 @@ def serves(grad_shape, weight_shape, groups: int) -> bool:
     images, filters, rows, columns = grad_shape
     many = filters >= 32 and math.prod(weight_shape[1:]) >= MANY
     few = images * rows * columns <= TOGETHER and math.prod(weight_shape[2:]) >= TAPS
-    return groups == 1 and (columns < SHORT or few) and many
+    return images > 0 and groups == 1 and (columns < SHORT or few) and many
 
 
 def grad_weight(grad_output, input, made):

@@ -1,7 +1,4 @@
-"""The machine's vector registers: how large and how many they are, and the name that Numba has for what is in one.
-
-The size of the first cache is told here, too.
-"""
+"""The machine's vector registers: how large and how many they are, and the name that Numba has for what is in one."""
 
 from __future__ import annotations
 
@@ -30,22 +27,9 @@ def register_bytes() -> int:
     return 32 if "avx2" in found else 16
 
 
-def first_cache_bytes() -> int:
-    """Return the size of a core's first cache, as far as the system tells; else 32 KiB.
-
-    >>> first_cache_bytes() >= 2**13
-    True
-    """
-    try:
-        return max(os.sysconf("SC_LEVEL1_DCACHE_SIZE"), 2**13)
-    except (AttributeError, OSError, ValueError):  # no Linux
-        return 2**15
-
-
 REGISTER_BYTES = register_bytes()
 ON_ARM = platform.machine().lower() in ("aarch64", "arm64")
 REGISTERS = 32 if REGISTER_BYTES == 64 or ON_ARM else 16
-FIRST_CACHE = first_cache_bytes()
 
 
 def lanes_of(dtype) -> int:

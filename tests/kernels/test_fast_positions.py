@@ -101,3 +101,9 @@ def test_a_gradient_that_is_not_finite_is_computed_in_order(odd):
     np.testing.assert_array_equal(found, jitted.conv2d_grad_weight(*given))
     assert not np.isfinite(found[32]).all()
     assert np.isfinite(found[:32]).all()
+
+
+@pytest.mark.parametrize("size", [7, 14])
+def test_no_image_gives_no_gradient(size):
+    given = arrays(Conv((0, 20, size, size), (32, 20, 3, 3), padding=(1, 1)), draws, np.float32)
+    assert not fast_grad.conv2d_grad_weight(*given).any()
