@@ -173,7 +173,7 @@ def gather(
                 block = front
                 while block < after:
                     group, begin = block // per_group, block % per_group * 4
-                    count = min(BLOCKS, after - block, per_group - block % per_group)
+                    count = min(BLOCKS, min(after, (group + 1) * per_group) - block)
                     if n * groups + group != laid_out:
                         laid_out = n * groups + group
                         for m in range(here):

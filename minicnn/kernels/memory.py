@@ -21,6 +21,7 @@ import numpy as np
 from minicnn.kernels.score import listening
 
 WORTH_KEEPING = 2**15  # numbers: for 128 KiB and more the C library asks the system, and gives back at once
+LINE = 64  # bytes of a line of the cache: memory begins with one, so that no vector of an output lies in two
 KEPT = 2**28  # bytes that may wait for their next use; what was used longest ago goes first
 
 
@@ -67,7 +68,9 @@ class Pool:
                     return self._take(size)
             finally:
                 self.busy.release()
-        return np.empty(size, np.uint8).view(Memory)
+        room = np.empty(size + LINE, np.uint8)
+        begin = -room.__array_interface__["data"][0] % LINE
+        return room[begin : begin + size].view(Memory)
 
     def take_back(self, memory: Memory) -> None:
         """Keep the memory until it is lent again, or until there is too much of it."""

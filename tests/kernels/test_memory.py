@@ -178,3 +178,9 @@ def test_threads_that_share_the_pool_do_not_share_outputs(pool):
 
     with ThreadPoolExecutor(8) as threads:
         assert all(threads.map(compute, range(8)))
+
+
+def test_large_outputs_begin_with_a_line_of_the_cache(pool):
+    arrays = [pool.lend(2**17 + odd) for odd in range(5)]
+    assert [array.ctypes.data % 64 for array in arrays] == [0] * 5
+    assert [array.size for array in arrays] == [2**17 + odd for odd in range(5)]
