@@ -35,10 +35,9 @@ from minicnn.kernels.vector import add, first, load, read, spread, store, subtra
 
 SHORT = 8  # a row of fewer cells, ...
 MANY = 144  # ... and a filter of so many weights: measured with vectors of 32 bytes
-TOGETHER = (
-    512  # positions that are summed up at once: their panel fits into the second cache; if these are all, ...
-)
-TAPS = 2  # ... so many taps are enough: no lanes are added up for so little work
+# Positions that are summed up at once: their panel fits into the second cache. If an image alone has no more, ...
+TOGETHER = 512
+TAPS = 2  # ... so many taps are enough: `gather` would add up lanes for little work
 
 
 @compiled
@@ -103,7 +102,7 @@ def _grad_weight(
 
 
 def serves(grad_shape, weight_shape, groups: int) -> bool:
-    """Return whether rows are short or all positions few, and weights and filters many enough to pay for the panel.
+    """Return whether rows are short, or there is one small image, and weights and filters pay for the panel.
 
     >>> weight_shape = (128, 128, 3, 3)
     >>> [serves((images, 128, size, size), weight_shape, 1) for images, size in [(64, 7), (64, 14), (1, 14)]]
@@ -111,7 +110,7 @@ def serves(grad_shape, weight_shape, groups: int) -> bool:
     """
     images, filters, rows, columns = grad_shape
     many = filters >= 32 and math.prod(weight_shape[1:]) >= MANY
-    few = images * rows * columns <= TOGETHER and math.prod(weight_shape[2:]) >= TAPS
+    few = images == 1 and rows * columns <= TOGETHER and math.prod(weight_shape[2:]) >= TAPS
     return images > 0 and groups == 1 and (columns < SHORT or few) and many
 
 

@@ -57,9 +57,7 @@ def finish(sums, begin, width, bias, f, rectify, target, place, rows, columns, s
     """
     (down, along), b, nothing = step, broadcast(bias, f), target.dtype.type(0)
     x = 0
-    while (
-        along == 1 and columns <= 4 * lanes and x < columns
-    ):  # short rows: a vector of each, then the next ones
+    while along == 1 and columns <= 4 * lanes and x < columns:  # a vector of each row, then the next of each
         last = max(0, min(x, columns - lanes))
         at, to = begin + last, place + last
         for _ in range(rows):
