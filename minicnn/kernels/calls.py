@@ -13,7 +13,7 @@ from minicnn.kernels import fast_positions
 from minicnn.kernels.gathering import TOGETHER
 from minicnn.kernels.narrow import LONG, walk_narrow
 from minicnn.kernels.panels import MANY, SHORT, walk_panels
-from minicnn.kernels.plans import Plan, backward_plan, forward_plan
+from minicnn.kernels.plans import Plan, backward_plan, forward_plan, reach
 from minicnn.kernels.registers import REGISTER_BYTES, lanes_of
 from minicnn.kernels.threads import FETCH
 from minicnn.kernels.tiles import FILTERS, VECTORS, walk
@@ -81,7 +81,8 @@ def call_of(made, source_shape, target_shape, dtype, groups: int, step=(1, 1), t
     walks = [(*walked, top * width + left) for *walked, top, left in made.walks.tolist()]
     where, steps = (made.spots, made.table), (step[0] * width, step[1])
     if narrow:  # a multiply-add takes twice as long as in the other walk, and all else as long as the sums
-        channels, longest = source_shape[1] // groups, made.reach(made.together)
+        channels = source_shape[1] // groups
+        longest = max(reach(made.layout, made.together, *cells) for cells in made.walks[:, 1:3].tolist())
         longest += -longest % (LONG * lanes)
         room = max(channels * made.layout[1], int(made.offsets.max()) + longest)
         sizes = images, groups, channels, target_size, *steps, made.together, longest, room, lanes
@@ -129,9 +130,7 @@ def vectors_of(layout, images: int, rows: int, columns: int, lanes: int) -> tupl
     >>> vectors_of(layout, 3, 16, 16, 8)                        # between two rows lies one more cell
     (107, 96)
     """
-    _, _, width, _, _, drop = layout
-    end = (images - 1) * drop + (rows - 1) * width + columns
-    return -(-end // lanes), images * rows * -(-columns // lanes)
+    return -(-reach(layout, images, rows, columns) // lanes), images * rows * -(-columns // lanes)
 
 
 def lines_of(

@@ -74,19 +74,21 @@ class Plan(NamedTuple):
         """Rows and columns that the first walk computes."""
         return tuple(self.walks[0, 1:3].tolist())
 
-    def reach(self, images: int) -> int:
-        """Numbers from the first cell of so many images, laid out together, to the last one: of the longest walk.
-
-        >>> forward_plan((7, 7), 1, (3, 3), (1, 1), (1, 1), (1, 1)).reach(1)         # six rows of 8 cells, and 7
-        55
-        """
-        (_, _, width, _, _, drop), cells = self.layout, self.walks[:, 1:3]
-        return int((cells[:, 0] * width - width + cells[:, 1]).max()) + (images - 1) * drop
-
     @property
     def computed(self) -> int:
         """Cells of all walks together."""
         return int(self.walks[:, 1:3].prod(axis=1).sum())
+
+
+def reach(layout, images: int, rows: int, columns: int) -> int:
+    """Return how many cells lie from the first one of so many images, laid out together, to the last one.
+
+    >>> layout = forward_plan((7, 7), 1, (3, 3), (1, 1), (1, 1), (1, 1)).layout
+    >>> reach(layout, 1, 7, 7)                                  # six rows of 8 cells, and 7
+    55
+    """
+    _, _, width, _, _, drop = layout
+    return (images - 1) * drop + (rows - 1) * width + columns
 
 
 def plan(size, stride, padding, walks, channels, together=1, apart=None) -> Plan:

@@ -157,8 +157,8 @@ def walk(
     is that of a group, and `table` that of all walks, as `walk_tiles` takes them. For `layout` and `spots` see
     `plans.Plan`; `walks` are flat: of each where its table begins, its rows and columns, where it begins in the
     target's planes and its vectors in `places`, and how far apart the sums of two rows, and of two images, are.
-    Blocks count over all groups. What becomes of the sums is told by `end`: PLAIN, RELU or
-    POOLED. `odd` gets a first sum of a walk and filter that is not finite: if there is none, all weights are.
+    Blocks count over all groups. What becomes of the sums is told by `end`: PLAIN, RELU or POOLED. `odd` gets a
+    first sum of a walk and filter that is not finite: if there is none, all weights are.
     """
     compact()
     if handed_out(board, start, stop):
