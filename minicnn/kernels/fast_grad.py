@@ -25,9 +25,9 @@ from minicnn.kernels.fast_conv import NO_WINNERS
 from minicnn.kernels.gathering import gather
 from minicnn.kernels.memory import empty, flag
 from minicnn.kernels.planes import ready
-from minicnn.kernels.rows import total_of
+from minicnn.kernels.rows import is_finite, total_of
 from minicnn.kernels.threads import FETCH, share
-from minicnn.kernels.vector import add, first, lanes_in, load, read, spread, store, subtract, total, write
+from minicnn.kernels.vector import add, lanes_in, load, read, store, write
 
 
 @compiled
@@ -39,23 +39,19 @@ def _add_parts(parts, sums, odd, board, start, stop):
     if handed_out(board, start, stop):
         return
     lanes, size, i = lanes_in(parts), len(sums), start
-    zero = differences = spread(parts, 0)
     while i + lanes <= stop:
         v, at = load(parts, i), i + size
         while at < len(parts):
             v, at = add(v, load(parts, at)), at + size
         store(sums, i, v)
-        differences = add(differences, subtract(v, v))  # 0, or NaN if v is NaN or infinite
         i += lanes
-    finite = first(total(differences)) == first(zero)
     while i < stop:
         number, at = read(parts, i), i + size
         while at < len(parts):
             number, at = number + read(parts, at), at + size
         write(sums, i, number)
-        finite &= number - number == 0
         i += 1
-    if not finite:
+    if not is_finite(sums, start, stop, lanes):
         odd[0] = 1
 
 

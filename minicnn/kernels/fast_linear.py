@@ -85,13 +85,15 @@ def _linear(input, weight, bias, output, features, by_rows, together, lanes, boa
             blocks = 2 if more > 0 else 1
             ahead += blocks * len(places) // 3 * whole
             add_lanes(sums, lanes)
-            for n in range(min(together, behind - top)):
-                for u in range(blocks * least):
-                    number = read(sums, u // 4 * four + n // 3 * 12 + u % 4 * 3 + n % 3)
-                    own_row = o + u if u < 4 else o + more + u - 4
-                    for i in range(whole, features):
-                        number += read(input, (top + n) * features + i) * read(weight, own_row * features + i)
-                    output[top + n, own_row] = number + read(bias, own_row)
+            for block in range(blocks):
+                for n in range(min(together, behind - top)):
+                    row = top + n
+                    for u in range(least):
+                        f = o + block * more + u
+                        number = read(sums, block * four + n // 3 * 12 + u * 3 + n % 3)
+                        for i in range(whole, features):
+                            number += read(input, row * features + i) * read(weight, f * features + i)
+                        output[row, f] = number + read(bias, f)
             column += blocks * least
 
 

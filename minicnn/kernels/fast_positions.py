@@ -28,10 +28,10 @@ from minicnn.kernels.planes import ready
 from minicnn.kernels.plans import even_table
 from minicnn.kernels.registers import lanes_of
 from minicnn.kernels.room import room
-from minicnn.kernels.rows import copy_rows, lay_out
+from minicnn.kernels.rows import copy_rows, is_finite, lay_out
 from minicnn.kernels.threads import share
 from minicnn.kernels.tiles import FILTERS, VECTORS, walk_tiles
-from minicnn.kernels.vector import add, first, load, read, spread, store, subtract, total
+from minicnn.kernels.vector import add, load, read, store
 
 SHORT = 8  # a row of fewer cells, ...
 MANY = 144  # ... and a filter of so many weights: measured with vectors of 32 bytes
@@ -91,11 +91,7 @@ def _grad_weight(
             while front_image > 0 and i < len(sums):
                 store(totals, i, add(load(sums, i), load(totals, i)))
                 i += lanes
-        differences, i = spread(totals, 0), 0
-        while i < filters * tile:
-            differences = add(differences, subtract(load(totals, i), load(totals, i)))  # 0, or NaN
-            i += lanes
-        if first(total(differences)) != 0:
+        if not is_finite(totals, zero, filters * tile, lanes):
             odd[0] = 1
         # the last tile ends where a row of weights ends: some of its columns may be those of another thread, too
         copy_rows(totals, zero, grad_weight, begin, filters, tile, tile, weights, lanes)

@@ -18,10 +18,10 @@ from functools import lru_cache
 
 import numpy as np
 
+from minicnn.kernels.registers import LINE
 from minicnn.kernels.score import listening
 
 WORTH_KEEPING = 2**15  # numbers: for 128 KiB and more the C library asks the system, and gives back at once
-LINE = 64  # bytes of a line of the cache: memory begins with one, so that no vector of an output lies in two
 KEPT = 2**28  # bytes that may wait for their next use; what was used longest ago goes first
 
 

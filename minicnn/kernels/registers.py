@@ -28,6 +28,9 @@ def register_bytes() -> int:
 
 
 REGISTER_BYTES = register_bytes()
+LINE = (
+    64  # bytes of a line of the cache; a vector that begins anywhere may lie in two, and takes as long as two
+)
 ON_ARM = platform.machine().lower() in ("aarch64", "arm64")
 REGISTERS = 32 if REGISTER_BYTES == 64 or ON_ARM else 16
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from minicnn.kernels.compiling import compiled
-
-LINE = 64  # bytes
+from minicnn.kernels.registers import LINE
 
 
 @compiled

@@ -17,6 +17,7 @@ from minicnn.kernels.vector import (
     add,
     broadcast,
     evens,
+    first,
     load,
     load_bytes,
     lower_pairs,
@@ -25,6 +26,8 @@ from minicnn.kernels.vector import (
     relu,
     spread,
     store,
+    subtract,
+    total,
     unless_zero,
     upper_pairs,
     where_equal,
@@ -199,6 +202,22 @@ def add_lanes(sums, lanes):
         for i in range(0, vectors * lanes, lanes):
             left, right = load(sums, 2 * i), load(sums, 2 * i + lanes)
             store(sums, i, add(evens(left, right), odds(left, right)))
+
+
+@compiled
+def is_finite(numbers, begin, end, lanes):
+    """Return whether none of numbers[begin:end] is NaN or infinite."""
+    differences, i = spread(numbers, 0), begin
+    differences = subtract(differences, differences)
+    finite = True
+    while i + lanes <= end:
+        v = load(numbers, i)
+        differences = add(differences, subtract(v, v))  # 0, or NaN if v is NaN or infinite
+        i += lanes
+    while i < end:
+        finite &= read(numbers, i) - read(numbers, i) == 0
+        i += 1
+    return finite and first(total(differences)) == 0
 
 
 @compiled

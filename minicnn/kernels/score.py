@@ -23,11 +23,11 @@ import numpy as np
 
 from minicnn.kernels.board import ARGUMENTS, COUNT, ENTRY, FAILED, PIECES, SIZE, call, lead, new_board
 from minicnn.kernels.compiling import compiled
+from minicnn.kernels.registers import LINE
 
 HEAD = 4  # numbers before a call's arguments: entry, size, pieces for each thread, how many arguments
 HERE, INPUT, PLACES, MADE, OTHER, BEFORE = range(6)  # what a number is added to; HERE to nothing
 WORD = 8  # bytes of a number that is written down; a flag has as many, and all flags lie before the places
-LINE = 64  # bytes of a line of the cache: places are so far apart, or a multiple of it
 
 listening: dict[int, Recorder] = {}  # by the thread whose calls they hear; hardly ever is there any
 
