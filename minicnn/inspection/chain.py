@@ -9,7 +9,7 @@ from minicnn.inspection.explainers.losses import log_softmax, truth_of
 from minicnn.inspection.letters import numbers, picture, strength
 from minicnn.inspection.page import Page, Section, largest, position, short
 from minicnn.inspection.table import span
-from minicnn.inspection.trace import Trace, class_steps
+from minicnn.inspection.trace import Trace
 
 
 class Story(Page):
@@ -50,8 +50,6 @@ class Story(Page):
         self.pixels = self.layers[0].input[image]
         ending = trace.ending
         output = ending["loss"].input if "loss" in ending else self.layers[-1].output
-        if not ending and output.ndim == 2 and output.shape[1] > 1:  # of a model of torch, which was watched
-            ending = {step.name: step for step in class_steps(trace.steps, output, trace.classes)}
         logits = ending["softmax"].input if "softmax" in ending else output
         self.loss, self.output, self.logits = ending.get("loss"), output[image], logits[image]
         self.ends_in_softmax = logits is not output

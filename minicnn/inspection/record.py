@@ -244,3 +244,19 @@ def _watch(module: Module, name: str, steps: list[Step], latest: dict[int, dict]
         return given
 
     module.forward, module.backward = recorded_forward, recorded_backward
+
+
+def name_origins(steps: list[Step]) -> None:
+    """Tell every layer that follows a Flatten which shape its columns had.
+
+    >>> x = np.zeros((1, 2, 3, 4))
+    >>> flat = x.reshape(1, 24)
+    >>> steps = [Step("0", "Flatten", None, x, flat), Step("1", "Linear", None, flat, None)]
+    >>> name_origins(steps)
+    >>> steps[1].origin
+    (2, 3, 4)
+    """
+    shapes = {id(step.output): step.input.shape[1:] for step in steps if step.kind == "Flatten"}
+    for step in steps:
+        shape = shapes.get(id(step.input))
+        step.origin = shape if shape is not None and len(shape) == 3 else None

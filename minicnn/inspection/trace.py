@@ -8,10 +8,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from minicnn import checks, functional, labels, nn
+from minicnn import checks, labels, nn
+from minicnn.inspection.ending import class_steps, gives_logits
 from minicnn.inspection.explainers import REGISTRY
 from minicnn.inspection.explanation import Explanation
-from minicnn.inspection.record import Step, kept, recording, unchanged
+from minicnn.inspection.record import Step, kept, name_origins, recording, unchanged
 from minicnn.inspection.table import summary_table
 from minicnn.nn.class_losses import ClassLoss
 from minicnn.nn.losses import check_loss
@@ -29,6 +30,8 @@ class Trace:
         Names of the classes.
     grad_images : ndarray or None
         The gradient of the loss with respect to the images; None without a backward pass.
+    watched : bool
+        Whether the steps are those of torch, which end with the layers: softmax and label are made when asked for.
 
     Examples
     --------
@@ -45,9 +48,14 @@ class Trace:
     321.0
     """
 
-    def __init__(self, steps: list[Step], classes: tuple[str, ...] | None = None, grad_images=None) -> None:
-        self.steps = steps
-        self.classes = classes
+    def __init__(
+        self,
+        steps: list[Step],
+        classes: tuple[str, ...] | None = None,
+        grad_images=None,
+        watched: bool = False,
+    ) -> None:
+        self.steps, self.classes, self.watched = steps, classes, watched
         self.grad_images: np.ndarray | None = grad_images
 
     @property
@@ -58,7 +66,7 @@ class Trace:
         >>> [step.name for step in t], [step.name for step in t.layers]
         (['0', 'softmax', 'label'], ['0'])
         """
-        return self.steps[: len(self.steps) - len(self.ending)]
+        return self.steps[: self._end()]
 
     @property
     def ending(self) -> dict[str, Step]:
@@ -67,10 +75,17 @@ class Trace:
         >>> sorted(trace(nn.Sequential(nn.ReLU()), np.ones((1, 2), np.float32)).ending)
         ['label', 'softmax']
         """
+        behind = self.steps[self._end() :]
+        if self.watched and self.steps and gives_logits(self.steps[-1].output):
+            behind = class_steps(self.steps, self.steps[-1].output, self.classes)
+        return {step.name: step for step in behind}
+
+    def _end(self) -> int:
+        """Return how many steps are those of layers; a layer may be called "loss", too."""
         end = len(self.steps)
-        start = end - 2 if end and self.steps[-1].kind == "Label" else end
-        start -= start > 0 and self.steps[start - 1].name == "loss"
-        return {step.name: step for step in self.steps[start:]}
+        if end and self.steps[-1].kind == "Label":
+            end -= 2
+        return end - (end > 0 and not self.watched and self.steps[end - 1].name == "loss")
 
     def __getitem__(self, name: str) -> Step:
         for step in self.steps:
@@ -280,45 +295,6 @@ Pass the classes the model was trained with.
             )
             grad_images = model.backward(grad_logits)
     chooses = names is not None or isinstance(criterion, ClassLoss)
-    if chooses and output.ndim == 2 and output.shape[1] > 1:
+    if chooses and gives_logits(output):
         found += class_steps(steps, output, names)
     return Trace(found, names, grad_images)
-
-
-def class_steps(steps: list[Step], output: np.ndarray, names: tuple[str, ...] | None) -> list[Step]:
-    """Return the steps "softmax" and "label" behind a model's `steps`, or with the softmax that is among them.
-
-    >>> softmax, label = class_steps([], np.log([[1.0, 3.0]]), ("cat", "dog"))
-    >>> softmax.output, label.output
-    (array([[0.25, 0.75]]), array([1]))
-    """
-    own = (
-        step
-        for step in steps
-        if step.kind == "Softmax" and step.output is output and step.module.dim in (1, -1)
-    )
-    last = next(own, None)
-    logits = output if last is None else last.input  # (N, C)
-    probabilities = functional.softmax(output, axis=1) if last is None else output  # (N, C)
-    module = nn.Softmax(dim=1) if last is None else last.module
-    index = probabilities.argmax(axis=1)  # (N,)
-    return [
-        Step("softmax", "Softmax", module, logits, probabilities, saved={"classes": names}),
-        Step("label", "Label", None, probabilities, index, saved={"logits": logits, "classes": names}),
-    ]
-
-
-def name_origins(steps: list[Step]) -> None:
-    """Tell every layer that follows a Flatten which shape its columns had.
-
-    >>> x = np.zeros((1, 2, 3, 4))
-    >>> flat = x.reshape(1, 24)
-    >>> steps = [Step("0", "Flatten", None, x, flat), Step("1", "Linear", None, flat, None)]
-    >>> name_origins(steps)
-    >>> steps[1].origin
-    (2, 3, 4)
-    """
-    shapes = {id(step.output): step.input.shape[1:] for step in steps if step.kind == "Flatten"}
-    for step in steps:
-        shape = shapes.get(id(step.input))
-        step.origin = shape if shape is not None and len(shape) == 3 else None

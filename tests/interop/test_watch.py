@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
 
 from minicnn import nn
+from minicnn.inspection import chain
 from minicnn.interop.torch import compare, from_torch, to_torch, watch
 from tests.helpers import draws
 from tests.interop.nets import NETS
@@ -65,6 +68,20 @@ def test_calls_of_one_layer_are_told_apart():
     assert [step.name for step in t.steps] == ["conv", "conv#2", "conv#3", "head"]
     total = sum(t[name].grads["weight"] for name in ("conv", "conv#2", "conv#3"))
     np.testing.assert_allclose(total, gradients["conv.weight"], rtol=1e-12)
+
+
+def test_the_way_of_a_classifier_ends_in_its_label():
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 2))
+    with torch.no_grad():
+        model[1].weight.copy_(torch.eye(2, 4))
+        model[1].bias.zero_()
+    with watch(model, classes=("cat", "dog")) as t:
+        assert t.ending == {}
+        model(torch.tensor([[[[0.0, math.log(3)], [0, 0]]]]))
+    assert [step.name for step in t.steps] == [step.name for step in t.layers] == ["0", "1"]
+    np.testing.assert_allclose(t.ending["softmax"].output, [[0.25, 0.75]], rtol=1e-6)
+    assert chain(t).label == "dog"
+    assert "dog" in [text.get_text() for text in t.plot().texts]
 
 
 def test_columns_know_their_channel_and_pixel():

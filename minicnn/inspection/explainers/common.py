@@ -30,14 +30,14 @@ def axis_names(axes: int) -> tuple[str, ...]:
     return known.get(axes) or tuple(f"axis {axis}" for axis in range(axes))
 
 
-def group_of(step, index: tuple) -> tuple[dict[str, np.ndarray], tuple]:
+def reduced_by(step, index: tuple) -> tuple[dict[str, np.ndarray], tuple]:
     """Return the numbers that output[index] of a layer with axes `dim`, such as Mean, is made of.
 
     They come as their places along those axes, by name, and as the index of that part of the input.
 
     >>> from minicnn import nn
     >>> from minicnn.inspection.record import Step
-    >>> group_of(Step("0", "Mean", nn.Mean(1), np.zeros((5, 3)), None), (4,))
+    >>> reduced_by(Step("0", "Mean", nn.Mean(1), np.zeros((5, 3)), None), (4,))
     ({'column': array([0, 1, 2])}, (4, slice(None, None, None)))
     """
     axes, left, shape = (

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from minicnn.checks import cast, without_warnings
-from minicnn.inspection.explainers.common import axis_names, explain_sum, group_of, group_with, moved
+from minicnn.inspection.explainers.common import axis_names, explain_sum, group_with, moved, reduced_by
 from minicnn.inspection.explainers.registry import register
 from minicnn.inspection.explanation import Explanation, as_terms, number
 from minicnn.nn.joins import spread_axes
@@ -132,7 +132,7 @@ register("Affine", output=scaled, grad_input=scaled_grad)
 
 def mean_output(step, index: tuple) -> Explanation:
     """output = Σ input / n"""
-    places, part = group_of(step, index)
+    places, part = reduced_by(step, index)
     values = cast(step.input[part]).ravel()
     terms = as_terms(places, values / values.size, input=values)
     rule = f"Σ input / {number(values.size)}"

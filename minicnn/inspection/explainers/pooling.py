@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from minicnn.checks import cast
-from minicnn.inspection.explainers.common import explain_sum, group_of, group_with, times
+from minicnn.inspection.explainers.common import explain_sum, group_with, reduced_by, times
 from minicnn.inspection.explainers.conv import as_pair, batched
 from minicnn.inspection.explainers.registry import register
 from minicnn.inspection.explanation import Explanation, as_terms, number
@@ -120,7 +120,7 @@ def weighed_windows(step, index: tuple, cells: list, name: str, factors, rule: s
 
 def largest(step, index: tuple) -> Explanation:
     """output = the largest input over the axes"""
-    places, part = group_of(step, index)
+    places, part = reduced_by(step, index)
     values, shares = (cast(array[part]).ravel() for array in (step.input, step.module.shares(step.input)))
     missing = np.isnan(values)
     wins = missing / missing.sum() if missing.any() else shares

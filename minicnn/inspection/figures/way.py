@@ -68,10 +68,11 @@ def plot_way(trace, *, image=0, figure=None):
     places = choose_stages(layers)
     stages = choose_channels(layers, places, image)
     panels = [image_panel(pixels[image], image), *map(stage_panel, stages)]
-    if "label" in ending and len(layers) > 1 and layers[-1].output is ending["softmax"].output:
+    chooses = "label" in ending
+    if chooses and len(layers) > 1 and layers[-1].output is ending["softmax"].output:
         layers = layers[:-1]  # the model's own softmax
     passed = between(layers[places[-1] + 1 if places else 0 : -1])
-    if "label" in ending:
+    if chooses:
         panels += class_panels(ending, title_of(layers[-1]), passed, image, trace.classes)
     elif np.ndim(layers[-1].output) < 3:
         panels.append(output_panel(layers[-1], title_of(layers[-1]), passed, image))

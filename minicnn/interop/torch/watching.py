@@ -58,7 +58,7 @@ def watch(module, classes=None) -> Iterator[Trace]:
     torch = import_torch()
     check_torch_module("watch", "module", module)
     watcher = Watcher(torch, module)
-    trace = Trace(watcher.steps, labels.as_shown("watch", classes))
+    trace = Trace(watcher.steps, labels.as_shown("watch", classes), watched=True)
     with contextlib.ExitStack() as stack:
         stack.callback(watcher.give_back)
         first = module.register_forward_pre_hook(lambda *_: watcher.start())
