@@ -117,7 +117,7 @@ def panel_call(made, source_shape, target_shape, dtype, turns: bool = False) -> 
     if size[1] > max(SHORT, lanes - 1) or filters < MANY or tiles < TILES:
         return None
     taps, table = len(made.offsets), made.table.copy()
-    table[:-1:2] = np.arange(taps) * (VECTORS + 1) * lanes
+    table[:-1:2] = np.arange(taps) * VECTORS * lanes
     where = made.spots, table, made.offsets, made.layout, (source_shape[1], filters, *size, lanes)
     sharing = tiles, positions * filters * taps, 4
     return Call(walk_panels, FILTERS, target_shape, where, sharing, True, made.taps if turns else None)

@@ -166,11 +166,11 @@ def test_the_buffers_have_room_for_all_that_is_read(case, dtype):
             continue
         spots, table, offsets, layout, (channels, _, rows, columns, lanes) = call.where
         _, plane, width, _, _, _ = layout
-        room, panel = channels * plane + width + lanes, len(offsets) * 4 * lanes
+        room, panel = channels * plane + width + lanes, len(offsets) * 3 * lanes
         assert lanes == lanes_of(np.dtype(dtype))
         assert offsets.min() >= 0
         assert offsets.max() + (rows - 1) * width + columns - 1 + lanes <= room
-        assert table[:-1:2].tolist() == list(range(0, panel, 4 * lanes))
+        assert table[:-1:2].tolist() == list(range(0, panel, 3 * lanes))
         for count, length, _, place in spots.reshape(-1, 4).tolist():
             assert place >= 0
             assert (channels - 1) * plane + place + (count - 1) * width + length <= room
