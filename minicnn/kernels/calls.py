@@ -9,11 +9,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minicnn.kernels import fast_positions
 from minicnn.kernels.gathering import TOGETHER
 from minicnn.kernels.narrow import LONG, walk_narrow
 from minicnn.kernels.panels import MANY, SHORT, walk_panels
-from minicnn.kernels.plans import Plan, backward_plan, forward_plan, reach
+from minicnn.kernels.plans import backward_plan, forward_plan, reach
 from minicnn.kernels.registers import REGISTER_BYTES, lanes_of
 from minicnn.kernels.threads import FETCH
 from minicnn.kernels.tiles import FILTERS, VECTORS, walk
@@ -249,9 +248,6 @@ class GatherCall(NamedTuple):
 
     Attributes
     ----------
-    plan : Plan
-    by_position : bool
-        Whether `fast_positions` serves, and `gather` does not.
     parts : int
         Of the images.
     where : tuple
@@ -260,8 +256,6 @@ class GatherCall(NamedTuple):
         How `share` cuts the work: by parts of the images, or by blocks of four filters.
     """
 
-    plan: Plan
-    by_position: bool
     parts: int
     where: tuple
     sharing: tuple
@@ -286,8 +280,7 @@ def gather_call(
     blocks, lanes = blocks_in(filters, groups), lanes_of(dtype)
     room = blocks * FILTERS * len(made.offsets_in_threes) * lanes * dtype.itemsize
     parts = PARTS if images >= 2 * PARTS and room <= CACHE else 1
-    by_position = fast_positions.serves(grad_shape, weight_shape, groups)
-    together = 1 if by_position else sharing_sums(made, images // parts, weight_shape[1], dtype)
+    together = sharing_sums(made, images // parts, weight_shape[1], dtype)
     if together > 1:
         made = forward_plan(*geometry, together)
     places, *apart = lines_of(made.layout, together, *grad_shape[2:], lanes, tile=1)
@@ -298,4 +291,4 @@ def gather_call(
     work = positions * blocks * FILTERS * len(made.offsets) + FETCH * math.prod(input_shape)
     where = made.spots, made.offsets_in_threes, places, made.layout, sizes, parts
     sharing = blocks if parts == 1 else parts, work
-    return GatherCall(made, by_position, parts, where, sharing)
+    return GatherCall(parts, where, sharing)

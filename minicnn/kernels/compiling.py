@@ -2,6 +2,8 @@
 
     @compiled       let Numba compile the function that follows, so that it runs while other threads have Python's
                     lock; the code is kept for the next process, in a folder beside the source or in the user's own
+    @inner          the same, for a function that only kernels call: what would let Python call it is compiled as
+                    long as a tenth of the rest
     compact()       let LLVM keep the function that this stands in small: its vectors are written out, look for
                     no others. A large one is compiled in two thirds of the time; an innermost loop would be a
                     tenth slower.
@@ -45,7 +47,8 @@ def can_be_kept(function) -> bool:
 
 
 KEPT = can_be_kept(can_be_kept)
-compiled = partial(njit, cache=KEPT, nogil=True)
+compiled = partial(njit, cache=KEPT, nogil=True, no_cfunc_wrapper=True)
+inner = partial(compiled, no_cpython_wrapper=True)
 
 
 def _marked(attribute: str):

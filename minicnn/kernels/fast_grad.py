@@ -1,14 +1,15 @@
-"""The gradients of a convolution's weight and bias on the fast rung: `gathering.gather`, shared among the threads.
+"""The gradients of a convolution's weight and bias on the fast rung, shared among the threads.
 
-Both need the gradient of every sum, plane by plane. `gather` has it in its hands, so it adds up the planes for the
-bias as well. What stands behind the convolution gives it to the sums first:
+Where channels are many, `fast_positions` gathers them, else `gathering.gather`. Both need the gradient of every sum,
+plane by plane, and have it in their hands, so they add up the planes for the bias as well. What stands behind the
+convolution gives it to the sums first:
 
     nothing             gradients 1 2 3 4
     ReLU                gradients 1 2 3 4, outputs 5 0 6 7      1 0 3 4
     ReLU and pooling    gradient 1, winner 2                    0 0 1 0
 
-If nobody else needs that, as in a net's first layer, it is made one plane at a time, in the cache, and gone again: a
-quarter as many numbers come from memory, and none go there.
+If nobody else needs that, as in a net's first layer, `gather` makes it one plane at a time, in the cache, and it is
+gone again: a quarter as many numbers come from memory, and none go there.
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ import math
 
 import numpy as np
 
-from minicnn.kernels import fast_positions, fast_relu, jitted
+from minicnn.kernels import fast_relu, jitted
 from minicnn.kernels.board import handed_out
 from minicnn.kernels.calls import GatherCall, gather_call
 from minicnn.kernels.compiling import compiled
 from minicnn.kernels.fast_conv import NO_WINNERS
+from minicnn.kernels.fast_positions import PositionsCall, gather_by_position, positions_call
 from minicnn.kernels.gathering import gather
 from minicnn.kernels.memory import empty, flag
 from minicnn.kernels.planes import ready
@@ -81,7 +83,7 @@ def sums_of(parts, size: int):
     return sums if odd[0] == 0 else None
 
 
-def _gathered(call: GatherCall, grad_output, kept, input, weight_shape, bias: bool):
+def _gathered(call: GatherCall | PositionsCall, grad_output, kept, input, weight_shape, bias: bool):
     """Return the gradients of weight and bias; None if the weight's is not finite."""
     dtype, size = input.dtype, math.prod(weight_shape)
     output, winners = np.empty(0, dtype), NO_WINNERS
@@ -91,8 +93,11 @@ def _gathered(call: GatherCall, grad_output, kept, input, weight_shape, bias: bo
         output = ready(kept).ravel()
     filters = weight_shape[0] if bias else 0
     totals, parts = empty((len(input) * filters,), np.float64), empty((call.parts * size,), dtype)
-    given = ready(grad_output).ravel(), output, winners, ready(input).ravel()
-    share(gather, (*given, parts, totals, *call.where), *call.sharing)
+    given = ready(input).ravel(), parts, totals, *call.where
+    if isinstance(call, PositionsCall):
+        share(gather_by_position, (ready(grad_output).ravel(), *given), *call.sharing)
+    else:
+        share(gather, (ready(grad_output).ravel(), output, winners, *given), *call.sharing)
     grad_weight = sums_of(parts, size)
     return None if grad_weight is None else (grad_weight.reshape(weight_shape), added(totals, filters, dtype))
 
@@ -143,17 +148,18 @@ def conv2d_grad_parameters(
     (array([[[[10., 20.]]]]), array([10.]))
     """
     geometry = stride, padding, dilation, groups
-    call = gather_call(sums_shape, input.shape, tuple(weight_shape), input.dtype, *geometry)
-    if call is not None and not call.by_position:
+    layer = tuple(sums_shape), input.shape, tuple(weight_shape), input.dtype, *geometry
+    call = positions_call(*layer)
+    if call is not None:
+        grad_output, kept = conv2d_grad_sums(grad_output, kept, sums_shape), None
+    else:
+        call = gather_call(*layer)
+    if call is not None:
         found = _gathered(call, grad_output, kept, input, weight_shape, bias)
         if found is not None:
             return found
-    grad_sums, grad_weight = conv2d_grad_sums(grad_output, kept, sums_shape), None
-    if call is not None and call.by_position:
-        flat = fast_positions.grad_weight(grad_sums, input, call.plan)
-        grad_weight = None if flat is None else flat.reshape(weight_shape)
-    if grad_weight is None:
-        grad_weight = jitted.conv2d_grad_weight(grad_sums, input, weight_shape, *geometry)
+    grad_sums = conv2d_grad_sums(grad_output, kept, sums_shape)
+    grad_weight = jitted.conv2d_grad_weight(grad_sums, input, weight_shape, *geometry)
     return grad_weight, conv2d_grad_bias(grad_sums) if bias else np.empty(0, input.dtype)
 
 

@@ -32,7 +32,7 @@ from minicnn.kernels.room import room
 from minicnn.kernels.rows import add_lanes, copy_rows
 from minicnn.kernels.threads import FETCH, share
 from minicnn.kernels.threes import BLOCKS, VECTORS
-from minicnn.kernels.tiles import CACHED, FILTERS, walk_tiles
+from minicnn.kernels.tiles import CACHED, FILTERS, end_to_end, walk_tiles
 from minicnn.kernels.vector import add, broadcast, load, multiply_add, read, spread, store, write
 
 PANEL = 6144  # numbers of a panel of lines: more would not leave room in the first cache
@@ -66,7 +66,7 @@ def _linear(input, weight, bias, output, features, by_rows, together, lanes, boa
     least = 4 if outputs >= 4 else 1
     apart = features if outputs >= 4 else 0  # a single row of weights stands in for four
     together = max(1, min(together, behind - first))
-    places = np.empty((together + 2) // 3 * 3, np.int64)
+    places, vectors = np.empty((together + 2) // 3 * 3, np.int64), end_to_end(whole // lanes, lanes)
     four = 4 * len(places)  # vectors of sums
     sums = room((BLOCKS * four + lanes - 1) // lanes * lanes * lanes, input)
     zero, nothing = np.int64(0), input.dtype.type(0)
@@ -81,7 +81,7 @@ def _linear(input, weight, bias, output, features, by_rows, together, lanes, boa
             for i in range(len(sums)):
                 write(sums, i, nothing)
             own = input, weight, o * features, apart, more * features, zero, whole, places, sums, zero, lanes
-            gather_tiles(*own, input, input, ahead, until)
+            gather_tiles(*own, input, input, ahead, until, vectors)
             blocks = 2 if more > 0 else 1
             ahead += blocks * len(places) // 3 * whole
             add_lanes(sums, lanes)
@@ -175,7 +175,7 @@ def _product(filters, form, table, lines, count, chunk, target, features, width,
     copies = blocks > 1 and chunk == count
     panel = room(count * width if copies else 0, lines)
     sums, more = room(size, target), room(size if chunk < count else 0, target)
-    rest = len(table) - 2 * (count % chunk) - 1
+    rest, places = len(table) - 2 * (count % chunk) - 1, end_to_end(width // lanes, lanes)
     for number in range(start, stop):
         begin = min(number * width, features - width)
         cells = panel if copies else lines[begin:]
@@ -184,7 +184,7 @@ def _product(filters, form, table, lines, count, chunk, target, features, width,
         for line in range(0, count, chunk):
             tap, wide = (zero if line + chunk <= count else rest), (sums if line == 0 else more)
             own = cells[line * features :], table, tap, filters, line * form[2], form[:2]
-            walk_tiles(*own, zero, blocks, lanes, wide, width)
+            walk_tiles(*own, zero, blocks, lanes, wide, width, places, zero, target, zero, zero)
             for i in range(0, size if line > 0 else 0, lanes):
                 store(sums, i, add(load(sums, i), load(more, i)))
         copy_rows(sums, zero, target, begin, rows, width, width, features, lanes)

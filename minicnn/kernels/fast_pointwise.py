@@ -29,7 +29,7 @@ from minicnn.kernels.registers import lanes_of
 from minicnn.kernels.room import room
 from minicnn.kernels.rows import copy_rows, finish_tile
 from minicnn.kernels.threads import share
-from minicnn.kernels.tiles import FILTERS, VECTORS, walk_tiles
+from minicnn.kernels.tiles import FILTERS, VECTORS, end_to_end, walk_tiles
 
 
 def serves(input_shape, weight_shape, stride, padding, groups) -> bool:
@@ -55,7 +55,7 @@ def _multiply(planes, pixels, weights, form, table, bias, rectify, target, sizes
     channels, filters = sizes
     tile, zero, blocks = VECTORS * lanes, np.int64(0), (filters + FILTERS - 1) // FILTERS
     panel = room(channels * tile, planes)
-    sums = room(blocks * FILTERS * tile + lanes, planes)
+    sums, places = room(blocks * FILTERS * tile + lanes, planes), end_to_end(VECTORS, lanes)
     for number in range(start, stop):
         begin = min(number * tile, len(target) // filters - tile)
         x = zero
@@ -64,7 +64,8 @@ def _multiply(planes, pixels, weights, form, table, bias, rectify, target, sizes
             count = min(tile - x, pixels - pixel)
             copy_rows(planes, n * channels * pixels + pixel, panel, x, channels, count, pixels, tile, lanes)
             x += count
-        walk_tiles(panel, table, zero, weights, zero, form, zero, blocks, lanes, sums, tile)
+        own = panel, table, zero, weights, zero, form, zero, blocks, lanes
+        walk_tiles(*own, sums, tile, places, zero, target, zero, zero)
         finish_tile(sums, tile, begin, bias, rectify, target, pixels, filters, lanes)
 
 

@@ -1,145 +1,242 @@
-"""The weight gradient on the fast rung where planes are small: the tile of `tiles`, with weights in its lanes.
+"""The weight gradient on the fast rung where channels are many: the tile of `tiles`, with channels in its lanes.
 
     gw[o, c, k] = Σ_p gy[o, p] · x[c, window p, tap k]              p counts the positions of all images
 
-`gathering.gather` has positions in its lanes. What the lanes have summed up must be added in the end, and rows of
-7 positions leave lanes empty: for an image of 7x7 that takes longer than the products. With weights in the
-lanes nothing is left to add:
+`gathering.gather` has positions in its lanes. What the lanes have summed up must be added in the end, rows must
+be filled up to whole vectors, and with a stride the planes must be taken apart. So where there are enough channels
+for a vector, an image is turned, with its padding: all channels of a pixel lie side by side. Then what a tap
+meets at a position is one vector, wherever it lies:
 
-    panel        24 weights (c, k): the cells that they meet       4 filters: their gradients there
-    position 0   x0 x1 x2  x7 x8 ..                                gy[o, 0] ...
-    position 1   x1 x2 x3  x8 x9 ..                                gy[o, 1] ...
+    a pixel of 8 channels      x0 x1 x2 x3 x4 x5 x6 x7 | the same of the next pixel | ...
 
-To `tiles.walk_tiles` the positions are taps: it spreads four gradients over a vector each, and reads a row of
-the panel. To pick the cells out of the planes takes a while, but the panel serves all filters. Taps side by side
-(a run, of a vector at most) are picked with one vector; what it has too much, the next run writes over.
+                      3 taps: of each a vector of channels
+    4 filters   [ a0  a1  a2 ]      for every position: 3 loads of cells, 4 gradients spread over a vector
+                [ b0  b1  b2 ]      each, 2 numbers that tell where, 12 multiply-adds; as in `tiles`, two such
+                [ c0  c1  c2 ]      blocks share their cells where there are 32 registers. No lane is empty, and
+                [ d0  d1  d2 ]      nothing is left to add.
+
+To `tiles.walk_tiles` the positions are taps. The sums of a few hundred are added to those of the ones before.
 """
 
 from __future__ import annotations
 
 import math
+from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
 from minicnn.kernels.board import handed_out
-from minicnn.kernels.compiling import compiled
-from minicnn.kernels.memory import empty, flag
-from minicnn.kernels.planes import ready
-from minicnn.kernels.plans import even_table
+from minicnn.kernels.compiling import compact, compiled, inner
+from minicnn.kernels.masks import load_some, store_some
+from minicnn.kernels.plans import swells
 from minicnn.kernels.registers import lanes_of
 from minicnn.kernels.room import room
-from minicnn.kernels.rows import copy_rows, is_finite, lay_out
-from minicnn.kernels.threads import share
+from minicnn.kernels.rows import total_of
+from minicnn.kernels.threads import FETCH
 from minicnn.kernels.tiles import FILTERS, VECTORS, walk_tiles
-from minicnn.kernels.vector import add, load, read, store
+from minicnn.kernels.vector import add, load, lower_pairs, store, upper_pairs, write
 
-SHORT = 8  # a row of fewer cells, ...
-MANY = 144  # ... and a filter of so many weights: measured with vectors of 32 bytes
-# Positions that are summed up at once: their panel fits into the second cache. If an image alone has no more, ...
-TOGETHER = 512
-TAPS = 2  # ... so many taps are enough: `gather` would add up lanes for little work
+TOGETHER = 512  # positions that are summed up before they are added to the others
+PIECES = 16  # of the work, at least, if there are as many images; ...
+ENOUGH = 4  # ... with fewer, the threads would not get equal parts
+FEWEST = 12  # filters that pay for turning an image
+WASTED = 1.25  # times as many channels as there are, at most, may be computed
+
+
+@inner
+def _transpose(square, lanes):
+    """Make columns of the rows of a square of vectors, at square[0:]; return where they are: there, or behind it.
+
+    Each step takes a a' a'' .. of the upper half of the rows and b b' b'' .. of the lower, and makes a b a' b' .. of
+    them. Columns are rows when that is done as often as 2 is a factor of `lanes`:
+
+    a b | c d        a c | b d
+    """
+    size, half = lanes * lanes, lanes // 2
+    here, there, stage = 0, size, 1
+    while stage < lanes:
+        for i in range(half):
+            upper, lower = load(square, here + i * lanes), load(square, here + (i + half) * lanes)
+            to = there + 2 * i * lanes
+            store(square, to, lower_pairs(upper, lower))
+            store(square, to + lanes, upper_pairs(upper, lower))
+        here, there, stage = there, here, 2 * stage
+    return here
+
+
+@inner
+def _turn_pixels(source, begin, pixels, columns, square, cells, place, width, lanes):
+    """Copy `lanes` planes of so many pixels from flat source[begin:] to cells[place:], pixel by pixel.
+
+    There its rows are `width` apart, and the numbers of a pixel side by side.
+    """
+    compact()
+    first = row = 0
+    while first < pixels:
+        count = min(lanes, pixels - first)
+        for i in range(lanes):
+            at = begin + i * pixels + first
+            store(square, i * lanes, load(source, at) if count == lanes else load_some(source, at, count))
+        at, column = _transpose(square, lanes), first - row * columns
+        to = place + (row * width + column) * lanes
+        for _ in range(count):
+            store(cells, to, load(square, at))
+            at, to, column = at + lanes, to + lanes, column + 1
+            if column == columns:
+                to, column, row = to + (width - columns) * lanes, 0, row + 1
+        first += count
+
+
+@inner
+def _list_positions(table, begin, images, image, grads, down, along, rows, columns):
+    """Write the table of `walk_tiles` for up to TOGETHER positions, from number `begin` of so many images on.
+
+    The cells of two images are `image` apart, those of two rows `down` and of two columns `along`, and the gradients
+    of two images `grads`. Return the number of the first position that is not in the table.
+    """
+    size = rows * columns
+    end = min(begin + TOGETHER, images * size)
+    n, row, column = begin // size, begin % size // columns, begin % columns
+    at = 0
+    for _ in range(begin, end):
+        write(table, at, n * image + row * down + column * along)
+        write(table, at + 1, n * grads + row * columns + column)
+        at, column = at + 2, column + 1
+        if column == columns:
+            row, column = row + 1, 0
+        if row == rows:
+            n, row = n + 1, 0
+    write(table, at, -1)
+    return end
+
+
+@inner
+def _put_rows(sums, square, parts, begin, filters, apart, vectors, taps, lanes):
+    """Copy the sums of `lanes` channels, (C_out, vectors) with channels in the lanes, to rows of (channel, tap).
+
+    The rows of two filters are so far `apart` in flat parts[begin:].
+    """
+    for f in range(filters):
+        for tap in range(0, taps, lanes):
+            count = min(lanes, taps - tap)
+            for i in range(count):
+                store(square, i * lanes, load(sums, f * vectors + (tap + i) * lanes))
+            at, to = _transpose(square, lanes), begin + f * apart + tap
+            for _ in range(lanes):
+                store_some(parts, to, load(square, at), count)
+                at, to = at + lanes, to + taps
 
 
 @compiled
-def _grad_weight(
-    grads, input, grad_weight, odd, spots, offsets, layout, sizes, table, rest, board, start, stop
-):
-    """Fill the tiles start .. stop - 1 of the columns of grad_weight, flat (C_out, channels · taps).
+def gather_by_position(grads, input, parts, totals, places, layout, sizes, steps, board, start, stop):
+    """Fill the pieces start .. stop - 1 of the weight gradients of so many parts of the images.
 
-    `grads` holds (C_out, positions) for every so many images, flat, one after another: for as many as `table`
-    has positions, and in the end as many as `rest` has. `odd` becomes 1 if a sum is NaN or infinite.
+    They are flat, (parts, C_out, channels · taps). A walk has the channels of as many vectors as lie `beside` each
+    other, and the last one ends with the last channel; a piece is the walk of a part. `places` tell where each
+    vector of a walk begins, counted from the first position's; for the other numbers see `positions_call`. `totals`,
+    if there are any, get the sum of each plane's gradients, for the bias.
+
+    While an image is multiplied, the same channels of the next come from memory.
     """
+    compact()
     if handed_out(board, start, stop):
         return
-    images, channels, filters, rows, columns, lanes = sizes
-    source_size, plane, width, down, along, _ = layout
-    weights, together = len(grad_weight) // filters, len(table) // (2 * rows * columns)
-    taps, tile, zero = weights // channels, VECTORS * lanes, np.int64(0)
-    blocks, plane_size = (filters + FILTERS - 1) // FILTERS, rows * columns
-    met = tile // taps + 2  # channels, at most; and a vector may reach beyond the last
-    cells = np.zeros(met * plane + width + lanes, input.dtype)
-    panel = room(together * plane_size * tile + lanes, input)
-    totals = room(blocks * FILTERS * tile, input)
-    sums = room(len(totals) if images > together else 0, input)
-    sources, targets = np.empty(tile, np.int64), np.empty(tile, np.int64)
-    for number in range(start, stop):
-        begin = min(number * tile, weights - tile)
-        front, behind = begin // taps, (begin + tile - 1) // taps + 1
-        runs = 0
-        for j in range(tile):
-            new = j == 0 or read(offsets, begin + j) != read(offsets, begin + j - 1) + 1
-            if new or j == targets[runs - 1] + lanes:
-                sources[runs], targets[runs] = read(offsets, begin + j) - front * plane, j
-                runs += 1
-        for front_image in range(0, images, together):
-            count = min(together, images - front_image)
-            to = 0
-            for n in range(front_image, front_image + count):
-                for c in range(front, behind):
-                    at = (n * channels + c) * source_size
-                    lay_out(input, at, cells, (c - front) * plane, spots, down, along, width, lanes)
-                for row in range(rows):
-                    for cell in range(row * width, row * width + columns):
-                        for run in range(runs):
-                            store(panel, to + targets[run], load(cells, cell + sources[run]))
-                        to += tile
-            positions, origin = count * plane_size, front_image * plane_size * filters
-            form, pairs = (filters, positions), table if count == together else rest
-            wide = totals if front_image == 0 else sums
-            walk_tiles(panel, pairs, zero, grads, origin, form, zero, blocks, lanes, wide, tile)
-            i = 0
-            while front_image > 0 and i < len(sums):
-                store(totals, i, add(load(sums, i), load(totals, i)))
-                i += lanes
-        if not is_finite(totals, zero, filters * tile, lanes):
-            odd[0] = 1
-        # the last tile ends where a row of weights ends: some of its columns may be those of another thread, too
-        copy_rows(totals, zero, grad_weight, begin, filters, tile, tile, weights, lanes)
+    images, channels, filters, rows, columns, source_size, source_columns, walks, together, beside = sizes
+    (plane, width, corner, lanes), (down, along, taps) = layout, steps
+    size, zero, per_image = rows * columns, np.int64(0), filters * rows * columns
+    blocks, vectors = (filters + FILTERS - 1) // FILTERS, len(places) * lanes
+    cells, square = room(together * beside * plane, input), room(2 * lanes * lanes, input)
+    for i in range(len(cells)):
+        write(cells, i, input.dtype.type(0))
+    sums, some = room(filters * vectors, input), room(filters * vectors, input)
+    table = np.empty(2 * TOGETHER + 1, np.int64)
+    apart, count = channels * taps, len(parts) // (filters * channels * taps)
+    coming = beside * lanes * source_size * TOGETHER // max(size, TOGETHER) if together == 1 else 0
+    claimed = coming * VECTORS * lanes // (vectors * blocks)
+    for piece in range(start, stop):
+        part, front, fresh = piece // walks, piece % walks * beside, True
+        last = images * (part + 1) // count
+        for n in range(images * part // count, last, together):
+            here = min(together, last - n)
+            for v in range(here * beside):
+                m, c = v // beside, min((front + v % beside) * lanes, channels - lanes)
+                at, place = ((n + m) * channels + c) * source_size, v * plane + corner
+                _turn_pixels(input, at, source_size, source_columns, square, cells, place, width, lanes)
+            position, ahead = zero, ((n + here) * channels + front * lanes) * source_size
+            while position < here * size:
+                own = position, here, beside * plane, per_image, down, along, rows, columns
+                position = _list_positions(table, *own)
+                own = cells, table, zero, grads, n * per_image, (filters, size), zero, blocks, lanes
+                wide = sums if fresh else some
+                walk_tiles(*own, wide, vectors, places, zero, input, ahead, claimed)
+                i, ahead = 0, ahead + coming
+                while not fresh and i < len(sums):
+                    store(sums, i, add(load(sums, i), load(some, i)))
+                    i += lanes
+                fresh = False
+            for row in range(n * filters, (n + here) * filters if len(totals) > 0 and front == 0 else 0):
+                write(totals, row, total_of(grads, row * size, size))
+        for j in range(beside):
+            c = min((front + j) * lanes, channels - lanes)
+            to = part * filters * apart + c * taps
+            _put_rows(sums[j * taps * lanes :], square, parts, to, filters, apart, vectors, taps, lanes)
 
 
-def serves(grad_shape, weight_shape, groups: int) -> bool:
-    """Return whether rows are short, or there is one small image, and weights and filters pay for the panel.
+class PositionsCall(NamedTuple):
+    """What a call of `gather_by_position` needs besides the arrays of numbers.
 
-    >>> weight_shape = (128, 128, 3, 3)
-    >>> [serves((images, 128, size, size), weight_shape, 1) for images, size in [(64, 7), (64, 14), (1, 14)]]
-    [True, False, True]
+    Attributes
+    ----------
+    parts : int
+        Of the images.
+    where : tuple
+        The arguments behind the arrays: `places`; how many numbers the cells of an image take, how many cells a row
+        of them has, at which number the image begins, and the lanes; all that is counted; and how far apart the
+        cells of two rows, and of two columns, of positions are, and the taps.
+    sharing : tuple
+        How `share` cuts the work: into pieces.
     """
-    images, filters, rows, columns = grad_shape
-    many = filters >= 32 and math.prod(weight_shape[1:]) >= MANY
-    few = images == 1 and rows * columns <= TOGETHER and math.prod(weight_shape[2:]) >= TAPS
-    return images > 0 and groups == 1 and (columns < SHORT or few) and many
+
+    parts: int
+    where: tuple
+    sharing: tuple
 
 
-def grad_weight(grad_output, input, made):
-    """Return the weight gradient, flat (C_out · channels · taps), or None if it is not finite.
+@lru_cache(maxsize=256)
+def positions_call(
+    grad_shape, input_shape, weight_shape, dtype, stride, padding, dilation, groups
+) -> PositionsCall | None:
+    """Return the PositionsCall of a layer; None where channels, filters or images are few, or planes would swell.
 
-    `made` is the layer's forward plan.
-
-    >>> from minicnn.kernels.plans import forward_plan
-    >>> made = forward_plan((1, 1), 48, (1, 1), (1, 1), (0, 0), (1, 1))
-    >>> grad, pixels = np.array([1.0, 10, 20, 30]), np.arange(48.0)
-    >>> grad_weight(grad.reshape(1, 4, 1, 1), pixels.reshape(1, 48, 1, 1), made).reshape(4, 48)[:, 2:5]
-    array([[  2.,   3.,   4.],
-           [ 20.,  30.,  40.],
-           [ 40.,  60.,  80.],
-           [ 60.,  90., 120.]])
+    >>> shapes, geometry = ((64, 32, 7, 7),) * 2, (np.dtype(np.float64), (1, 1), (1, 1), (1, 1), 1)
+    >>> call = positions_call(*shapes, (32, 32, 3, 3), *geometry)
+    >>> call.where[1][:2] == (9 * 9 * lanes_of(geometry[0]), 9), call.where[2][-2:]  # images and vectors together
+    (True, (10, 1))
+    >>> positions_call(*shapes, (32, 1, 3, 3), *geometry) is None
+    True
     """
-    images, filters, rows, columns = grad_output.shape
-    together = min(max(1, TOGETHER // (rows * columns)), images)
-    parts = [grad_output[n : n + together] for n in range(0, images, together)]  # each (images, C_out, H, W)
-    flat = [part.swapaxes(0, 1).ravel() for part in parts]
-    grads = flat[0] if len(flat) == 1 else np.concatenate(flat)  # a single image is in that order already
-    weights, lanes = len(made.offsets), lanes_of(input.dtype)
-    target = empty((filters * weights,), input.dtype)
-    odd = flag(input.dtype)
-    arrays = grads, ready(input).ravel(), target, odd, made.spots, made.offsets
-    counts = together, images % together or together
-    tables = (even_table(count * rows * columns, VECTORS * lanes, 1) for count in counts)
-    sizes = images, input.shape[1], filters, rows, columns, lanes
-    share(
-        _grad_weight,
-        (*arrays, made.layout, sizes, *tables),
-        -(-weights // (VECTORS * lanes)),
-        grad_output.size * weights,
+    (images, _, *size), (filters, channels, *kernel), lanes = input_shape, weight_shape, lanes_of(dtype)
+    cells, taps = grad_shape[2:], math.prod(kernel)
+    ways = [(-(-channels // (n * lanes)), -(-n * taps // VECTORS) * VECTORS, n) for n in (1, VECTORS)]
+    walks, in_threes, beside = min(ways, key=lambda way: way[0] * way[1])  # fewest vectors of sums
+    wasted = channels < lanes or walks * in_threes * lanes > WASTED * channels * taps
+    parts, few = min(images, -(-PIECES // walks)), filters < FEWEST or images * walks < ENOUGH
+    geometry = tuple(size), tuple(kernel), stride, padding, dilation
+    if groups > 1 or few or wasted or swells(*geometry):
+        return None
+    height, width = (
+        max(padding[a] + size[a], (cells[a] - 1) * stride[a] + dilation[a] * (kernel[a] - 1) + 1)
+        for a in (0, 1)
     )
-    return target if odd[0] == 0 else None
+    plane, corner = height * width * lanes, (padding[0] * width + padding[1]) * lanes
+    j, k, m = np.ogrid[:beside, : kernel[0], : kernel[1]]
+    places = (j * plane + (k * dilation[0] * width + m * dilation[1]) * lanes).ravel()
+    places = np.pad(places, (0, in_threes - len(places)), mode="edge")
+    positions = math.prod(cells)
+    together = max(1, min(images // parts, TOGETHER // positions))
+    counts = images, channels, filters, *cells, math.prod(size), size[1], walks, together, beside
+    steps = stride[0] * width * lanes, stride[1] * lanes, taps
+    work = images * positions * filters * channels * taps + FETCH * math.prod(input_shape)
+    where = places, (plane, width, corner, lanes), counts, steps
+    return PositionsCall(parts, where, (parts * walks, work, PIECES))

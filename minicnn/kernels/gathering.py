@@ -23,7 +23,7 @@ from __future__ import annotations
 import numpy as np
 
 from minicnn.kernels.board import handed_out
-from minicnn.kernels.compiling import compact, compiled, separate
+from minicnn.kernels.compiling import compact, compiled, inner, separate
 from minicnn.kernels.prefetching import prefetch
 from minicnn.kernels.room import room
 from minicnn.kernels.rows import add_lanes, copy_rows, lay_out, spread_plane, total_of, where_positive
@@ -33,7 +33,7 @@ from minicnn.kernels.vector import load, read, write
 TOGETHER = 4 * BLOCKS  # filters whose gradients meet the cells together
 
 
-@compiled
+@inner
 def gather_tiles(
     cells,
     grads,
@@ -50,13 +50,13 @@ def gather_tiles(
     beside,
     to,
     until,
-    places=None,
+    places,
 ):
     """Add the products of 4 or 8 rows of gradients with cells read from `offsets` to vectors of sums.
 
     Four rows begin at `begin`, and `apart`; another four begin so much `more` behind them, if that is not 0. Of all
     rows whole vectors are read, from number `start` up to `stop`. The cells of each vector are read from its place,
-    counted from the offset: from one of `places`, or all end to end. Every three offsets have 12 vectors of `sums`,
+    one of `places`, counted from the offset. Every three offsets have 12 vectors of `sums`,
     from number `at` on; those of the other four rows follow behind all of these. Meanwhile what will be needed next
     is fetched from two arrays, `ahead` and `beside`, from number `to` up to `until`.
     """
@@ -80,7 +80,7 @@ def gather_tiles(
                     prefetch(ahead, to)
                     prefetch(beside, to)
                 to += lanes
-            q = p if places is None else read(places, vector)
+            q = read(places, vector)
             x = loaded(cells, place0 + q, place1 + q, place2 + q)
             number = begin + p
             a = added(a, x, load(grads, number))

@@ -22,7 +22,7 @@ from minicnn.kernels.board import handed_out
 from minicnn.kernels.compiling import compact, compiled
 from minicnn.kernels.room import room
 from minicnn.kernels.rows import finish_tile, lay_out
-from minicnn.kernels.tiles import FILTERS, RELU, VECTORS, walk_tiles
+from minicnn.kernels.tiles import FILTERS, RELU, VECTORS, end_to_end, walk_tiles
 from minicnn.kernels.vector import load, read, store, write
 
 SHORT = 8  # a row of no more positions, or of fewer than a vector has
@@ -76,7 +76,7 @@ def walk_panels(
     cells = np.zeros(slots * image + width + lanes, source.dtype)
     runs, own_cells = np.empty(tile, np.int64), np.empty(tile, np.int64)
     panel = room(len(offsets) * tile + lanes, source)
-    sums = room(blocks * FILTERS * tile + lanes, source)
+    sums, places = room(blocks * FILTERS * tile + lanes, source), end_to_end(VECTORS, lanes)
     laid_out = -1
     for number in range(start, stop):
         begin = min(number * tile, everything - tile)
@@ -96,7 +96,8 @@ def walk_panels(
             to, offset = i * tile, read(offsets, i)
             for run in range(count):
                 store(panel, to + read(runs, run), load(cells, read(own_cells, run) + offset))
-        walk_tiles(panel, table, zero, weights, zero, form, zero, blocks, lanes, sums, tile)
+        own = panel, table, zero, weights, zero, form, zero, blocks, lanes
+        walk_tiles(*own, sums, tile, places, zero, target, zero, zero)
         for f in range(filters if begin == 0 else 0):
             first_sum = read(sums, f * tile)
             if first_sum - first_sum != 0:

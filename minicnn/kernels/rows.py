@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from minicnn.kernels.compiling import compact, compiled, separate
+from minicnn.kernels.compiling import compact, compiled, inner, separate
 from minicnn.kernels.jitted import FLAGS
 from minicnn.kernels.masks import load_some, store_some
 from minicnn.kernels.vector import (
@@ -36,7 +36,7 @@ from minicnn.kernels.vector import (
 )
 
 
-@compiled
+@inner
 def copy_rows(source, begin, target, place, rows, columns, down, width, lanes):
     """Copy `rows` rows of `columns` numbers, which are `down` apart, to rows that are `width` apart."""
     if columns == down == width:
@@ -52,7 +52,7 @@ def copy_rows(source, begin, target, place, rows, columns, down, width, lanes):
         begin, place = begin + down, place + width
 
 
-@compiled
+@inner
 def finish(sums, begin, width, bias, f, rectify, target, place, rows, columns, step, lanes):
     """Write ``sums + bias[f]``, rows `width` apart, to the cells that are `step` apart in `target`.
 
@@ -84,7 +84,7 @@ def finish(sums, begin, width, bias, f, rectify, target, place, rows, columns, s
             x += 1
 
 
-@compiled
+@inner
 def finish_tile(sums, tile, begin, bias, rectify, target, pixels, filters, lanes):
     """Write ``sums + bias`` of so many pixels, from `begin` on, to planes of `target`, image after image.
 
@@ -109,7 +109,7 @@ def finish_tile(sums, tile, begin, bias, rectify, target, pixels, filters, lanes
         x += count
 
 
-@compiled
+@inner
 def lay_out(source, begin, target, place, spots, down, along, width, lanes):
     """Copy the plane at source[begin:] to target[place:], with rows `width` apart: both are flat.
 
@@ -143,7 +143,7 @@ def lay_out(source, begin, target, place, spots, down, along, width, lanes):
             at, to = at + down, to + width
 
 
-@compiled
+@inner
 def finish_pooled(sums, begin, width, bias, f, rectify, line, target, winners, place, rows, columns, lanes):
     """Write the largest of every 2x2 cells of ``relu(sums + bias[f])`` to `target`, and which won to `winners`.
 
@@ -185,7 +185,7 @@ def finish_pooled(sums, begin, width, bias, f, rectify, line, target, winners, p
             write(winners, to + x, np.uint8(read(line, half + x)))
 
 
-@compiled
+@inner
 def add_lanes(sums, lanes):
     """Let number i of `sums` be the total of vector i: neighbours are added, of two vectors at once.
 
@@ -204,7 +204,7 @@ def add_lanes(sums, lanes):
             store(sums, i, add(evens(left, right), odds(left, right)))
 
 
-@compiled
+@inner
 def is_finite(numbers, begin, end, lanes):
     """Return whether none of numbers[begin:end] is NaN or infinite."""
     differences, i = spread(numbers, 0), begin
@@ -220,7 +220,7 @@ def is_finite(numbers, begin, end, lanes):
     return finite and first(total(differences)) == 0
 
 
-@compiled
+@inner
 def spread_plane(grads, winners, at, target, place, H, W, lanes):
     """Give each 2x2 window's gradient to its winner, in a plane (H, W) of `target` that begins at `place`.
 
@@ -259,7 +259,7 @@ def spread_plane(grads, winners, at, target, place, H, W, lanes):
         to += 1
 
 
-@compiled
+@inner
 def where_positive(grads, outputs, begin, target, place, count):
     """Copy `count` gradients, with 0 where ReLU's output is 0; NaN lets them pass."""
     nothing = target.dtype.type(0)

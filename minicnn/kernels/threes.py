@@ -10,7 +10,7 @@ A tuple costs nothing here: LLVM takes it apart, and what is in it stays in regi
 
 from __future__ import annotations
 
-from minicnn.kernels.compiling import compiled
+from minicnn.kernels.compiling import inner
 from minicnn.kernels.registers import REGISTERS
 from minicnn.kernels.vector import load, multiply_add, store
 
@@ -19,25 +19,25 @@ EIGHT = REGISTERS >= 32  # rows at once: 24 sums, 3 cells and a weight; with 16 
 BLOCKS = 2 if EIGHT else 1  # of four rows
 
 
-@compiled
+@inner
 def loaded(array, p, q, r):
     """Return three vectors of a flat array."""
     return load(array, p), load(array, q), load(array, r)
 
 
-@compiled
+@inner
 def held(array, i, lanes):
     """Return three vectors of a flat array, one behind the other: what `put` wrote."""
     return loaded(array, i, i + lanes, i + 2 * lanes)
 
 
-@compiled
+@inner
 def added(sums, x, w):
     """Return three vectors of sums, with their products added."""
     return multiply_add(x[0], w, sums[0]), multiply_add(x[1], w, sums[1]), multiply_add(x[2], w, sums[2])
 
 
-@compiled
+@inner
 def put(array, i, sums, lanes):
     """Write three vectors into a flat array, one behind the other."""
     store(array, i, sums[0])

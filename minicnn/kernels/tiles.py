@@ -34,7 +34,7 @@ from __future__ import annotations
 import numpy as np
 
 from minicnn.kernels.board import handed_out
-from minicnn.kernels.compiling import compact, compiled, separate
+from minicnn.kernels.compiling import compact, compiled, inner, separate
 from minicnn.kernels.prefetching import claim
 from minicnn.kernels.room import room
 from minicnn.kernels.rows import finish, finish_pooled, lay_out
@@ -47,7 +47,7 @@ CACHED = 2**15  # sums that are kept in the cache until they are finished
 PLAIN, RELU, POOLED = 0, 1, 2  # what follows the sums: nothing, ReLU, or ReLU and 2x2 pooling
 
 
-@compiled
+@inner
 def walk_tiles(
     cells,
     table,
@@ -60,11 +60,11 @@ def walk_tiles(
     lanes,
     wide,
     length,
-    places=None,
-    place=0,
-    target=None,
-    to=0,
-    part=0,
+    places,
+    place,
+    target,
+    to,
+    part,
 ):
     """Write the sums of the blocks first .. last - 1 of 4 filters into rows of `length` numbers of `wide`.
 
@@ -72,30 +72,26 @@ def walk_tiles(
     stands, counted from the filter's first; -1 ends them. `form` holds how many filters there are and how far
     apart they are, from `origin` on. The last block ends with the last filter: some are computed twice.
 
-    Where each vector begins, `places` tell from number `place` on; or it follows the one before.
+    Where each vector begins, `places` tell from number `place` on.
 
     A tile's cells are read for all filters before the next tile's: they stay in the first cache, and the
-    weights, a sixth as many, come from the second. If the sums will go to a `target`, a `part` of it is claimed
-    with each tile of each block, from number `to` on.
+    weights, a sixth as many, come from the second. With each tile of each block a `part` of `target` is claimed, from
+    number `to` on, for the sums that will go there.
     """
     separate()
     filters, apart = form
     top = min(4 * first, filters - 4)
     start = 0
     while start < length:  # a range would divide by its step
-        p0, p1, p2 = start, start + lanes, start + 2 * lanes
-        if places is not None:
-            p0, p1, p2 = read(places, place), read(places, place + 1), read(places, place + 2)
-            place += VECTORS
-        block = first
+        p0, p1, p2 = read(places, place), read(places, place + 1), read(places, place + 2)
+        block, place = first, place + VECTORS
         while block < last:
             eight = EIGHT and block + 1 < last
             begin, begin_more = min(4 * block, filters - 4), min(4 * block + 4, filters - 4)
-            if target is not None:
-                claimed, to = to, to + (2 * part if eight else part)
-                while claimed < to:
-                    claim(target, claimed)
-                    claimed += lanes
+            claimed, to = to, to + (2 * part if eight else part)
+            while claimed < to:
+                claim(target, claimed)
+                claimed += lanes
             zero = spread(cells, 0)
             a = b = c = d = e = f = g = h = (zero, zero, zero)
             pair, offset = tap, read(table, tap)
@@ -126,6 +122,15 @@ def walk_tiles(
                     row += length
                 block += 1
         start += VECTORS * lanes
+
+
+@inner
+def end_to_end(vectors, lanes):
+    """Return the places of so many vectors that follow each other."""
+    places = np.empty(vectors, np.int64)
+    for i in range(vectors):
+        write(places, i, i * lanes)
+    return places
 
 
 @compiled
