@@ -1,7 +1,7 @@
 """The command `minicnn`: one parser, one table of commands, one place for errors and exit codes.
 
-Exit codes: 0 done; 1 something was wrong with the files or the data, or numbers differ; 2 the command line was wrong;
-130 stopped by Ctrl-C.
+Exit codes: 0 done; 1 something was wrong with the files or the data, or numbers differ; 2 the command line or
+MINICNN_NUM_THREADS was wrong; 130 stopped by Ctrl-C.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 
-from minicnn import __version__
+from minicnn import __version__, get_num_threads
 from minicnn.commands import STOPPED, bench, compare, evaluate, explain, predict, tour, trace, train
 
 COMMANDS = {
@@ -75,6 +75,11 @@ def main(arguments: list[str] | None = None) -> int:
     1
     """
     parsed = build_parser().parse_args(arguments)
+    try:
+        get_num_threads()
+    except ValueError as error:
+        print(one_line(parsed.command, error), file=sys.stderr)
+        return 2
     try:
         with warnings.catch_warnings(), replacing_letters(sys.stdout):
             warnings.simplefilter("always", UserWarning)

@@ -81,15 +81,28 @@ def default_threads() -> int:
     return cores()
 
 
-_threads = default_threads()
+try:
+    _threads = default_threads()
+except ValueError:  # told to who asks or computes: the command could not catch what its import raises
+    _threads = 0
 
 
 def get_num_threads() -> int:
     """Return how many threads the kernels use.
 
+    Raises
+    ------
+    ValueError
+        If MINICNN_NUM_THREADS is no integer of at least 1, and `set_num_threads` was not called. The first
+        layer that computes says the same.
+
+    Examples
+    --------
     >>> get_num_threads() >= 1
     True
     """
+    global _threads
+    _threads = _threads or default_threads()
     return _threads
 
 
@@ -148,6 +161,8 @@ def share(kernel: Callable, arguments: tuple, size: int, work: int, ranges: int 
     """
     if size == 0:
         return
+    if not _threads:
+        get_num_threads()  # says what is wrong with it
     pieces, team, each = 1, _team, ranges if work >= 4 * WORTH_A_THREAD else 1
     if listening and threading.get_ident() in listening:
         worth = each if work >= AWAKE * WORTH_A_THREAD else 0

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from llvmlite.binding import get_host_cpu_features
 
-from minicnn import data, kernels, nn, set_num_threads
+from minicnn import data, get_num_threads, kernels, nn, set_num_threads
 from minicnn.kernels import fast, fast_linear, jitted, threads
 from minicnn.models import deeper_cnn, mnist_cnn
 from minicnn.training import fit
@@ -278,6 +278,22 @@ def test_forked_and_spawned_workers_neither_wait_nor_crowd(method, monkeypatch):
     child.join(30)
     np.testing.assert_array_equal(output, expected)
     assert count == 1
+
+
+def test_a_wrong_number_of_threads_is_told_to_who_computes(monkeypatch):
+    monkeypatch.setenv("MINICNN_NUM_THREADS", "0")
+    monkeypatch.setattr(threads, "_threads", 0)  # as after an import with this value
+    message = (
+        "MINICNN_NUM_THREADS: the number of threads must be an integer of at least 1. Got '0'. "
+        "Set it to the number of cores to use."
+    )
+    with raises(ValueError, message):
+        nn.ReLU()(np.float32([1, -1]))
+    with raises(ValueError, message):
+        get_num_threads()
+    monkeypatch.setenv("MINICNN_NUM_THREADS", "3")  # mended in the running session
+    assert get_num_threads() == 3
+    assert nn.ReLU()(np.float32([1, -1])).tolist() == [1, 0]
 
 
 def test_the_environment_sets_the_number_of_threads(monkeypatch):
