@@ -28,6 +28,7 @@ COMMANDS = {
     "bench": bench,
 }
 
+LEAVE_FILES = {"tour", "train", "evaluate", "bench"}  # and so end their work whoever still reads along
 RAISE = ("strict", "surrogateescape")  # how a stream may take a letter that it cannot print
 DESCRIPTION = "A convolutional network whose every number can be followed by hand."
 EXAMPLES = """examples:
@@ -80,14 +81,15 @@ def main(arguments: list[str] | None = None) -> int:
     except ValueError as error:
         print(one_line(parsed.command, error), file=sys.stderr)
         return 2
+    lasting = outlasting_readers if parsed.command in LEAVE_FILES else contextlib.nullcontext
     try:
-        with warnings.catch_warnings(), replacing_letters(sys.stdout):
+        with warnings.catch_warnings(), lasting(), replacing_letters(sys.stdout):
             warnings.simplefilter("always", UserWarning)
             warnings.showwarning = show_warning
             code = parsed.run(parsed)
             print(end="", flush=True)
     except BrokenPipeError:  # who read along, as `head` does, has read enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still to be written
+        lead_nowhere(sys.stdout.fileno())  # what is still to be written
         return 1
     except (ValueError, TypeError, RuntimeError, OSError) as error:
         print(one_line(parsed.command, error), file=sys.stderr)
@@ -117,6 +119,77 @@ def replacing_letters(stream) -> Iterator[None]:
         yield
     finally:
         stream.reconfigure(errors=before)
+
+
+@contextlib.contextmanager
+def outlasting_readers() -> Iterator[None]:
+    """Let the work go on when nobody reads stdout or stderr any more, as after `| head`.
+
+    >>> with outlasting_readers():
+    ...     print("as ever")
+    as ever
+    """
+    before = sys.stdout, sys.stderr
+    lasting = [lasting_stream(stream) for stream in before]
+    sys.stdout, sys.stderr = lasting
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = before
+        for stream in lasting:
+            print(end="", file=stream, flush=True)
+
+
+def lasting_stream(stream):
+    """Return a stream to the same file that outlasts the reader of a pipe; what has no file is returned itself.
+
+    >>> reading, writing = os.pipe()
+    >>> os.close(reading)
+    >>> with open(writing, "w") as stream:
+    ...     print("unread", file=lasting_stream(stream), flush=True)
+    """
+    try:
+        number = stream.fileno() if isinstance(stream, io.TextIOWrapper) else None
+    except io.UnsupportedOperation:
+        number = None
+    if number is None:  # none at all, or one of a notebook or of a test
+        return stream
+    stream.flush()
+    file = io.BufferedWriter(LastingFile(number, "w", closefd=False))
+    return io.TextIOWrapper(file, stream.encoding, stream.errors, line_buffering=stream.line_buffering)
+
+
+class LastingFile(io.FileIO):
+    """A file that leads nowhere once it is a pipe without a reader.
+
+    >>> reading, writing = os.pipe()
+    >>> os.close(reading)
+    >>> with LastingFile(writing, "w") as file:
+    ...     file.write(b"unread")
+    6
+    """
+
+    def write(self, data) -> int:
+        """Write some bytes of `data`, and return how many."""
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            lead_nowhere(self.fileno())
+            return super().write(data)
+
+
+def lead_nowhere(number: int) -> None:
+    """Throw away what is written to an open file from now on.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryFile() as file:
+    ...     lead_nowhere(file.fileno())
+    ...     file.write(b"lost"), file.flush(), os.fstat(file.fileno()).st_size
+    (4, None, 0)
+    """
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, number)
+    os.close(nowhere)
 
 
 def one_line(command: str, error: Exception) -> str:
