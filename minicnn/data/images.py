@@ -13,6 +13,15 @@ from minicnn.data.files import check_is_file
 GREY_MODES = ("1", "L", "LA", "La", "I", "F")  # and I;16, I;16B
 
 
+class OnlyLowBits(ValueError):
+    """The largest value of an image with 16 bits a pixel that uses the lower 8 only.
+
+    >>> raise OnlyLowBits(200)
+    Traceback (most recent call last):
+    minicnn.data.images.OnlyLowBits: 200
+    """
+
+
 def read_image(path, *, color: bool | None = None, size=None) -> np.ndarray:
     """Return the pixels of a PNG or JPEG file.
 
@@ -37,12 +46,13 @@ def read_image(path, *, color: bool | None = None, size=None) -> np.ndarray:
         If `color` is something else, or `size` no integer.
     ValueError
         If the file is no whole PNG or JPEG image, or has more than 89 million pixels (Pillow's limit, which
-        keeps a small file from filling the memory).
+        keeps a small file from filling the memory); or if it has 16 bits a pixel, grey, but no value above
+        255, so that nothing but black would remain.
 
     Notes
     -----
     A photo is turned upright as its EXIF data say. What is transparent becomes white. Of 16 bits a pixel
-    the upper 8 are kept.
+    the upper 8 are kept: as the standard has it, 65535 is white.
 
     Examples
     --------
@@ -123,6 +133,12 @@ def with_image(who: str, path, function):
                 f"{who}: {str(path)!r} must have at most {Image.MAX_IMAGE_PIXELS} pixels. "
                 "Got more, enough to fill the memory. Replace or remove the file."
             ) from None
+        except OnlyLowBits as largest:
+            raise ValueError(
+                f"{who}: {str(path)!r} must have values above 255, as of its 16 bits a pixel the upper 8 are kept. "
+                f"Got {largest} as the largest: all would be black. Save it with 8 bits a pixel, or multiply its "
+                "values by 257."
+            ) from None
         except Exception as error:  # Pillow's decoders raise a dozen kinds, and who made the file is unknown
             length = Path(path).stat().st_size
             raise ValueError(
@@ -144,7 +160,10 @@ def as_array(image, color: bool | None = None, size: tuple[int, int] | None = No
     image = ImageOps.exif_transpose(image)
     color = not has_grey_mode(image) if color is None else color
     if image.mode == "I" or image.mode.startswith("I;16"):
-        upper = np.clip(np.asarray(image).astype(np.int64) >> 8, 0, 255)  # (H, W)
+        deep = np.asarray(image).astype(np.int64)  # (H, W)
+        upper = np.clip(deep >> 8, 0, 255)
+        if deep.any() and not upper.any():
+            raise OnlyLowBits(deep.max())
         image = Image.fromarray(upper.astype(np.uint8))
     if image.has_transparency_data:
         image = image.convert("RGBA")

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from minicnn.data import read_image
+from minicnn.data import ImageFolder, read_image
 from minicnn.data.natural import natural_key
 from tests.data.files import memory_below, packed, write_files
 from tests.helpers import raises
@@ -98,6 +98,27 @@ def test_16_bits_and_1_bit(tmp_path):
     assert read_image(tmp_path / "deep.png").tolist() == [[0, 0, 1, 255]]
     Image.fromarray(np.array([[True, False]])).save(tmp_path / "flat.png")
     assert read_image(tmp_path / "flat.png").tolist() == [[255, 0]]
+
+
+@pytest.mark.parametrize("read", [read_image, lambda path: ImageFolder(path.parent.parent)])
+def test_16_bits_whose_upper_8_are_not_used(read, tmp_path):
+    """8 bits that were saved as 16: black everywhere, though a viewer that stretches them shows a picture."""
+    path, who = tmp_path / "cat" / "a.png", "read_image" if read is read_image else "ImageFolder"
+    write_files(tmp_path, {"cat/a.png": np.array([[0, 7], [0, 200]], np.uint16)})
+    message = (
+        f"{who}: {str(path)!r} must have values above 255, as of its 16 bits a pixel the upper 8 are kept. "
+        "Got 200 as the largest: all would be black. Save it with 8 bits a pixel, or multiply its values by 257."
+    )
+    with raises(ValueError, message):
+        read(path)
+    write_files(tmp_path, {"cat/a.png": np.array([[0, 7], [0, 200]], np.uint16) * 257})
+    read(path)
+    assert read_image(path).tolist() == [[0, 7], [0, 200]]
+
+
+def test_16_bits_may_be_black(tmp_path):
+    write_files(tmp_path, {"a.png": np.zeros((2, 3), np.uint16)})
+    assert read_image(tmp_path / "a.png").tolist() == [[0, 0, 0]] * 2
 
 
 def test_palette(tmp_path):
