@@ -9,8 +9,9 @@ from sklearn.compose import TransformedTargetRegressor
 from sklearn.model_selection import cross_val_score
 from sklearn.preprocessing import StandardScaler
 
-from minicnn import nn
+from minicnn import checkpoint, nn
 from minicnn.classifier import Classifier, Regressor
+from tests.helpers import raises
 
 
 def line(**options) -> Regressor:
@@ -80,6 +81,26 @@ def test_save_and_load(tmp_path):
     )
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         Classifier.load(tmp_path / "line.safetensors")
+
+
+def test_what_load_refuses(tmp_path):
+    path, model = tmp_path / "bare", nn.Linear(2, 1)
+    checkpoint.save(path, model)
+    for kind in (Classifier, Regressor):
+        name = kind.__name__
+        message = (
+            f"{name}: load needs a file that {name}.save wrote. Got {str(path)!r}, a bare model of checkpoint.save. "
+            f"Save it with {name}(model, ...).save, or use checkpoint.load."
+        )
+        with raises(ValueError, message):
+            kind.load(path)
+    checkpoint.save(path, model, classes=["no", "yes"], extra={"kind": "Classifier", "threshold": 0.5})
+    message = (
+        f"Classifier.load: {str(path)!r} must be a whole file that Classifier.save wrote. Got parts that do not fit "
+        "(KeyError). Write it again, or fetch it again."
+    )
+    with raises(ValueError, message):
+        Classifier.load(path)
 
 
 X, Y = plane(4)

@@ -57,7 +57,6 @@ def test_an_image_that_the_model_does_not_take(command, size, mode, shape, saved
         ([np.nan, 0, 0], "a  (no probabilities)"),
     ],
 )
-@pytest.mark.filterwarnings("ignore:Classifier")
 def test_classes_are_ranked_as_the_label_is_chosen(biases, line, tmp_path, capsys):
     layer = nn.Linear(16, 3)
     layer.weight.data[...], layer.bias.data[...] = 0, biases
@@ -82,13 +81,13 @@ def test_the_image_of_another_size_is_named(saved, tmp_path, capsys):
             ["cat", "dog", "cow"],
             transforms.ToFloat(),
             "each logit needs one class name, or a single logit two. Got 3 names for 2 logits. Pass the "
-            "classes the model was trained with.",
+            "classes the model was trained with",
         ),
         (
             ["cat", "dog"],
             None,
             "uint8 images need a transform. Got uint8 of shape (1, 4, 4) and transform=None. Pass "
-            "transform=dataset.transform, or prepared float images.",
+            "transform=dataset.transform, or prepared float images",
         ),
     ],
 )
@@ -98,8 +97,13 @@ def test_what_is_wrong_with_the_classifier_is_not_put_on_the_image(
 ):
     model = nn.Sequential(nn.Flatten(), nn.Linear(16, 2, rng=0))
     Classifier(model, classes=classes, transform=transform).save(tmp_path / "m")
-    assert main([command, str(tmp_path / "m"), write_image(tmp_path / "a.png", (4, 4))]) == 1
-    assert capsys.readouterr().err == f"minicnn {command}: Classifier: {message}\n"
+    saved = str(tmp_path / "m")
+    assert main([command, saved, write_image(tmp_path / "a.png", (4, 4))]) == 1
+    assert capsys.readouterr().err == (
+        f"minicnn {command}: MODEL: image_shape, transform, model and class names of a classifier must fit each other. "
+        f"Got {saved!r}, which fails on an image of 4x4 (Classifier: {message}). Mend it in Python, and save it "
+        "again.\n"
+    )
 
 
 @pytest.fixture

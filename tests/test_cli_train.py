@@ -221,15 +221,36 @@ def test_who_stops_the_training_keeps_what_was_learned(tmp_path, monkeypatch, ca
     assert Classifier.load(out).classes_.tolist() == ["cat", "dog"]
 
 
-def test_another_seed_does_not_go_on_from_the_checkpoint_of_the_first(tmp_path, capsys):
-    folder = write_photos(tmp_path / "photos", cat=5, dog=5)
-    out, run = str(tmp_path / "m.safetensors"), str(tmp_path / "run.safetensors")
-    command = ["train", "--data", folder, "--epochs", "1", "--out", out, "--checkpoint", run]
+@pytest.mark.parametrize(
+    ("options", "got", "advice"),
+    [
+        (["--epochs", "3"], "--epochs 3 in place of 2", "Pass --epochs 2"),
+        (["--epochs", "1"], "--epochs 1 in place of 2", "Pass --epochs 2"),
+        (["--lr", "0.02"], "--lr 0.02 in place of 0.01", "Pass --lr 0.01"),
+        (["--shift", "0"], "--shift 0 in place of 2", "Pass --shift 2"),
+        (["--batch-size", "4"], "--batch-size 4 in place of 64", "Pass --batch-size 64"),
+        (["--seed", "1"], "--seed 1 in place of another", "Pass what was passed before"),
+        (["--size", "9"], "other images, classes or --size for --data photos", "Pass what was passed before"),
+        (
+            ["--data", "more"],
+            "other images, classes or --size for --data more",
+            "Pass what was passed before",
+        ),
+    ],
+)
+def test_a_run_goes_on_with_the_options_it_was_begun_with(
+    options, got, advice, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    write_photos(tmp_path / "photos", cat=5, dog=5)
+    write_photos(tmp_path / "more", cat=6, dog=5)
+    command = ["train", "--data", "photos", "--epochs", "2", "--out", "m", "--checkpoint", "run"]
     assert main(command) == 0
     capsys.readouterr()
-    assert main([*command, "--seed", "1"]) == 1
-    assert (
-        f"fit: checkpoint {run!r} must come from the same call. Got another rng: " in capsys.readouterr().err
+    assert main([*command, *options]) == 1
+    assert capsys.readouterr().err == (
+        "minicnn train: --checkpoint: 'run' goes on with the options that it was begun with. "
+        f"Got {got}. {advice}, or another --checkpoint.\n"
     )
 
 

@@ -48,6 +48,18 @@ class OtherKind(ValueError):
     """
 
 
+class RefusedFile(ValueError):
+    """A file is not what was asked for; `reason` says what was found instead.
+
+    >>> refusal("a.safetensors", "checkpoint.load", "checkpoint.save", "0 bytes").reason
+    '0 bytes'
+    """
+
+    def __init__(self, message: str, reason: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
 class DamagedFile(ValueError):
     """The reason why a file is refused; `read` puts it into its message.
 
@@ -114,9 +126,9 @@ def read(path, kind: str, who: str, writer: str) -> tuple[dict, dict[str, np.nda
     ------
     OSError
         If there is no such file, or it cannot be read.
-    ValueError
-        If the file is not exactly as `write` left it, or is of another kind. Memory stays within a few
-        times the length of the file.
+    RefusedFile
+        If the file is not exactly as `write` left it, or is of another kind; a ValueError. Memory stays
+        within a few times the length of the file.
 
     Examples
     --------
@@ -124,28 +136,28 @@ def read(path, kind: str, who: str, writer: str) -> tuple[dict, dict[str, np.nda
     >>> with tempfile.NamedTemporaryFile() as file:
     ...     read(file.name, "model", "checkpoint.load", "checkpoint.save")      # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    ValueError: checkpoint.load: '...' must be a whole file that checkpoint.save wrote. Got 0 bytes. \
-Write it again, or fetch it again.
+    minicnn.checkpoint.files.RefusedFile: checkpoint.load: ... Got 0 bytes. Write it again, or fetch it again.
     """
     try:
         return _read(Path(path), kind)
     except OtherKind as found:
         (wanted, advice), (got, _) = KINDS[kind], KINDS[str(found)]
-        raise ValueError(f"{who}: {str(path)!r} must be {wanted}. Got {got}. {advice}") from None
+        raise RefusedFile(f"{who}: {str(path)!r} must be {wanted}. Got {got}. {advice}", got) from None
     except DamagedFile as reason:
         raise refusal(path, who, writer, reason) from None
 
 
-def refusal(path, who: str, writer: str, reason) -> ValueError:
+def refusal(path, who: str, writer: str, reason) -> RefusedFile:
     """Return the one error with which a file is refused.
 
     >>> refusal("a.safetensors", "checkpoint.load", "checkpoint.save", "0 bytes")
-    ValueError("checkpoint.load: 'a.safetensors' must be a whole file that checkpoint.save wrote. Got 0 \
+    RefusedFile("checkpoint.load: 'a.safetensors' must be a whole file that checkpoint.save wrote. Got 0 \
 bytes. Write it again, or fetch it again.")
     """
-    return ValueError(
+    return RefusedFile(
         f"{who}: {str(path)!r} must be a whole file that {writer} wrote. Got {reason}. "
-        "Write it again, or fetch it again."
+        "Write it again, or fetch it again.",
+        str(reason),
     )
 
 

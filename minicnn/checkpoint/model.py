@@ -125,7 +125,8 @@ def load(path) -> SavedModel:
     >>> with tempfile.NamedTemporaryFile() as file:
     ...     load(file.name)                                             # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    ValueError: checkpoint.load: '...' must be a whole file that checkpoint.save wrote. Got 0 bytes. \
+    minicnn.checkpoint.files.RefusedFile: checkpoint.load: '...' must be a whole file that checkpoint.save \
+wrote. Got 0 bytes. \
 Write it again, or fetch it again.
     """
     content, tensors = files.read(path, "model", "checkpoint.load", "checkpoint.save")

@@ -9,6 +9,7 @@ from minicnn import labels, nn
 from minicnn.classifier.decision import Decision, as_labels
 from minicnn.classifier.estimator import ModelEstimator, warn_if_probabilities
 from minicnn.classifier.explain import Chains, explain_logits
+from minicnn.classifier.parts import parts_of
 
 
 class Classifier(ClassifierMixin, ModelEstimator):
@@ -275,14 +276,7 @@ input with .astype(np.float32), or the model with model.astype(np.float64).
     def load(cls, path) -> Classifier:
         """Return the classifier that `save` wrote to `path`."""
         loaded = cls._load(path)
-        return cls(
-            loaded.model,
-            classes=list(loaded.classes),
-            transform=loaded.transform,
-            threshold=loaded.extra["threshold"],
-            abstain_below=loaded.extra["abstain_below"],
-            image_shape=None if loaded.extra["image_shape"] is None else tuple(loaded.extra["image_shape"]),
-        )
+        return cls(loaded.model, transform=loaded.transform, **parts_of(loaded, path))
 
     # Checks
 

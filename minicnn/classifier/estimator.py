@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
 from minicnn import checkpoint, checks, nn, optim
+from minicnn.checkpoint.files import RefusedFile
 from minicnn.data import ArrayDataset
 from minicnn.training import fit
 
@@ -224,9 +225,16 @@ class ModelEstimator(BaseEstimator):
         """Return what lies in a file that `save` of the same class wrote."""
         loaded = checkpoint.load(path)
         kind = (loaded.extra or {}).get("kind")
+        if kind is None:
+            raise RefusedFile(
+                f"{cls.__name__}: load needs a file that {cls.__name__}.save wrote. Got {str(path)!r}, a bare "
+                f"model of checkpoint.save. Save it with {cls.__name__}(model, ...).save, or use checkpoint.load.",
+                "a bare model of checkpoint.save",
+            )
         if kind != cls.__name__:
-            raise ValueError(
+            raise RefusedFile(
                 f"{cls.__name__}: load needs a file that {cls.__name__}.save wrote. Got {str(path)!r} with "
-                f"kind {kind!r}. Use the class that saved it, or checkpoint.load."
+                f"kind {kind!r}. Use the class that saved it, or checkpoint.load.",
+                f"a {kind!s:.40}",
             )
         return loaded

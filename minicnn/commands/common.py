@@ -28,16 +28,15 @@ def load_data(name: str, size=None, color: bool | None = None):
             "Pass one of these, or the path of a folder of images."
         )
     if Path(name, "train").is_dir() and Path(name, "test").is_dir():
-        train = data.ImageFolder(Path(name, "train"), size=size, color=color)
-        color = train.images.ndim == 4
-        test = data.ImageFolder(Path(name, "test"), size=train.images.shape[1:3], color=color)
+        train = read_folder(Path(name, "train"), size, color)
+        test = read_folder(Path(name, "test"), train.images.shape[1:3], train.images.ndim == 4)
         if train.classes != test.classes:
             raise ValueError(
                 f"{name}: train and test must have the same classes. Got {', '.join(train.classes)} and "
                 f"{', '.join(test.classes)}. Give both the same folders."
             )
     else:
-        train, test = data.split(data.ImageFolder(name, size=size, color=color), (0.8, 0.2), rng=0)
+        train, test = data.split(read_folder(name, size, color), (0.8, 0.2), rng=0)
         if len(test) == 0:
             raise ValueError(
                 f"{name}: a fifth of the images must be at least one to test on. Got {len(train)} "
@@ -47,6 +46,25 @@ def load_data(name: str, size=None, color: bool | None = None):
     prepared = transforms.Compose([transforms.ToFloat(), transforms.Normalize.fit(train)])
     train.transform = test.transform = prepared
     return train, test
+
+
+def read_folder(path, size, color: bool | None):
+    """Return the images of a folder with one folder a class.
+
+    >>> read_folder("nowhere", None, None)
+    Traceback (most recent call last):
+    ValueError: ImageFolder: path must name a folder. Got 'nowhere', which is none. Pass the path of a folder.
+    """
+    from minicnn import data
+    from minicnn.data.folder import MixedSizes
+
+    try:
+        return data.ImageFolder(path, size=size, color=color)
+    except MixedSizes as error:
+        raise ValueError(
+            f"{path}: images must be of one size, {error.first} as the first. Got {error.size} in "
+            f"{str(error.path)!r}. Resize them, or train with --size, for example --size 32."
+        ) from error
 
 
 def check_can_be_written(option: str, path: str) -> None:
@@ -88,7 +106,7 @@ def check_can_be_drawn(option: str, path: str) -> None:
 
 
 def load_classifier(path: str):
-    """Return the classifier in a file.
+    """Return the classifier in a file, whose parts fit each other.
 
     >>> load_classifier("nowhere.safetensors")
     Traceback (most recent call last):
@@ -97,11 +115,21 @@ def load_classifier(path: str):
     import errno
     import os
 
+    from minicnn.checkpoint.files import RefusedFile
     from minicnn.classifier import Classifier
+    from minicnn.commands import refusals
 
     if not Path(path).exists():
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
-    return Classifier.load(path)
+    try:
+        classifier = Classifier.load(path)
+    except RefusedFile as error:
+        raise refusals.refused_model(path, error.reason) from error
+    if classifier.image_shape is not None:
+        colours = (3,) if knows_colours(classifier) else ()
+        black = np.zeros((1, *classifier.image_shape[:2], *colours), np.uint8)
+        refusals.check_parts_fit(path, classifier, black)
+    return classifier
 
 
 def images_like(classifier, paths: list[str], invert: bool = False) -> np.ndarray:
@@ -134,6 +162,39 @@ def images_like(classifier, paths: list[str], invert: bool = False) -> np.ndarra
     if shape is None and classifier.transform is not None:  # without one no raw image is taken at all
         check_as_they_are(classifier, paths, images)
     return np.stack(images) if images else np.zeros((0, *(shape or (1, 1))), np.uint8)
+
+
+def without_meaning(classifier, images: np.ndarray) -> str | None:
+    """Return in words how many raw images get logits that are not finite; None if all are.
+
+    >>> from minicnn import nn
+    >>> from minicnn.classifier import Classifier
+    >>> without_meaning(Classifier(nn.Flatten(), ["cat", "dog"]), np.array([[1.0, 2.0], [np.nan, 0.0]]))
+    'a label needs finite logits. Got NaN or infinite ones for 1 of 2 images, whose labels mean nothing.'
+    """
+    lost = int(np.isnan(classifier.predict_proba(images)).any(axis=1).sum())
+    if lost == 0:
+        return None
+    return (
+        f"a label needs finite logits. Got NaN or infinite ones for {lost} of {len(images)} images, whose labels "
+        "mean nothing."
+    )
+
+
+def labels_of(classifier, images: np.ndarray, who: str, advice: str) -> np.ndarray:
+    """Return the label of each raw image; a warning about those that mean nothing ends in the `advice`.
+
+    >>> from minicnn import nn
+    >>> from minicnn.classifier import Classifier
+    >>> labels_of(Classifier(nn.Flatten(), ["cat", "dog"]), np.array([[1.0, 2.0]]), "m", "Train again.")
+    array(['dog'], dtype='<U3')
+    """
+    said = without_meaning(classifier, images)
+    if said and classifier.abstain_below is None:
+        warnings.warn(f"{who}: {said} {advice}", stacklevel=2)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Classifier: a label needs finite logits", RuntimeWarning)
+        return classifier.predict(images)
 
 
 def knows_colours(classifier) -> bool | None:

@@ -29,23 +29,38 @@ def run(arguments: argparse.Namespace) -> None:
 
     from minicnn import metrics
     from minicnn.commands.common import (
+        check_as_they_are,
         check_can_be_drawn,
         knows_colours,
         load_classifier,
         load_data,
         save_figure,
+        without_meaning,
     )
+    from minicnn.commands.refusals import check_parts_fit
 
     if arguments.confusion:
         check_can_be_drawn("--confusion", arguments.confusion)
     classifier = load_classifier(arguments.model)
-    size = None if classifier.image_shape is None else tuple(classifier.image_shape[:2])
-    _, test = load_data(arguments.data, size, knows_colours(classifier))
+    known, colours = classifier.image_shape, knows_colours(classifier)
+    _, test = load_data(arguments.data, None if known is None else known[:2], colours)
     if tuple(classifier.classes_) != tuple(test.classes):
         raise ValueError(
             f"{arguments.data}: the classes must be the model's {', '.join(map(str, classifier.classes_))}. "
             f"Got {', '.join(test.classes)}. Evaluate on the data that the model was made for."
         )
+    if known is not None and (test.images.shape[1:3], test.images.ndim == 4) != (known[:2], colours):
+        wanted, found = ("x".join(map(str, shape)) for shape in (known, test.images.shape[1:]))
+        raise ValueError(
+            f"{arguments.data}: the images must be of the model's size and colours, {wanted}. Got {found}. "
+            "Only the images of a folder are brought to them."
+        )
+    if known is None and classifier.transform is not None:
+        check_as_they_are(classifier, [arguments.data], [test.images[0]])
+    check_parts_fit(arguments.model, classifier, test.images[:1])
+    said = without_meaning(classifier, test.images)
+    if said:
+        raise ValueError(f"{arguments.model}: {said} `minicnn trace` shows in which layer they begin.")
     labels = [test.classes[target] for target in test.targets]
     predicted = classifier.predict(test.images)
     print(metrics.classification_table(labels, predicted, test.classes))

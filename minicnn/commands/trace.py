@@ -31,6 +31,7 @@ def traced(arguments: argparse.Namespace):
 
     from minicnn import nn
     from minicnn.commands.common import images_like, load_classifier
+    from minicnn.commands.refusals import check_parts_fit
     from minicnn.inspection import trace
 
     classifier = load_classifier(arguments.model)
@@ -40,7 +41,8 @@ def traced(arguments: argparse.Namespace):
             f"--target: the label must be one of {', '.join(classes)}. Got {arguments.target}. Choose one."
         )
     raw = images_like(classifier, [arguments.image], arguments.invert)
-    logits = classifier.decision_function(raw)  # refuses what does not fit
+    check_parts_fit(arguments.model, classifier, raw)
+    logits = classifier.decision_function(raw)
     targets, criterion = None, None
     if arguments.target is not None:
         targets = np.array([classes.index(arguments.target)])

@@ -96,9 +96,12 @@ def rate(text: str) -> float:
 
 def run(arguments: argparse.Namespace) -> int | None:
     """Load, train, save, measure; Ctrl-C ends the training, and what was learned is saved."""
-    from minicnn.commands.common import check_can_be_written, load_data
+    from minicnn.checkpoint.files import RefusedFile
+    from minicnn.commands.common import check_can_be_written, labels_of, load_data
     from minicnn.commands.recipe import train_classifier
+    from minicnn.commands.refusals import other_run, refused_run
     from minicnn.metrics import classification_table
+    from minicnn.training.resume import OtherCall
 
     check_can_be_written("--out", arguments.out)
     if arguments.checkpoint is not None:
@@ -118,20 +121,26 @@ def run(arguments: argparse.Namespace) -> int | None:
     print(
         f"{arguments.data}: {len(train):,} training and {len(test):,} test images, {len(train.classes)} classes"
     )
-    classifier, history = train_classifier(
-        train,
-        test,
-        epochs=arguments.epochs,
-        batch_size=arguments.batch_size,
-        lr=arguments.lr,
-        shift=arguments.shift,
-        seed=arguments.seed,
-        checkpoint=arguments.checkpoint,
-    )
+    try:
+        classifier, history = train_classifier(
+            train,
+            test,
+            epochs=arguments.epochs,
+            batch_size=arguments.batch_size,
+            lr=arguments.lr,
+            shift=arguments.shift,
+            seed=arguments.seed,
+            checkpoint=arguments.checkpoint,
+        )
+    except OtherCall as error:
+        raise other_run(arguments, error.name, error.before, error.now) from error
+    except RefusedFile as error:
+        raise refused_run(arguments.checkpoint, error.reason) from error
     classifier.save(arguments.out)  # first of all: whatever is done with it, it is not lost
     if history.interrupted:
         print(f"stopped in epoch {len(history) + 1} of {arguments.epochs}")
     print(f"saved to {arguments.out}")
     labels = [test.classes[target] for target in test.targets]
-    print(classification_table(labels, classifier.predict(test.images), test.classes))
+    predicted = labels_of(classifier, test.images, arguments.out, "Train again with a smaller --lr.")
+    print(classification_table(labels, predicted, test.classes))
     return STOPPED if history.interrupted else None

@@ -16,6 +16,27 @@ from minicnn.data.transforms import ToFloat
 SUFFIXES = (".png", ".jpg", ".jpeg")
 
 
+class MixedSizes(ValueError):
+    """The images of a folder are not of one size.
+
+    Attributes
+    ----------
+    first, size : str
+        Of the first image, and of the one that differs, such as "28x28".
+    path : Path
+        The file of that one.
+
+    Examples
+    --------
+    >>> MixedSizes("ImageFolder: images must be of one size.", "3x4", "2x4", Path("a.png")).first
+    '3x4'
+    """
+
+    def __init__(self, message: str, first: str = "", size: str = "", path: Path | None = None) -> None:
+        super().__init__(message)
+        self.first, self.size, self.path = first, size, path
+
+
 class ImageFolder(ArrayDataset):
     """A dataset from PNG and JPEG files in one folder a class.
 
@@ -88,9 +109,12 @@ class ImageFolder(ArrayDataset):
                 stacked = np.empty((len(paths), *array.shape), np.uint8)  # (N, H, W) or (N, H, W, 3)
             if array.shape != stacked.shape[1:]:
                 (H, W), (first_H, first_W) = array.shape[:2], stacked.shape[1:3]
-                raise ValueError(
+                raise MixedSizes(
                     f"ImageFolder: images must be of one size, {first_H}x{first_W} as the first. "
-                    f"Got {H}x{W} in {str(file)!r}. Pass size=({first_H}, {first_W}) to resize them."
+                    f"Got {H}x{W} in {str(file)!r}. Pass size=({first_H}, {first_W}) to resize them.",
+                    f"{first_H}x{first_W}",
+                    f"{H}x{W}",
+                    file,
                 )
             stacked[place] = array
         super().__init__(stacked, targets, classes, ToFloat() if transform is None else transform)

@@ -17,6 +17,28 @@ from minicnn.training.packing import pack, unpack
 from minicnn.training.state import TrainingState
 
 
+class OtherCall(ValueError):
+    """A checkpoint comes from another call of `fit`.
+
+    Attributes
+    ----------
+    name : str
+        What differs, as `facts_of` names it.
+    before, now : object
+        What stands there in the file, and in the call.
+
+    Examples
+    --------
+    >>> error = OtherCall("fit: checkpoint 'a' must come from the same call.", "batch_size", 8, 4)
+    >>> error.name, error.before, error.now
+    ('batch_size', 8, 4)
+    """
+
+    def __init__(self, message: str, name: str = "", before=None, now=None) -> None:
+        super().__init__(message)
+        self.name, self.before, self.now = name, before, now
+
+
 class RunFile:
     """The checkpoint of one run.
 
@@ -117,10 +139,13 @@ class RunFile:
     def _check_same_call(self, before: dict) -> None:
         if before != self.call:
             name, was, now = first_difference("", before, self.call)
-            raise ValueError(
+            raise OtherCall(
                 f"fit: checkpoint {str(self.path)!r} must come from the same call. Got another {name}: "
                 f"{was!r:.200} in the file, {now!r:.200} in the call. "
-                "Pass what was passed before, or another path."
+                "Pass what was passed before, or another path.",
+                name,
+                was,
+                now,
             )
 
     def _refusal(self, error: Exception) -> ValueError:
