@@ -93,12 +93,14 @@ def _gathered(call: GatherCall | PositionsCall, grad_output, kept, input, weight
         output = ready(kept).ravel()
     filters = weight_shape[0] if bias else 0
     totals, parts = empty((len(input) * filters,), np.float64), empty((call.parts * size,), dtype)
-    given = ready(input).ravel(), parts, totals, *call.where
+    grads, input = ready(grad_output).ravel(), ready(input).ravel()
     if isinstance(call, PositionsCall):
-        share(gather_by_position, (ready(grad_output).ravel(), *given), *call.sharing)
+        odd = flag(dtype)
+        share(gather_by_position, (grads, input, parts, totals, odd, *call.where), *call.sharing)
+        grad_weight = parts if call.parts == 1 and odd[0] == 0 else sums_of(parts, size)
     else:
-        share(gather, (ready(grad_output).ravel(), output, winners, *given), *call.sharing)
-    grad_weight = sums_of(parts, size)
+        share(gather, (grads, output, winners, input, parts, totals, *call.where), *call.sharing)
+        grad_weight = sums_of(parts, size)
     return None if grad_weight is None else (grad_weight.reshape(weight_shape), added(totals, filters, dtype))
 
 

@@ -28,18 +28,17 @@ import numpy as np
 
 from minicnn.kernels.board import handed_out
 from minicnn.kernels.compiling import compact, compiled, inner
-from minicnn.kernels.masks import load_some, store_some
+from minicnn.kernels.masks import load_some
 from minicnn.kernels.plans import swells
 from minicnn.kernels.registers import lanes_of
 from minicnn.kernels.room import room
-from minicnn.kernels.rows import total_of
+from minicnn.kernels.rows import is_finite, total_of
 from minicnn.kernels.threads import FETCH
 from minicnn.kernels.tiles import FILTERS, VECTORS, walk_tiles
 from minicnn.kernels.vector import add, load, lower_pairs, store, upper_pairs, write
 
 TOGETHER = 512  # positions that are summed up before they are added to the others
-PIECES = 16  # of the work, at least, if there are as many images; ...
-ENOUGH = 4  # ... with fewer, the threads would not get equal parts
+PIECES = 8  # of the work: parts of the images, as many as that takes, or else strips of the filters
 FEWEST = 12  # filters that pay for turning an image
 WASTED = 1.25  # times as many channels as there are, at most, may be computed
 
@@ -115,72 +114,94 @@ def _list_positions(table, begin, images, image, grads, down, along, rows, colum
 def _put_rows(sums, square, parts, begin, filters, apart, vectors, taps, lanes):
     """Copy the sums of `lanes` channels, (C_out, vectors) with channels in the lanes, to rows of (channel, tap).
 
-    The rows of two filters are so far `apart` in flat parts[begin:].
+    The rows of two filters are so far `apart` in flat parts[begin:]. A row is made in a buffer, a vector of taps for
+    each channel, the last taps first: what a vector has too much, the next one writes over.
     """
+    row = room((taps + 1) * lanes, sums)
     for f in range(filters):
-        for tap in range(0, taps, lanes):
-            count = min(lanes, taps - tap)
-            for i in range(count):
+        if taps == 1:  # they are such rows
+            store(parts, begin + f * apart, load(sums, f * vectors))
+            continue
+        tap = (taps - 1) // lanes * lanes
+        while tap >= 0:
+            for i in range(min(lanes, taps - tap)):
                 store(square, i * lanes, load(sums, f * vectors + (tap + i) * lanes))
-            at, to = _transpose(square, lanes), begin + f * apart + tap
-            for _ in range(lanes):
-                store_some(parts, to, load(square, at), count)
-                at, to = at + lanes, to + taps
+            at = _transpose(square, lanes)
+            for channel in range(lanes):
+                store(row, channel * taps + tap, load(square, at + channel * lanes))
+            tap -= lanes
+        for i in range(taps):
+            store(parts, begin + f * apart + i * lanes, load(row, i * lanes))
 
 
 @compiled
-def gather_by_position(grads, input, parts, totals, places, layout, sizes, steps, board, start, stop):
+def gather_by_position(grads, input, parts, totals, odd, places, layout, sizes, steps, board, start, stop):
     """Fill the pieces start .. stop - 1 of the weight gradients of so many parts of the images.
 
     They are flat, (parts, C_out, channels · taps). A walk has the channels of as many vectors as lie `beside` each
-    other, and the last one ends with the last channel; a piece is the walk of a part. `places` tell where each
+    other, and the last one ends with the last channel; a piece is the walk of a part, for one of so many strips of
+    the filters. `places` tell where each
     vector of a walk begins, counted from the first position's; for the other numbers see `positions_call`. `totals`,
-    if there are any, get the sum of each plane's gradients, for the bias.
+    if there are any, get the sum of each plane's gradients, for the bias; `odd` becomes 1 if a sum is NaN or infinite.
 
     While an image is multiplied, the same channels of the next come from memory.
     """
     compact()
     if handed_out(board, start, stop):
         return
-    images, channels, filters, rows, columns, source_size, source_columns, walks, together, beside = sizes
+    images, channels, filters, rows, columns, source_size, source_columns, walks, strips, together, beside = (
+        sizes
+    )
     (plane, width, corner, lanes), (down, along, taps) = layout, steps
     size, zero, per_image = rows * columns, np.int64(0), filters * rows * columns
     blocks, vectors = (filters + FILTERS - 1) // FILTERS, len(places) * lanes
     cells, square = room(together * beside * plane, input), room(2 * lanes * lanes, input)
     for i in range(len(cells)):
         write(cells, i, input.dtype.type(0))
-    sums, some = room(filters * vectors, input), room(filters * vectors, input)
+    widest = min(filters, (blocks // strips + 2) * FILTERS) * vectors
+    sums, some = room(widest, input), room(widest, input)
     table = np.empty(2 * TOGETHER + 1, np.int64)
-    apart, count = channels * taps, len(parts) // (filters * channels * taps)
+    apart, all_parts = channels * taps, len(parts) // (filters * channels * taps)
     coming = beside * lanes * source_size * TOGETHER // max(size, TOGETHER) if together == 1 else 0
-    claimed = coming * VECTORS * lanes // (vectors * blocks)
+    claimed = coming * VECTORS * lanes * strips // (vectors * blocks)
     for piece in range(start, stop):
-        part, front, fresh = piece // walks, piece % walks * beside, True
-        last = images * (part + 1) // count
-        for n in range(images * part // count, last, together):
+        part, strip, fresh = piece // strips // walks, piece % strips, True
+        front, block, after = (
+            piece // strips % walks * beside,
+            blocks * strip // strips,
+            blocks * (strip + 1) // strips,
+        )
+        f, behind = min(block * FILTERS, filters - FILTERS), min(after * FILTERS, filters)
+        used = (behind - f) * vectors
+        last = images * (part + 1) // all_parts
+        for n in range(images * part // all_parts, last, together):
             here = min(together, last - n)
             for v in range(here * beside):
                 m, c = v // beside, min((front + v % beside) * lanes, channels - lanes)
                 at, place = ((n + m) * channels + c) * source_size, v * plane + corner
                 _turn_pixels(input, at, source_size, source_columns, square, cells, place, width, lanes)
             position, ahead = zero, ((n + here) * channels + front * lanes) * source_size
+            part_of = claimed if n + here < last else 0
             while position < here * size:
                 own = position, here, beside * plane, per_image, down, along, rows, columns
                 position = _list_positions(table, *own)
-                own = cells, table, zero, grads, n * per_image, (filters, size), zero, blocks, lanes
+                own = cells, table, zero, grads, n * per_image, (filters, size), block, after, lanes
                 wide = sums if fresh else some
-                walk_tiles(*own, wide, vectors, places, zero, input, ahead, claimed)
+                walk_tiles(*own, wide, vectors, places, zero, input, ahead, part_of)
                 i, ahead = 0, ahead + coming
-                while not fresh and i < len(sums):
+                while not fresh and i < used:
                     store(sums, i, add(load(sums, i), load(some, i)))
                     i += lanes
                 fresh = False
-            for row in range(n * filters, (n + here) * filters if len(totals) > 0 and front == 0 else 0):
-                write(totals, row, total_of(grads, row * size, size))
+            for m in range(n, n + here if len(totals) > 0 and front == 0 else 0):
+                for row in range(m * filters + f, m * filters + behind):
+                    write(totals, row, total_of(grads, row * size, size))
+        if not is_finite(sums, zero, used, lanes):
+            odd[0] = 1
         for j in range(beside):
             c = min((front + j) * lanes, channels - lanes)
-            to = part * filters * apart + c * taps
-            _put_rows(sums[j * taps * lanes :], square, parts, to, filters, apart, vectors, taps, lanes)
+            to, count = (part * filters + f) * apart + c * taps, behind - f
+            _put_rows(sums[j * taps * lanes :], square, parts, to, count, apart, vectors, taps, lanes)
 
 
 class PositionsCall(NamedTuple):
@@ -221,7 +242,9 @@ def positions_call(
     ways = [(-(-channels // (n * lanes)), -(-n * taps // VECTORS) * VECTORS, n) for n in (1, VECTORS)]
     walks, in_threes, beside = min(ways, key=lambda way: way[0] * way[1])  # fewest vectors of sums
     wasted = channels < lanes or walks * in_threes * lanes > WASTED * channels * taps
-    parts, few = min(images, -(-PIECES // walks)), filters < FEWEST or images * walks < ENOUGH
+    parts = min(images, -(-PIECES // walks))
+    strips = max(1, min(filters // FEWEST, PIECES // max(1, parts * walks)))
+    few = filters < FEWEST or parts * walks * strips < 2
     geometry = tuple(size), tuple(kernel), stride, padding, dilation
     if groups > 1 or few or wasted or swells(*geometry):
         return None
@@ -235,8 +258,8 @@ def positions_call(
     places = np.pad(places, (0, in_threes - len(places)), mode="edge")
     positions = math.prod(cells)
     together = max(1, min(images // parts, TOGETHER // positions))
-    counts = images, channels, filters, *cells, math.prod(size), size[1], walks, together, beside
+    counts = images, channels, filters, *cells, math.prod(size), size[1], walks, strips, together, beside
     steps = stride[0] * width * lanes, stride[1] * lanes, taps
     work = images * positions * filters * channels * taps + FETCH * math.prod(input_shape)
     where = places, (plane, width, corner, lanes), counts, steps
-    return PositionsCall(parts, where, (parts * walks, work, PIECES))
+    return PositionsCall(parts, where, (parts * walks * strips, work, PIECES))

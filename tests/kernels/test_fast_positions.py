@@ -21,6 +21,7 @@ from minicnn.kernels.registers import lanes_of
 CASES = [
     Conv((1, 64, 7, 7), (12, 64, 3, 3), padding=(1, 1)),
     Conv((3, 32, 7, 6), (33, 32, 3, 3), padding=(1, 1)),
+    Conv((1, 16, 9, 9), (51, 16, 3, 3), padding=(1, 1)),  # strips of filters, the last in part
     # parts of two and three images, and channels that are met twice
     Conv((45, 31, 9, 8), (34, 31, 3, 3), stride=(2, 2)),
     Conv((4, 16, 12, 10), (35, 16, 3, 3), padding=(2, 1), dilation=(2, 3)),
@@ -60,7 +61,7 @@ def test_who_has_channels_in_the_lanes(dtype):
             input=(64, lanes, 14, 14), weight=(64, lanes, 1, 1)
         ),  # two of a tile's three vectors are
         case._replace(weight=(11, 64, 3, 3)),  # few filters
-        case._replace(input=(3, lanes, 14, 14), weight=(64, lanes, 3, 3)),  # few images
+        case._replace(input=(1, lanes, 14, 14), weight=(13, lanes, 3, 3)),  # a single piece
         case._replace(input=(64, 64, 14, 14), weight=(64, 32, 3, 3), groups=2),
         case._replace(padding=(99, 99), dilation=(99, 99)),
     ):
@@ -167,7 +168,7 @@ def test_nothing_beside_the_arrays_is_read_or_written(case, dtype):
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_the_buffers_have_room_for_all_that_is_read(case, dtype):
     places, (plane, width, corner, lanes), counts, (down, along, taps) = call_of(case, dtype).where
-    _, channels, _, rows, columns, size, source_columns, walks, _, beside = counts
+    _, channels, _, rows, columns, size, source_columns, walks, _, _, beside = counts
     assert (size, source_columns) == (np.prod(case.input[2:]), case.input[3])
     assert lanes == lanes_of(np.dtype(dtype))
     assert walks * beside * lanes >= channels
