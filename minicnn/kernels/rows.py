@@ -56,7 +56,7 @@ def copy_rows(source, begin, target, place, rows, columns, down, width, lanes):
 def finish(sums, begin, width, bias, f, rectify, target, place, rows, columns, step, lanes):
     """Write ``sums + bias[f]``, rows `width` apart, to the cells that are `step` apart in `target`.
 
-    With `rectify` a number of 0 or less becomes 0; NaN stays.
+    With `rectify` a number of 0 or less becomes 0; NaN stays. What lies between two cells stays as it is.
     """
     (down, along), b, nothing = step, broadcast(bias, f), target.dtype.type(0)
     x = 0
@@ -77,6 +77,14 @@ def finish(sums, begin, width, bias, f, rectify, target, place, rows, columns, s
             last = min(x, columns - lanes)
             v = load(sums, at + last)
             store(target, to + last, relu(v, b) if rectify else add(v, b))
+            x += lanes
+        while along == 2 and x < columns:
+            v = relu(load(sums, at + x), b) if rectify else add(load(sums, at + x), b)
+            left, count = to + 2 * x, 2 * (columns - x) - 1  # up to the last, not to what lies behind it
+            right, more = left + lanes, count - lanes
+            between = odds(load_some(target, left, count), load_some(target, right, more))
+            store_some(target, left, lower_pairs(v, between), count)
+            store_some(target, right, upper_pairs(v, between), more)
             x += lanes
         while x < columns:
             number = read(sums, at + x) + read(bias, f)
