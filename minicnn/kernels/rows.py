@@ -71,20 +71,22 @@ def finish(sums, begin, width, bias, f, rectify, target, place, rows, columns, s
                 store(target, to, v)
             at, to = at + width, to + down
         x += lanes
+    while along == 2 and x < columns:
+        count = 2 * (columns - x) - 1  # up to the last, not to what lies behind it
+        at, to, more = begin + x, place + 2 * x, count - lanes
+        for _ in range(rows):
+            v = relu(load(sums, at), b) if rectify else add(load(sums, at), b)
+            between = odds(load_some(target, to, count), load_some(target, to + lanes, more))
+            store_some(target, to, lower_pairs(v, between), count)
+            store_some(target, to + lanes, upper_pairs(v, between), more)
+            at, to = at + width, to + down
+        x += lanes
     for row in range(0 if x > 0 else rows):
         at, to, x = begin + row * width, place + row * down, 0
         while along == 1 and x < columns:
             last = min(x, columns - lanes)
             v = load(sums, at + last)
             store(target, to + last, relu(v, b) if rectify else add(v, b))
-            x += lanes
-        while along == 2 and x < columns:
-            v = relu(load(sums, at + x), b) if rectify else add(load(sums, at + x), b)
-            left, count = to + 2 * x, 2 * (columns - x) - 1  # up to the last, not to what lies behind it
-            right, more = left + lanes, count - lanes
-            between = odds(load_some(target, left, count), load_some(target, right, more))
-            store_some(target, left, lower_pairs(v, between), count)
-            store_some(target, right, upper_pairs(v, between), more)
             x += lanes
         while x < columns:
             number = read(sums, at + x) + read(bias, f)
