@@ -139,12 +139,12 @@ def gather_by_position(grads, input, parts, totals, odd, places, layout, sizes, 
     """Fill the pieces start .. stop - 1 of the weight gradients of so many parts of the images.
 
     They are flat, (parts, C_out, channels · taps). A walk has the channels of as many vectors as lie `beside` each
-    other, and the last one ends with the last channel; a piece is the walk of a part, for one of so many strips of
-    the filters. `places` tell where each
-    vector of a walk begins, counted from the first position's; for the other numbers see `positions_call`. `totals`,
-    if there are any, get the sum of each plane's gradients, for the bias; `odd` becomes 1 if a sum is NaN or infinite.
+    other, and the last one ends with the last channel; a piece is the walk of a part, for one of so many `strips` of
+    the filters. `places` tell where each vector of a walk begins, counted from the first position's; for the other
+    numbers see `positions_call`. `totals`, if there are any, get the sum of each plane's gradients, for the bias;
+    `odd` becomes 1 if a sum is NaN or infinite.
 
-    While an image is multiplied, the same channels of the next come from memory.
+    While an image is multiplied, the same channels of the next one come from memory.
     """
     compact()
     if handed_out(board, start, stop):
@@ -165,14 +165,10 @@ def gather_by_position(grads, input, parts, totals, odd, places, layout, sizes, 
     coming = beside * lanes * source_size * TOGETHER // max(size, TOGETHER) if together == 1 else 0
     claimed = coming * VECTORS * lanes * strips // (vectors * blocks)
     for piece in range(start, stop):
-        part, strip, fresh = piece // strips // walks, piece % strips, True
-        front, block, after = (
-            piece // strips % walks * beside,
-            blocks * strip // strips,
-            blocks * (strip + 1) // strips,
-        )
+        part, front = piece // strips // walks, piece // strips % walks * beside
+        block, after = blocks * (piece % strips) // strips, blocks * (piece % strips + 1) // strips
         f, behind = min(block * FILTERS, filters - FILTERS), min(after * FILTERS, filters)
-        used = (behind - f) * vectors
+        used, fresh = (behind - f) * vectors, True
         last = images * (part + 1) // all_parts
         for n in range(images * part // all_parts, last, together):
             here = min(together, last - n)
