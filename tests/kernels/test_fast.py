@@ -14,7 +14,7 @@ import pytest
 from llvmlite.binding import get_host_cpu_features
 
 from minicnn import data, get_num_threads, kernels, nn, set_num_threads
-from minicnn.kernels import fast, fast_linear, jitted, threads
+from minicnn.kernels import fast, fast_linear, fast_product, jitted, threads
 from minicnn.models import deeper_cnn, mnist_cnn
 from minicnn.training import fit
 from tests.helpers import draws, raises
@@ -198,7 +198,7 @@ def test_linear_is_the_loops_on_small_integers(rows, features, outputs, dtype):
 @pytest.mark.usefixtures("all_work_is_shared")
 def test_large_linear_layers_are_computed_strip_by_strip(rows, features, outputs, count, monkeypatch):
     monkeypatch.setattr(fast_linear, "STRIP", 0)  # three rows at a time
-    monkeypatch.setattr(fast_linear, "FAR", 0)  # and sixteen lines
+    monkeypatch.setattr(fast_product, "FAR", 0)  # and sixteen lines
     set_num_threads(count)
     rng = np.random.default_rng(0)
     x, w, g = (
@@ -212,7 +212,7 @@ def test_large_linear_layers_are_computed_strip_by_strip(rows, features, outputs
 @pytest.mark.parametrize("count", [2, 4, 6, 16])
 @pytest.mark.usefixtures("all_work_is_shared")
 def test_a_row_keeps_its_bits_where_lines_come_chunk_by_chunk(count, monkeypatch):
-    monkeypatch.setattr(fast_linear, "FAR", 0)
+    monkeypatch.setattr(fast_product, "FAR", 0)
     weight, grads = draws((35, 97), np.float32), draws((17, 35), np.float32, seed=1)
     together = fast.linear_grad_input(grads, weight)  # seventeen are not taken in chunks
     np.testing.assert_array_equal(fast.linear_grad_input(grads[:count], weight), together[:count])

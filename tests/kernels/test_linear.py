@@ -87,18 +87,31 @@ def test_any_layout_gives_the_same(name):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("features", [24, 25, 31, 100, 1031, 3101])
 @pytest.mark.parametrize("outputs", [3, 5, 13])
+@pytest.mark.parametrize("rows", [9, 26])
 @pytest.mark.usefixtures("all_work_is_shared")
-def test_a_row_has_the_same_bits_alone_in_a_batch_and_with_any_number_of_threads(outputs, features, dtype):
-    input, weight, bias, grad_output = made = arrays((9, features, outputs), normal, dtype)
+def test_a_row_has_the_same_bits_alone_in_a_batch_and_with_any_number_of_threads(
+    rows, outputs, features, dtype
+):
+    input, weight, bias, grad_output = made = arrays((rows, features, outputs), normal, dtype)
     set_num_threads(1)
     expected = results(fast, *made)
     for count in (1, 2, 3, 8):
         set_num_threads(count)
         for actual, wanted in zip(results(fast, *made), expected, strict=True):
             np.testing.assert_array_equal(actual, wanted)
-        for n in range(9):
+        for n in range(rows):
             alone = input[n : n + 1], weight, bias, grad_output[n : n + 1]
             with_bias, without, grad_input, grad_weight, _ = results(fast, *alone)
             np.testing.assert_array_equal([with_bias[0], without[0]], [expected[0][n], expected[1][n]])
             np.testing.assert_array_equal(grad_input[0], expected[2][n])
             np.testing.assert_array_equal(grad_weight, np.outer(grad_output[n], input[n]))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    "shape", [(25, 1601, 9), (27, 3001, 90), (75, 8200, 34), (99, 1550, 200), (26, 800, 3)], ids=str
+)
+def test_large_layers_exactly(shape, dtype):
+    """Weights that more than one stretch of a row holds, or that are too many for a cache."""
+    input, weight, bias, _ = arrays(shape, whole, dtype)
+    np.testing.assert_array_equal(fast.linear(input, weight, bias), input @ weight.T + bias)
