@@ -16,6 +16,7 @@ ACTIVATIONS = (
     nn.ReLU6,
     nn.Hardsigmoid,
     nn.Hardswish,
+    lambda: nn.Hardtanh(-0.5, 2),
     nn.Sigmoid,
     nn.Tanh,
     nn.Identity,

@@ -42,6 +42,7 @@ LAYERS = [
     nn.GroupNorm(2, 4, affine=False),
     nn.Hardsigmoid(),
     nn.Hardswish(),
+    nn.Hardtanh(-0.5, 2),
     nn.Identity(),
     nn.LeakyReLU(0.2),
     nn.Linear(3, 2, False, np.float64),

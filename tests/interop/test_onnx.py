@@ -91,6 +91,7 @@ LAYERS = [
     (nn.SiLU(), (2, 9)),
     (nn.Sequential(nn.Affine(4), nn.ReLU6()), (2, 9)),
     (nn.Sequential(nn.Affine(4), nn.Hardsigmoid()), (2, 9)),
+    (nn.Sequential(nn.Affine(4), nn.Hardtanh(-0.5)), (2, 9)),
     (nn.Sequential(nn.Affine(4), nn.Hardswish()), (2, 9)),
     (nn.PReLU(1, 0.3), MAPS),
     (nn.PReLU(2, 0.3), MAPS),

@@ -167,9 +167,17 @@ def silu(writer, layer, name, array, output) -> str:
     return writer.node("Mul", [name, writer.node("Sigmoid", [name])])
 
 
-def relu6(writer, layer, name, array, output) -> str:
-    bounds = (writer.constant(key, array.dtype.type(value)) for key, value in (("min", 0), ("max", 6)))
-    return writer.node("Clip", [name, *bounds])
+def bounded(low, high):
+    """Return the function for a layer with two bounds: numbers, or names of its attributes."""
+
+    def write(writer, layer, name, array, output) -> str:
+        inputs = [name]
+        for key, bound in (("min", low), ("max", high)):
+            value = getattr(layer, bound) if isinstance(bound, str) else bound
+            inputs.append(writer.constant(key, array.dtype.type(value)))
+        return writer.node("Clip", inputs)
+
+    return write
 
 
 def hardsigmoid(writer, layer, name, array, output) -> str:
@@ -227,6 +235,7 @@ OPERATORS = {
     "GroupNorm": group_norm,
     "Hardsigmoid": hardsigmoid,
     "Hardswish": simple("HardSwish"),
+    "Hardtanh": bounded("min_val", "max_val"),
     "Identity": unchanged,
     "LeakyReLU": simple("LeakyRelu", alpha="negative_slope"),
     "Linear": linear,
@@ -239,7 +248,7 @@ OPERATORS = {
     "Pad2d": pad2d,
     "Permute": shapes.permute,
     "ReLU": simple("Relu"),
-    "ReLU6": relu6,
+    "ReLU6": bounded(0, 6),
     "Reshape": shapes.reshape,
     "SiLU": silu,
     "Sigmoid": simple("Sigmoid"),
