@@ -17,6 +17,7 @@ ACTIVATIONS = (
     nn.Hardsigmoid,
     nn.Hardswish,
     lambda: nn.Hardtanh(-0.5, 2),
+    lambda: nn.Clamp(-2, 0.5),
     nn.Sigmoid,
     nn.Tanh,
     nn.Identity,

@@ -43,6 +43,8 @@ LAYERS = [
     nn.Hardsigmoid(),
     nn.Hardswish(),
     nn.Hardtanh(-0.5, 2),
+    nn.Clamp(-0.5, 2),
+    nn.Clamp(max=3),
     nn.Identity(),
     nn.LeakyReLU(0.2),
     nn.Linear(3, 2, False, np.float64),

@@ -150,6 +150,8 @@ def test_a_kink_of_an_unknown_layer(size):
         nn.Hardsigmoid(),
         nn.Hardswish(),
         nn.Hardtanh(-3, 3),
+        nn.Clamp(0, 3),
+        nn.Clamp(max=0),
         nn.MaxPool2d(3, 2, 1),
         nn.Max((2, 3), keepdim=True),
         nn.Max(-1, ties="shared"),

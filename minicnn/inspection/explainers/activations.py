@@ -95,11 +95,18 @@ CURVES = {
         ("min_val", "max_val"),
         True,
     ),
+    "Clamp": Curve(
+        "min(max(x, low), high)",
+        "1.0 if low <= x <= high else 0.0",
+        "min(max(input, min), max)",
+        ("low", "high"),
+        True,
+    ),
     "Tanh": Curve("math.tanh(x)", "1 - math.tanh(x) ** 2", "tanh(input)"),
 }
 KINDS = frozenset(CURVES) - {"GELU tanh"}  # of layers
 # Nothing is computed: a number passes, or a constant stands in its place.
-CHOSEN = {"ReLU", "ReLU6", "Hardtanh"}
+CHOSEN = {"ReLU", "ReLU6", "Hardtanh", "Clamp"}
 ARGUMENTS = {"LeakyReLU": ("negative_slope",), "ELU": ("alpha",)}  # besides those among the bends
 
 
@@ -131,6 +138,8 @@ def branch(step, names: dict[str, float]) -> list[str]:
         return [f"  branch: input = {number(x)} is {'positive' if x > 0 else 'not positive'}"]
     low, high = bends
     where, inside = f"between {number(low)} and {number(high)}", low < x < high
+    if step.kind == "Clamp":
+        where, inside = f"from {number(low)} to {number(high)}", low <= x <= high
     return [f"  branch: input = {number(x)} is {'' if inside else 'not '}{where}"]
 
 
@@ -142,7 +151,7 @@ def torch_code(step, names: dict[str, float], grad: float | None) -> str:
     call = f"nn.{layer}(x)"
     bounds = [literal(names[place], "torch") for place in curve_of(step).bends if place in names]
     if bounds:  # as rounded as the layer has them
-        call = f"nn.functional.hardtanh(x, {', '.join(bounds)})"
+        call = f"{'clamp' if step.kind == 'Clamp' else 'nn.functional.hardtanh'}(x, {', '.join(bounds)})"
     lines = [
         "import torch",
         f"x = torch.tensor({literal(x, 'torch')}, dtype=torch.float64, requires_grad=True)",

@@ -225,6 +225,7 @@ OPERATORS = {
     "AvgPool2d": avg_pool2d,
     "BatchNorm1d": batch_norm,
     "BatchNorm2d": batch_norm,
+    "Clamp": bounded("low", "high"),
     "Concatenate": simple("Concat", axis="dim"),
     "Conv2d": conv2d,
     "Dropout": unchanged,
