@@ -16,6 +16,8 @@ ACTIVATIONS = (
     nn.ReLU6,
     nn.Hardsigmoid,
     nn.Hardswish,
+    lambda: nn.Hardtanh(-0.5, 2),
+    lambda: nn.Clamp(-2, 0.5),
     nn.Sigmoid,
     nn.Tanh,
     nn.Identity,

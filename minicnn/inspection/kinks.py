@@ -21,11 +21,12 @@ from minicnn.inspection.record import Step
 def bends(module) -> tuple[float, ...]:
     """Return the places where an activation, or the one that it is derived from, bends; none for other layers.
 
-    >>> bends(nn.ReLU()), bends(nn.ReLU6()), bends(nn.Tanh())
-    ((0,), (0, 6), ())
+    >>> bends(nn.ReLU()), bends(nn.ReLU6()), bends(nn.Clamp(max=5)), bends(nn.Tanh())
+    ((0,), (0, 6), (-inf, 5.0), ())
     """
     kinds = (kind.__name__ for kind in type(module).__mro__)
-    return next((CURVES[kind].bends for kind in kinds if kind in CURVES), ())
+    found = next((CURVES[kind].bends for kind in kinds if kind in CURVES), ())
+    return tuple(getattr(module, place) if isinstance(place, str) else place for place in found)
 
 
 def branches(module, input: np.ndarray) -> np.ndarray | None:

@@ -14,7 +14,7 @@ from minicnn.nn.dropout import Dropout, Dropout2d
 from minicnn.nn.grad_mode import enable_grad, is_grad_enabled, no_grad
 from minicnn.nn.graph import Graph
 from minicnn.nn.group_norm import GroupNorm
-from minicnn.nn.hard_activations import Hardsigmoid, Hardswish, ReLU6
+from minicnn.nn.hard_activations import Clamp, Hardsigmoid, Hardswish, Hardtanh, ReLU6
 from minicnn.nn.joins import Add, Concatenate, Multiply
 from minicnn.nn.linear import Flatten, Linear
 from minicnn.nn.losses import L1Loss, Loss, MSELoss
@@ -37,6 +37,7 @@ __all__ = [
     "BCEWithLogitsLoss",
     "BatchNorm1d",
     "BatchNorm2d",
+    "Clamp",
     "Concatenate",
     "Conv2d",
     "CrossEntropyLoss",
@@ -47,6 +48,7 @@ __all__ = [
     "GroupNorm",
     "Hardsigmoid",
     "Hardswish",
+    "Hardtanh",
     "Identity",
     "L1Loss",
     "LeakyReLU",

@@ -149,6 +149,9 @@ def test_a_kink_of_an_unknown_layer(size):
         nn.PReLU(dtype=np.float64),
         nn.Hardsigmoid(),
         nn.Hardswish(),
+        nn.Hardtanh(-3, 3),
+        nn.Clamp(0, 3),
+        nn.Clamp(max=0),
         nn.MaxPool2d(3, 2, 1),
         nn.Max((2, 3), keepdim=True),
         nn.Max(-1, ties="shared"),
@@ -163,6 +166,7 @@ def test_images_full_of_kinks_and_ties(layer):
         row for row in result.rows if (row.who, row.of) == (f'{type(layer).__name__} "0"', "grad_input")
     ]
     assert row.kink is not None
+    assert row.kink.who == row.who
     assert row.verdict in ("right", "kink")
 
 

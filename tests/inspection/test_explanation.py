@@ -192,7 +192,9 @@ def layers_of_columns() -> list[nn.Module]:
         nn.LogSoftmax(dim=1),
         nn.Identity(),
         *(kind() for kind in (nn.ReLU, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Sigmoid, nn.Tanh)),
-        *(kind() for kind in (nn.ReLU6, nn.Hardsigmoid, nn.Hardswish, nn.PReLU)),
+        *(kind() for kind in (nn.ReLU6, nn.Hardsigmoid, nn.Hardswish, nn.Hardtanh, nn.PReLU)),
+        nn.Clamp(-0.3, 0.3),
+        nn.Clamp(min=0.1),
         nn.PReLU(4, -0.5),
         nn.GELU("tanh"),
     ]

@@ -20,6 +20,8 @@ CURVES = {
     "F.leaky_relu": lambda x: F.leaky_relu(x, 0.1),
     "F.elu": F.elu,
     "torch.tanh": torch.tanh,
+    "F.hardtanh": lambda x: F.hardtanh(x, -0.4, 1.1),
+    "x.clamp": lambda x: x.clamp(-1.1, 0.4),
     "x.sigmoid()": lambda x: x.sigmoid(),
     "softmax": lambda x: F.softmax(x, dim=1),
     "2 * x + 1": lambda x: 2 * x + 1,

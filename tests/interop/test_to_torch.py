@@ -16,6 +16,9 @@ from tests.interop.test_from_torch import both_dtypes, built
 
 OPERATIONS = {
     "affine": (lambda: nn.Affine(2, -0.5), (2, 3)),
+    "clamp": (lambda: nn.Clamp(-0.5, 0.25), (2, 3)),
+    "clamp, no bound below": (lambda: nn.Clamp(max=0.25), (2, 3)),
+    "clamp, no bound above": (lambda: nn.Clamp(min=0.25), (2, 3)),
     "mean": (lambda: nn.Mean((2, 3), keepdim=True), (2, 3, 4, 5)),
     "reshape": (lambda: nn.Reshape((0, 2, -1)), (2, 12)),
     "reshape, all": (lambda: nn.Reshape((3, -1)), (2, 12)),

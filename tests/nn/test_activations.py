@@ -20,6 +20,7 @@ SPECIAL = [0.0, -0.0, 1, -1, 1e4, -1e4, 1e-30, -1e-30, 3, -3, 6, 88, -88, 710, -
 NAN_APART = (
     "ELU",
     "ReLU6",
+    "Hardtanh",
     "Hardswish",
 )  # at NaN, torch's loops for vectors and for the rest differ on the way back
 
@@ -47,6 +48,8 @@ PAIRS = {
     "ReLU6": (nn.ReLU6, torch.nn.ReLU6),
     "Hardsigmoid": (nn.Hardsigmoid, Hardsigmoid),
     "Hardswish": (nn.Hardswish, torch.nn.Hardswish),
+    "Hardtanh": (nn.Hardtanh, torch.nn.Hardtanh),
+    "Hardtanh(-3, 1)": (lambda: nn.Hardtanh(-3, 1), lambda: torch.nn.Hardtanh(-3.0, 1.0)),
     "Sigmoid": (nn.Sigmoid, torch.nn.Sigmoid),
     "Tanh": (nn.Tanh, torch.nn.Tanh),
 }
@@ -73,6 +76,8 @@ both_dtypes = pytest.mark.parametrize("dtype", DTYPES)
         (nn.SiLU(), [0, 1000, -1000], [0, 1000, 0], [10, 10, 10], [5, 10, 0]),
         # at 0 and at 6 the slope is 0
         (nn.ReLU6(), [3, -4, 0, 6, 8], [3, 0, 0, 6, 6], [10] * 5, [10, 0, 0, 0, 0]),
+        # at -1 and at 2 the slope is 0
+        (nn.Hardtanh(-1, 2), [0.5, -4, -1, 2, 8], [0.5, -1, -1, 2, 2], [10] * 5, [10, 0, 0, 0, 0]),
         # 4.5/6, 1.5/6; the slope is 1/6, at -3 and at 3 0
         (nn.Hardsigmoid(), [1.5, -1.5, -3, 3, 8], [0.75, 0.25, 0, 1, 1], [12] * 5, [2, 2, 0, 0, 0]),
         # 1.5·4.5/6, -1.5·1.5/6; slopes 1.5/3 + 1/2, -1.5/3 + 1/2, at -3 0 and at 3 1
@@ -142,8 +147,8 @@ def test_nan_is_not_hidden(layer):
     assert np.isnan(layer.backward(np.ones(1))).all()
 
 
-def test_relu6_lets_gradients_pass_at_nan():
-    layer = nn.ReLU6()
+@pytest.mark.parametrize("layer", [nn.ReLU6(), nn.Hardtanh()])
+def test_bounds_let_gradients_pass_at_nan(layer):
     assert np.isnan(layer(np.array([NAN]))).all()
     assert layer.backward(np.full(1, 5.0)) == [5]
 
@@ -246,10 +251,25 @@ def test_errors(name):
         layer.backward(np.zeros((3, 4), np.float32))
 
 
+@both_dtypes
+def test_bounds_are_as_rounded_as_the_numbers(dtype):
+    """In float32, 0.7 is a little less than 0.7, and lies at the bound all the same."""
+    assert_matches_torch(
+        nn.Hardtanh(-0.7, 0.7), torch.nn.Hardtanh(-0.7, 0.7), np.array([0.7, -0.7, 0.2], dtype)
+    )
+
+
 def test_wrong_arguments():
     with raises(TypeError, "LeakyReLU: negative_slope must be a number. Got '0.1' (str). Pass a float."):
         nn.LeakyReLU("0.1")
     with raises(TypeError, "ELU: alpha must be a number. Got None (NoneType). Pass a float."):
         nn.ELU(None)
+    with raises(
+        ValueError,
+        "Hardtanh: max_val must be greater than min_val. Got 2 and 2. Pass the lower bound first.",
+    ):
+        nn.Hardtanh(2, 2)
+    with raises(ValueError, "Hardtanh: min_val must be finite. Got -inf. Pass a number."):
+        nn.Hardtanh(-INF)
     with raises(ValueError, 'GELU: approximate must be "none" or "tanh". Got \'sigmoid\'. Pass one of them.'):
         nn.GELU("sigmoid")

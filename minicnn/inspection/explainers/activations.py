@@ -28,7 +28,7 @@ class Curve:
     value: str
     slope: str
     rule: str
-    bends: tuple[float, ...] = ()  # the places where another formula begins
+    bends: tuple[float | str, ...] = ()  # where another formula begins; a name is the layer's attribute
     closes: bool = False  # whether no gradient at all passes where the slope is 0, not even an infinite one
 
 
@@ -88,11 +88,26 @@ CURVES = {
         (-3, 3),
         True,
     ),
+    "Hardtanh": Curve(
+        "min(max(x, min_val), max_val)",
+        "1.0 if not (x <= min_val or x >= max_val) else 0.0",
+        "min(max(input, min_val), max_val)",
+        ("min_val", "max_val"),
+        True,
+    ),
+    "Clamp": Curve(
+        "min(max(x, low), high)",
+        "1.0 if low <= x <= high else 0.0",
+        "min(max(input, min), max)",
+        ("low", "high"),
+        True,
+    ),
     "Tanh": Curve("math.tanh(x)", "1 - math.tanh(x) ** 2", "tanh(input)"),
 }
 KINDS = frozenset(CURVES) - {"GELU tanh"}  # of layers
-CHOSEN = {"ReLU", "ReLU6"}  # nothing is computed: a number passes, or a constant stands in its place
-ARGUMENTS = {"LeakyReLU": ("negative_slope",), "ELU": ("alpha",)}
+# Nothing is computed: a number passes, or a constant stands in its place.
+CHOSEN = {"ReLU", "ReLU6", "Hardtanh", "Clamp"}
+ARGUMENTS = {"LeakyReLU": ("negative_slope",), "ELU": ("alpha",)}  # besides those among the bends
 
 
 def curve_of(step) -> Curve:
@@ -108,20 +123,24 @@ def names_of(step, index: tuple) -> dict[str, float]:
     if step.kind == "PReLU":
         weight = step.parameters["weight"]
         found["weight"] = float(weight[index[1] if len(weight) > 1 else 0])
+    for name in curve_of(step).bends:
+        if isinstance(name, str):  # a bound is compared with numbers of the input's precision
+            found[name] = float(step.input.dtype.type(getattr(step.module, name)))
     return found | {name: float(getattr(step.module, name)) for name in ARGUMENTS.get(step.kind, ())}
 
 
-def branch(step, x: float) -> list[str]:
+def branch(step, names: dict[str, float]) -> list[str]:
     """Return which branch was taken, as a line, for the curves that have several."""
-    bends = curve_of(step).bends
+    x, bends = names["x"], [names.get(place, place) for place in curve_of(step).bends]
     if not bends:
         return []
-    if bends == (0,):
+    if bends == [0]:
         return [f"  branch: input = {number(x)} is {'positive' if x > 0 else 'not positive'}"]
-    where = f"not between {bends[0]} and {bends[-1]}"
-    if bends[0] < x < bends[-1]:
-        where = where.removeprefix("not ")
-    return [f"  branch: input = {number(x)} is {where}"]
+    low, high = bends
+    where, inside = f"between {number(low)} and {number(high)}", low < x < high
+    if step.kind == "Clamp":
+        where, inside = f"from {number(low)} to {number(high)}", low <= x <= high
+    return [f"  branch: input = {number(x)} is {'' if inside else 'not '}{where}"]
 
 
 def torch_code(step, names: dict[str, float], grad: float | None) -> str:
@@ -129,10 +148,14 @@ def torch_code(step, names: dict[str, float], grad: float | None) -> str:
     layer, x = f"{step.kind}({step.module.arguments()})", names["x"]
     if step.kind == "PReLU":  # for one number, its slope is a constant
         layer = f"LeakyReLU({literal(names['weight'], 'torch')})"
+    call = f"nn.{layer}(x)"
+    bounds = [literal(names[place], "torch") for place in curve_of(step).bends if place in names]
+    if bounds:  # as rounded as the layer has them
+        call = f"{'clamp' if step.kind == 'Clamp' else 'nn.functional.hardtanh'}(x, {', '.join(bounds)})"
     lines = [
         "import torch",
         f"x = torch.tensor({literal(x, 'torch')}, dtype=torch.float64, requires_grad=True)",
-        f"y = torch.nn.{layer}(x)",
+        f"y = torch.{call}",
     ]
     if grad is None:
         return "\n".join([*lines, "print(float(y.detach()))"])
@@ -157,7 +180,7 @@ def output(step, index: tuple) -> Explanation:
         magnitude=abs(value) if exact else rounding_of(x, value),
         expression=curve.value,
         constants=names,
-        steps=branch(step, x),
+        steps=branch(step, names),
         torch_lines=torch_code(step, names, None),
     )
 
@@ -169,7 +192,7 @@ def rounding_of(x: float, value: float) -> float:
 
 def grad_input(step, index: tuple) -> Explanation:
     """grad_input = grad_output · f'(input)"""
-    x, grad, curve = float(step.input[index]), float(step.grad_output[index]), curve_of(step)
+    grad, curve = float(step.grad_output[index]), curve_of(step)
     names = names_of(step, index)
     slope = eval(curve.slope, {"math": math}, names)  # our own code, from the table above
     exact = step.kind in CHOSEN
@@ -186,7 +209,7 @@ def grad_input(step, index: tuple) -> Explanation:
         magnitude=abs(product) if exact else abs(grad) * max(abs(slope), 1.0),
         expression=curve.slope if closed else f"grad * ({curve.slope})",
         constants={**names, "grad": grad},
-        steps=branch(step, x),
+        steps=branch(step, names),
         torch_lines=torch_code(step, names, grad),
     )
 

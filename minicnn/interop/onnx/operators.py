@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from minicnn.interop.onnx import shapes
+from minicnn.interop.onnx.shapes import refuse, shaped
+
 MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
 
 
@@ -20,11 +23,6 @@ def a_channel(writer, layer, name: str, array) -> str:
     """Add a parameter that lies along axis 1 of an array; one number is for all channels."""
     name, count = parameter(writer, layer, name), getattr(layer, name).data.size
     return name if count == 1 or array.ndim == 2 else shaped(writer, name, (-1, *(1,) * (array.ndim - 2)))
-
-
-def refuse(layer, what: str, advice: str) -> ValueError:
-    """Return the error for a layer that ONNX has no operator for."""
-    return ValueError(f"to_onnx: every layer must have a form in ONNX. Got {layer.who} with {what}. {advice}")
 
 
 def batched(writer, layer, array) -> None:
@@ -69,47 +67,6 @@ def linear(writer, layer, name, array, output) -> str:
     transposed = writer.constant(f"{layer.name}.weight.T".lstrip("."), layer.weight.data.T)
     product = writer.node("MatMul", [name, transposed])
     return product if layer.bias is None else writer.node("Add", [product, parameter(writer, layer, "bias")])
-
-
-def flatten(writer, layer, name, array, output) -> str:
-    if layer.start_dim % array.ndim == 1 and layer.end_dim % array.ndim == array.ndim - 1:
-        return writer.node("Flatten", [name], axis=1)
-    return shaped(writer, name, [-1 if layer.start_dim % array.ndim == 0 else 0, *output.shape[1:]])
-
-
-def reshape(writer, layer, name, array, output) -> str:
-    return shaped(writer, name, layer.shape)
-
-
-def shaped(writer, name: str, sizes) -> str:
-    """Add a Reshape; 0 and -1 mean the same as in nn.Reshape."""
-    return writer.node("Reshape", [name, writer.constant("shape", np.array(sizes, np.int64))])
-
-
-def squeeze(writer, layer, name, array, output) -> str:
-    axes = range(array.ndim) if layer.dim is None else [dim % array.ndim for dim in layer.dim]
-    if 0 in axes:
-        raise refuse(layer, f"dim={layer.dim}", "Name the axes to drop, without that of the batch.")
-    dropped = sorted(axis for axis in axes if array.shape[axis] == 1)
-    return writer.node("Squeeze", [name, writer.constant("axes", np.array(dropped, np.int64))])
-
-
-def unsqueeze(writer, layer, name, array, output) -> str:
-    return writer.node("Unsqueeze", [name, writer.constant("axes", np.array([layer.dim], np.int64))])
-
-
-def permute(writer, layer, name, array, output) -> str:
-    return writer.node("Transpose", [name], perm=[dim % array.ndim for dim in layer.dims])
-
-
-def sliced(writer, layer, name, array, output) -> str:
-    first, stop, step = slice(layer.start, layer.stop, layer.step).indices(array.shape[layer.dim])
-    if layer.dim % array.ndim == 0:
-        raise refuse(layer, f"dim={layer.dim}", "Take a part of another axis than that of the batch.")
-    places = {"start": first, "stop": stop, "axis": layer.dim % array.ndim, "step": step}
-    return writer.node(
-        "Slice", [name, *(writer.constant(k, np.array([v], np.int64)) for k, v in places.items())]
-    )
 
 
 def pad2d(writer, layer, name, array, output) -> str:
@@ -210,9 +167,17 @@ def silu(writer, layer, name, array, output) -> str:
     return writer.node("Mul", [name, writer.node("Sigmoid", [name])])
 
 
-def relu6(writer, layer, name, array, output) -> str:
-    bounds = (writer.constant(key, array.dtype.type(value)) for key, value in (("min", 0), ("max", 6)))
-    return writer.node("Clip", [name, *bounds])
+def bounded(low, high):
+    """Return the function for a layer with two bounds: numbers, or names of its attributes."""
+
+    def write(writer, layer, name, array, output) -> str:
+        inputs = [name]
+        for key, bound in (("min", low), ("max", high)):
+            value = getattr(layer, bound) if isinstance(bound, str) else bound
+            inputs.append(writer.constant(key, array.dtype.type(value)))
+        return writer.node("Clip", inputs)
+
+    return write
 
 
 def hardsigmoid(writer, layer, name, array, output) -> str:
@@ -260,16 +225,18 @@ OPERATORS = {
     "AvgPool2d": avg_pool2d,
     "BatchNorm1d": batch_norm,
     "BatchNorm2d": batch_norm,
+    "Clamp": bounded("low", "high"),
     "Concatenate": simple("Concat", axis="dim"),
     "Conv2d": conv2d,
     "Dropout": unchanged,
     "Dropout2d": unchanged,
     "ELU": simple("Elu", alpha="alpha"),
-    "Flatten": flatten,
+    "Flatten": shapes.flatten,
     "GELU": simple("Gelu", approximate="approximate"),
     "GroupNorm": group_norm,
     "Hardsigmoid": hardsigmoid,
     "Hardswish": simple("HardSwish"),
+    "Hardtanh": bounded("min_val", "max_val"),
     "Identity": unchanged,
     "LeakyReLU": simple("LeakyRelu", alpha="negative_slope"),
     "Linear": linear,
@@ -280,15 +247,15 @@ OPERATORS = {
     "Multiply": simple("Mul"),
     "PReLU": prelu,
     "Pad2d": pad2d,
-    "Permute": permute,
+    "Permute": shapes.permute,
     "ReLU": simple("Relu"),
-    "ReLU6": relu6,
-    "Reshape": reshape,
+    "ReLU6": bounded(0, 6),
+    "Reshape": shapes.reshape,
     "SiLU": silu,
     "Sigmoid": simple("Sigmoid"),
-    "Slice": sliced,
+    "Slice": shapes.sliced,
     "Softmax": simple("Softmax", axis="dim"),
-    "Squeeze": squeeze,
+    "Squeeze": shapes.squeeze,
     "Tanh": simple("Tanh"),
-    "Unsqueeze": unsqueeze,
+    "Unsqueeze": shapes.unsqueeze,
 }

@@ -76,7 +76,7 @@ class Conversion:
         """Return ours for a layer of torch that we have, or that is a function of its attributes; refuse any other."""
         function = operations.LAYERS.get(type(module).__name__)
         try:
-            layers.check_norm(module, tuple(example.shape))
+            layers.check_arguments(module, tuple(example.shape))
             if layers.is_known(module, self.torch):
                 return layers.layer_of(module, tuple(example.shape), self.shared)
             if function is None:

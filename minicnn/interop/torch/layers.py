@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from minicnn import nn
@@ -27,6 +29,7 @@ ARGUMENTS = {
     "ReLU6": [],
     "Hardsigmoid": [],
     "Hardswish": [],
+    "Hardtanh": ["min_val", "max_val"],
     "PReLU": ["num_parameters", "init"],
     "Sigmoid": [],
     "Tanh": [],
@@ -70,14 +73,16 @@ def is_known(module, torch) -> bool:
     return (kind in ARGUMENTS or kind in PADDING) and type(module) is getattr(torch.nn, kind)
 
 
-def check_norm(module, shape: tuple[int, ...]) -> None:
-    """Raise Unsupported for a norm of torch's with arguments, or an input, that ours has not."""
+def check_arguments(module, shape: tuple[int, ...]) -> None:
+    """Raise Unsupported for a layer of torch's with arguments, or an input, that ours has not."""
     kind = type(module).__name__
     if kind == INSTANCE_NORM:
         need(not module.track_running_stats, "track_running_stats=True")
         need(len(shape) == 4, f"an input of shape {shape}, without the axis of images,")
     if kind in (INSTANCE_NORM, "GroupNorm", "BatchNorm1d", "BatchNorm2d"):
         need(module.weight is None or module.bias is not None, "bias=False")
+    if kind == "Hardtanh":
+        need(math.isfinite(module.min_val) and math.isfinite(module.max_val), "a bound that is not finite")
 
 
 def layer_of(module, shape: tuple[int, ...], shared: dict) -> nn.Module:

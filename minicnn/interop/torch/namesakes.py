@@ -9,6 +9,7 @@ from minicnn.interop.torch.library import import_torch
 
 FIELDS = {
     "Affine": ["factor", "shift"],
+    "Clamp": ["min", "max"],
     "Max": ["dim", "keepdim", "ties"],
     "Mean": ["dim", "keepdim"],
     "Permute": ["dims"],
@@ -45,6 +46,16 @@ def namesakes() -> dict[str, type]:
 
         def forward(self, input):
             return input * self.factor + self.shift
+
+    class Clamp(torch.nn.Module):
+        """Keep numbers within bounds."""
+
+        def __init__(self, min: float | None, max: float | None):
+            super().__init__()
+            self.min, self.max = min, max
+
+        def forward(self, input):
+            return torch.clamp(input, self.min, self.max)
 
     class Max(torch.nn.Module):
         """Keep the largest number over some axes."""
@@ -128,7 +139,7 @@ def namesakes() -> dict[str, type]:
         def forward(self, input):
             return input.unsqueeze(self.dim)
 
-    kinds = Residual, Affine, Max, Mean, Permute, Reshape, Slice, Squeeze, Unsqueeze
+    kinds = Residual, Affine, Clamp, Max, Mean, Permute, Reshape, Slice, Squeeze, Unsqueeze
     return {kind.__name__: kind for kind in kinds}
 
 

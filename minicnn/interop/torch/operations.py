@@ -83,6 +83,23 @@ def hardswish(input, inplace=False):
     return nn.Hardswish()
 
 
+def hardtanh(input, min_val=-1.0, max_val=1.0, inplace=False):
+    return nn.Hardtanh(min_val, max_val)
+
+
+def clamp(input, min=None, max=None):
+    need(not is_tensor(min) and not is_tensor(max), "bounds that are tensors")
+    return nn.Clamp(min, max)
+
+
+def clamp_min(input, min):
+    return clamp(input, min)
+
+
+def clamp_max(input, max):
+    return clamp(input, max=max)
+
+
 def sigmoid(input):
     return nn.Sigmoid()
 
@@ -246,7 +263,8 @@ def cat(tensors, dim=0):
 KNOWN = {
     **{function.__name__: function for function in (relu, leaky_relu, elu, gelu, silu, sigmoid, tanh)},
     **{function.__name__: function for function in (group_norm, instance_norm)},
-    **{function.__name__: function for function in (relu6, hardsigmoid, hardswish)},
+    **{function.__name__: function for function in (relu6, hardsigmoid, hardswish, hardtanh)},
+    **{function.__name__: function for function in (clamp, clamp_min, clamp_max)},
     **{function.__name__: function for function in (softmax, log_softmax, dropout, dropout2d)},
     **{function.__name__: function for function in (max_pool2d, avg_pool2d, pad)},
     **{function.__name__: function for function in (adaptive_avg_pool2d, adaptive_max_pool2d)},
@@ -256,6 +274,7 @@ KNOWN = {
     "view": shapes.reshape,
     "expand_as": shapes.expand,
     **dict.fromkeys(("swapaxes", "swapdims"), shapes.transpose),
+    "clip": clamp,
     "max": largest,
     "iadd": add,
     **dict.fromkeys(("isub", "subtract"), sub),
