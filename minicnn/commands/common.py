@@ -164,37 +164,25 @@ def images_like(classifier, paths: list[str], invert: bool = False) -> np.ndarra
     return np.stack(images) if images else np.zeros((0, *(shape or (1, 1))), np.uint8)
 
 
-def without_meaning(classifier, images: np.ndarray) -> str | None:
-    """Return in words how many raw images get logits that are not finite; None if all are.
-
-    >>> from minicnn import nn
-    >>> from minicnn.classifier import Classifier
-    >>> without_meaning(Classifier(nn.Flatten(), ["cat", "dog"]), np.array([[1.0, 2.0], [np.nan, 0.0]]))
-    'a label needs finite logits. Got NaN or infinite ones for 1 of 2 images, whose labels mean nothing.'
-    """
-    lost = int(np.isnan(classifier.predict_proba(images)).any(axis=1).sum())
-    if lost == 0:
-        return None
-    return (
-        f"a label needs finite logits. Got NaN or infinite ones for {lost} of {len(images)} images, whose labels "
-        "mean nothing."
-    )
-
-
-def labels_of(classifier, images: np.ndarray, who: str, advice: str) -> np.ndarray:
+def advised_labels(classifier, images: np.ndarray, who: str, advice: str) -> np.ndarray:
     """Return the label of each raw image; a warning about those that mean nothing ends in the `advice`.
 
     >>> from minicnn import nn
     >>> from minicnn.classifier import Classifier
-    >>> labels_of(Classifier(nn.Flatten(), ["cat", "dog"]), np.array([[1.0, 2.0]]), "m", "Train again.")
+    >>> advised_labels(Classifier(nn.Flatten(), ["cat", "dog"]), np.array([[1.0, 2.0]]), "m", "Train again.")
     array(['dog'], dtype='<U3')
     """
-    said = without_meaning(classifier, images)
-    if said and classifier.abstain_below is None:
-        warnings.warn(f"{who}: {said} {advice}", stacklevel=2)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Classifier: a label needs finite logits", RuntimeWarning)
-        return classifier.predict(images)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        labels = classifier.predict(images)
+    for warning in caught:
+        said = str(warning.message)
+        if said.startswith("Classifier: a label needs finite logits"):
+            said = said.removeprefix("Classifier: ").removesuffix("Look at explain(images).")
+            warnings.warn(f"{who}: {said}{advice}", stacklevel=2)
+        else:
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+    return labels
 
 
 def knows_colours(classifier) -> bool | None:

@@ -27,6 +27,8 @@ def run(arguments: argparse.Namespace) -> None:
     """Load the model and the images, predict, print."""
     from pathlib import Path
 
+    import numpy as np
+
     from minicnn import metrics
     from minicnn.commands.common import (
         check_as_they_are,
@@ -35,7 +37,6 @@ def run(arguments: argparse.Namespace) -> None:
         load_classifier,
         load_data,
         save_figure,
-        without_meaning,
     )
     from minicnn.commands.refusals import check_parts_fit
 
@@ -58,13 +59,17 @@ def run(arguments: argparse.Namespace) -> None:
     if known is None and classifier.transform is not None:
         check_as_they_are(classifier, [arguments.data], [test.images[0]])
     check_parts_fit(arguments.model, classifier, test.images[:1])
-    said = without_meaning(classifier, test.images)
-    if said:
-        raise ValueError(f"{arguments.model}: {said} `minicnn trace` shows in which layer they begin.")
+    probabilities = classifier.predict_proba(test.images)
+    lost = int(np.isnan(probabilities).any(axis=1).sum())
+    if lost:
+        raise ValueError(
+            f"{arguments.model}: a label needs finite logits. Got NaN or infinite ones for {lost} of {len(test)} "
+            "images, whose labels mean nothing. `minicnn trace` shows in which layer they begin."
+        )
     labels = [test.classes[target] for target in test.targets]
     predicted = classifier.predict(test.images)
     print(metrics.classification_table(labels, predicted, test.classes))
-    error = metrics.expected_calibration_error(labels, classifier.predict_proba(test.images), test.classes)
+    error = metrics.expected_calibration_error(labels, probabilities, test.classes)
     print(f"expected calibration error {error:.4f}")
     if arguments.confusion:
         save_figure(metrics.plot_confusion_matrix(labels, predicted, test.classes), Path(arguments.confusion))

@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Load the model, read the images, print a line for each."""
-    from minicnn.commands.common import images_like, labels_of, load_classifier
+    from minicnn.commands.common import advised_labels, images_like, load_classifier
     from minicnn.commands.refusals import check_parts_fit
 
     classifier = load_classifier(arguments.model)
@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> None:
     check_parts_fit(arguments.model, classifier, images[:1])
     chains = classifier.explain(images, top_k=arguments.top)
     advice = "`minicnn trace` shows in which layer they begin."
-    labels = labels_of(classifier, images, arguments.model, advice)
+    labels = advised_labels(classifier, images, arguments.model, advice)
     width = max(len(path) for path in arguments.images)
     for path, chain, label in zip(arguments.images, chains, labels, strict=True):
         ranked = ", ".join(f"{name} {probability:.1%}" for name, probability in chain.top)

@@ -119,10 +119,7 @@ in place of 2. Pass --epochs 2, or another --checkpoint.
     typed, shown = getattr(arguments, option), f"--{option.replace('_', '-')}"
     advice = "Pass what was passed before"
     got = f"{shown} {typed} in place of another"
-    if option in (
-        "epochs",
-        "lr",
-    ):  # the scheduler has so many steps an epoch, and begins with a part of the rate
+    if option in ("epochs", "lr"):  # the scheduler counts steps, and begins with a part of the rate
         before = f"{typed * before / now:.6g}"
     if option in ("epochs", "lr", "batch_size", "shift"):
         got, advice = f"{shown} {typed} in place of {before}", f"Pass {shown} {before}"

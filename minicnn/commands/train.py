@@ -97,7 +97,7 @@ def rate(text: str) -> float:
 def run(arguments: argparse.Namespace) -> int | None:
     """Load, train, save, measure; Ctrl-C ends the training, and what was learned is saved."""
     from minicnn.checkpoint.files import RefusedFile
-    from minicnn.commands.common import check_can_be_written, labels_of, load_data
+    from minicnn.commands.common import advised_labels, check_can_be_written, load_data
     from minicnn.commands.recipe import train_classifier
     from minicnn.commands.refusals import other_run, refused_run
     from minicnn.metrics import classification_table
@@ -141,6 +141,6 @@ def run(arguments: argparse.Namespace) -> int | None:
         print(f"stopped in epoch {len(history) + 1} of {arguments.epochs}")
     print(f"saved to {arguments.out}")
     labels = [test.classes[target] for target in test.targets]
-    predicted = labels_of(classifier, test.images, arguments.out, "Train again with a smaller --lr.")
+    predicted = advised_labels(classifier, test.images, arguments.out, "Train again with a smaller --lr.")
     print(classification_table(labels, predicted, test.classes))
     return STOPPED if history.interrupted else None

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minicnn.kernels.gathering import TOGETHER
+from minicnn.kernels.gathering import TOGETHER, gather
 from minicnn.kernels.narrow import LONG, walk_narrow
 from minicnn.kernels.panels import MANY, SHORT, walk_panels
 from minicnn.kernels.plans import backward_plan, forward_plan, reach
@@ -244,18 +244,21 @@ def sharing_sums(made, images: int, channels: int, dtype) -> int:
 
 
 class GatherCall(NamedTuple):
-    """What a call of `gathering.gather` needs besides the arrays of numbers.
+    """What a call of `gathering.gather` or `fast_positions.gather_by_position` needs besides the arrays of numbers.
 
     Attributes
     ----------
+    kernel : compiled function
+        Which of them.
     parts : int
         Of the images.
     where : tuple
-        The arguments of `gather` behind the arrays.
+        The kernel's arguments behind the arrays.
     sharing : tuple
-        How `share` cuts the work: by parts of the images, or by blocks of four filters.
+        How `share` cuts the work: by parts of the images, or by blocks of four filters; or into pieces.
     """
 
+    kernel: Callable
     parts: int
     where: tuple
     sharing: tuple
@@ -291,4 +294,4 @@ def gather_call(
     work = positions * blocks * FILTERS * len(made.offsets) + FETCH * math.prod(input_shape)
     where = made.spots, made.offsets_in_threes, places, made.layout, sizes, parts
     sharing = blocks if parts == 1 else parts, work
-    return GatherCall(parts, where, sharing)
+    return GatherCall(gather, parts, where, sharing)

@@ -23,8 +23,7 @@ from minicnn.kernels.board import handed_out
 from minicnn.kernels.calls import GatherCall, gather_call
 from minicnn.kernels.compiling import compiled
 from minicnn.kernels.fast_conv import NO_WINNERS
-from minicnn.kernels.fast_positions import PositionsCall, gather_by_position, positions_call
-from minicnn.kernels.gathering import gather
+from minicnn.kernels.fast_positions import gather_by_position, positions_call
 from minicnn.kernels.memory import empty, flag
 from minicnn.kernels.planes import ready
 from minicnn.kernels.rows import is_finite, total_of
@@ -83,7 +82,7 @@ def sums_of(parts, size: int):
     return sums if odd[0] == 0 else None
 
 
-def _gathered(call: GatherCall | PositionsCall, grad_output, kept, input, weight_shape, bias: bool):
+def _gathered(call: GatherCall, grad_output, kept, input, weight_shape, bias: bool):
     """Return the gradients of weight and bias; None if the weight's is not finite."""
     dtype, size = input.dtype, math.prod(weight_shape)
     output, winners = np.empty(0, dtype), NO_WINNERS
@@ -94,12 +93,12 @@ def _gathered(call: GatherCall | PositionsCall, grad_output, kept, input, weight
     filters = weight_shape[0] if bias else 0
     totals, parts = empty((len(input) * filters,), np.float64), empty((call.parts * size,), dtype)
     grads, input = ready(grad_output).ravel(), ready(input).ravel()
-    if isinstance(call, PositionsCall):
+    if call.kernel is gather_by_position:
         odd = flag(dtype)
-        share(gather_by_position, (grads, input, parts, totals, odd, *call.where), *call.sharing)
+        share(call.kernel, (grads, input, parts, totals, odd, *call.where), *call.sharing)
         grad_weight = parts if call.parts == 1 and odd[0] == 0 else sums_of(parts, size)
     else:
-        share(gather, (grads, output, winners, input, parts, totals, *call.where), *call.sharing)
+        share(call.kernel, (grads, output, winners, input, parts, totals, *call.where), *call.sharing)
         grad_weight = sums_of(parts, size)
     return None if grad_weight is None else (grad_weight.reshape(weight_shape), added(totals, filters, dtype))
 
@@ -151,11 +150,9 @@ def conv2d_grad_parameters(
     """
     geometry = stride, padding, dilation, groups
     layer = tuple(sums_shape), input.shape, tuple(weight_shape), input.dtype, *geometry
-    call = positions_call(*layer)
-    if call is not None:
+    call = positions_call(*layer) or gather_call(*layer)
+    if call is not None and call.kernel is gather_by_position:
         grad_output, kept = conv2d_grad_sums(grad_output, kept, sums_shape), None
-    else:
-        call = gather_call(*layer)
     if call is not None:
         found = _gathered(call, grad_output, kept, input, weight_shape, bias)
         if found is not None:

@@ -22,11 +22,11 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import NamedTuple
 
 import numpy as np
 
 from minicnn.kernels.board import handed_out
+from minicnn.kernels.calls import GatherCall
 from minicnn.kernels.compiling import compact, compiled, inner
 from minicnn.kernels.masks import load_some
 from minicnn.kernels.plans import swells
@@ -200,31 +200,15 @@ def gather_by_position(grads, input, parts, totals, odd, places, layout, sizes, 
             _put_rows(sums[j * taps * lanes :], square, parts, to, count, apart, vectors, taps, lanes)
 
 
-class PositionsCall(NamedTuple):
-    """What a call of `gather_by_position` needs besides the arrays of numbers.
-
-    Attributes
-    ----------
-    parts : int
-        Of the images.
-    where : tuple
-        The arguments behind the arrays: `places`; how many numbers the cells of an image take, how many cells a row
-        of them has, at which number the image begins, and the lanes; all that is counted; and how far apart the
-        cells of two rows, and of two columns, of positions are, and the taps.
-    sharing : tuple
-        How `share` cuts the work: into pieces.
-    """
-
-    parts: int
-    where: tuple
-    sharing: tuple
-
-
 @lru_cache(maxsize=256)
 def positions_call(
     grad_shape, input_shape, weight_shape, dtype, stride, padding, dilation, groups
-) -> PositionsCall | None:
-    """Return the PositionsCall of a layer; None where channels, filters or images are few, or planes would swell.
+) -> GatherCall | None:
+    """Return the GatherCall of a layer; None where channels, filters or images are few, or planes would swell.
+
+    Behind the arrays the kernel takes `places`; how many numbers the cells of an image take, how many cells a row of
+    them has, at which number the image begins, and the lanes; all that is counted; and how far apart the cells of two
+    rows, and of two columns, of positions are, and the taps.
 
     >>> shapes, geometry = ((64, 32, 7, 7),) * 2, (np.dtype(np.float64), (1, 1), (1, 1), (1, 1), 1)
     >>> call = positions_call(*shapes, (32, 32, 3, 3), *geometry)
@@ -258,4 +242,4 @@ def positions_call(
     steps = stride[0] * width * lanes, stride[1] * lanes, taps
     work = images * positions * filters * channels * taps + FETCH * math.prod(input_shape)
     where = places, (plane, width, corner, lanes), counts, steps
-    return PositionsCall(parts, where, (parts * walks * strips, work, PIECES))
+    return GatherCall(gather_by_position, parts, where, (parts * walks * strips, work, PIECES))

@@ -56,9 +56,9 @@ def gather_tiles(
 
     Four rows begin at `begin`, and `apart`; another four begin so much `more` behind them, if that is not 0. Of all
     rows whole vectors are read, from number `start` up to `stop`. The cells of each vector are read from its place,
-    one of `places`, counted from the offset. Every three offsets have 12 vectors of `sums`,
-    from number `at` on; those of the other four rows follow behind all of these. Meanwhile what will be needed next
-    is fetched from two arrays, `ahead` and `beside`, from number `to` up to `until`.
+    one of `places`, counted from the offset. Every three offsets have 12 vectors of `sums`, from number `at` on; those
+    of the other four rows follow behind all of these. Meanwhile what will be needed next is fetched from two arrays,
+    `ahead` and `beside`, from number `to` up to `until`.
     """
     separate()
     row, eight, behind = 3 * lanes, EIGHT and more > 0, at + 4 * len(offsets) * lanes

@@ -26,7 +26,7 @@ With 32 registers (AVX-512, and Arm) two such blocks share their cells, and the 
 multiply-adds, where two tiles of four filters take 14. Vectors of 64 bytes that begin anywhere lie in two lines of
 the cache, and count twice: 14 against 20, of 24 that a core can do meanwhile.
 
-The weight gradient has the same tile the other way round: see `gathering`.
+The weight gradient has the same tile the other way round: see `gathering`, or `fast_positions`.
 """
 
 from __future__ import annotations

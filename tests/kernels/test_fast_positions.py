@@ -43,7 +43,7 @@ def arrays(case, make, dtype):
 
 
 def call_of(case, dtype):
-    """Return the PositionsCall of a case, if it has one."""
+    """Return the GatherCall of a case, if it has one."""
     return positions_call(case.output, case.input, case.weight, np.dtype(dtype), *case.geometry)
 
 
