@@ -92,7 +92,7 @@ def _list_positions(table, begin, images, image, grads, down, along, rows, colum
     """Write the table of `walk_tiles` for up to TOGETHER positions, from number `begin` of so many images on.
 
     The cells of two images are `image` apart, those of two rows `down` and of two columns `along`, and the gradients
-    of two images `grads`. Return the number of the first position that is not in the table.
+    of two images `grads`.
     """
     size = rows * columns
     end = min(begin + TOGETHER, images * size)
@@ -107,7 +107,6 @@ def _list_positions(table, begin, images, image, grads, down, along, rows, colum
         if row == rows:
             n, row = n + 1, 0
     write(table, at, -1)
-    return end
 
 
 @inner
@@ -164,6 +163,7 @@ def gather_by_position(grads, input, parts, totals, odd, places, layout, sizes, 
     apart, all_parts = channels * taps, len(parts) // (filters * channels * taps)
     coming = beside * lanes * source_size * TOGETHER // max(size, TOGETHER) if together == 1 else 0
     claimed = coming * VECTORS * lanes * strips // (vectors * blocks)
+    listed = zero  # images of the table: if it holds all their positions, it serves again
     for piece in range(start, stop):
         part, front = piece // strips // walks, piece // strips % walks * beside
         block, after = blocks * (piece % strips) // strips, blocks * (piece % strips + 1) // strips
@@ -180,7 +180,9 @@ def gather_by_position(grads, input, parts, totals, odd, places, layout, sizes, 
             part_of = claimed if n + here < last else 0
             while position < here * size:
                 own = position, here, beside * plane, per_image, down, along, rows, columns
-                position = _list_positions(table, *own)
+                if listed != here or here * size > TOGETHER:
+                    _list_positions(table, *own)
+                listed, position = here, min(position + TOGETHER, here * size)
                 own = cells, table, zero, grads, n * per_image, (filters, size), block, after, lanes
                 wide = sums if fresh else some
                 walk_tiles(*own, wide, vectors, places, zero, input, ahead, part_of)
