@@ -63,7 +63,7 @@ def _linear(input, weight, bias, output, features, by_rows, together, lanes, boa
     sums = room((BLOCKS * four + lanes - 1) // lanes * lanes * lanes, input)
     chunk = STRETCH * lanes if len(places) >= SEVERAL else whole
     panel = room(4 * BLOCKS * chunk if chunk < whole else 0, input)
-    zero, nothing = np.int64(0), input.dtype.type(0)
+    zero, four_rows, nothing = np.int64(0), np.int64(4), input.dtype.type(0)  # see `_product`
     for top in range(first, behind, together):
         for n in range(len(places)):
             places[n] = min(top + n, rows - 1) * features  # in threes: the last one again
@@ -82,7 +82,7 @@ def _linear(input, weight, bias, output, features, by_rows, together, lanes, boa
                 if len(panel) > 0:
                     for block in range(blocks):
                         at, to = (o + block * more) * features + begin, block * 4 * chunk
-                        copy_rows(weight, at, panel, to, 4, end - begin, apart, chunk, lanes)
+                        copy_rows(weight, at, panel, to, four_rows, end - begin, apart, chunk, lanes)
                     own = panel, -begin, chunk, 4 * (blocks - 1) * chunk
                 part = begin, end, places, sums, zero, lanes, input, input, ahead, until, vectors
                 gather_tiles(input, *own, *part)

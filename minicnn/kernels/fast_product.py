@@ -6,7 +6,12 @@ To `tiles.walk_tiles` the lines are cells, and the rows of `filters` are filters
 power of two apart, and a cache keeps what lies so in the same few places. So what several blocks read is copied
 into a panel first, and the sums of a single row need no tile: they grow in the target, which is read and written
 from one end to the other. Lines that fill more than the third cache come from memory whenever they are read: a few
-at a time, so that they do all their work before they have to go.
+at a time, so that they do all their work before they have to go. And where there are many rows, a panel serves some
+of them after the other, so that their sums stay near until they are written:
+
+                  panel 0   panel 1   panel 2  ...
+    rows 0 - 63      0         1         2             in this order: rows that lie side by side in memory are written
+    rows 64 - 127    3         4         5             soon after each other
 """
 
 from __future__ import annotations
@@ -22,6 +27,7 @@ from minicnn.kernels.plans import even_table
 from minicnn.kernels.registers import lanes_of
 from minicnn.kernels.room import room
 from minicnn.kernels.rows import copy_rows
+from minicnn.kernels.streaming import can_stream, stream_rows
 from minicnn.kernels.threads import FETCH, share
 from minicnn.kernels.threes import VECTORS
 from minicnn.kernels.tiles import CACHED, FILTERS, end_to_end, walk_tiles
@@ -32,13 +38,16 @@ WIDEST = 4  # tiles of a panel: they are whole lines of the cache
 PANELS = 32  # are to be shared, or the threads would not get equal parts
 FAR = 2**23  # bytes of lines: more come from memory, however often they have been read
 FEW = 16  # rows of a product: as many sums as stay near while line after line is added
+STRIP = 16  # blocks of rows that a panel serves at a time, or one for each line: to copy them is work
 CHUNK = 16  # lines: as many as a cache keeps that are a power of two apart
 RUN = 128  # vectors of a line that are added up before the next run
 
 
 @compiled
-def _product(filters, form, table, lines, count, chunk, target, features, width, lanes, board, start, stop):
-    """Fill the panels start .. stop - 1 of `width` columns of target (A, I), for `count` flat lines of I numbers.
+def _product(filters, form, table, lines, count, chunk, target, shape, streamed, lanes, board, start, stop):
+    """Fill the panels start .. stop - 1 of target (A, I), for `count` flat lines of I numbers.
+
+    `shape` are I, the columns of a panel and its blocks of four rows; `streamed` is whether they go past the caches.
 
     Where the filters and the lines of a panel lie, `form` and `table` tell `walk_tiles`; the third number of
     `form` is how far the weights of two lines are apart. If several blocks read the lines, the columns of a panel
@@ -49,25 +58,33 @@ def _product(filters, form, table, lines, count, chunk, target, features, width,
     compact()
     if handed_out(board, start, stop):
         return
+    features, width, strip = shape
     rows, zero = len(target) // features, np.int64(0)  # for a plain 0 Numba would compile the tile once more
-    blocks = (rows + FILTERS - 1) // FILTERS
-    size = blocks * FILTERS * width  # the last block may have fewer than four rows
+    blocks, across = (rows + FILTERS - 1) // FILTERS, (features + width - 1) // width
+    size = strip * FILTERS * width
     copies = blocks > 1 and chunk == count
     panel = room(count * width if copies else 0, lines)
     sums, more = room(size, target), room(size if chunk < count else 0, target)
     rest, places = len(table) - 2 * (count % chunk) - 1, end_to_end(width // lanes, lanes)
     for number in range(start, stop):
-        begin = min(number * width, features - width)
+        first, begin = number // across * strip, min(number % across * width, features - width)
+        last = min(first + strip, blocks)
         cells = panel if copies else lines[begin:]
         if copies:
             copy_rows(lines, begin, panel, zero, count, width, features, width, lanes)
         for line in range(0, count, chunk):
             tap, wide = (zero if line + chunk <= count else rest), (sums if line == 0 else more)
             own = cells[line * features :], table, tap, filters, line * form[2], form[:2]
-            walk_tiles(*own, zero, blocks, lanes, wide, width, places, zero, target, zero, zero)
+            walk_tiles(*own, first, last, lanes, wide, width, places, zero, target, zero, zero)
             for i in range(0, size if line > 0 else 0, lanes):
                 store(sums, i, add(load(sums, i), load(more, i)))
-        copy_rows(sums, zero, target, begin, rows, width, width, features, lanes)
+        row, behind = first * FILTERS, min(last * FILTERS, rows)
+        at = max(0, row + FILTERS - form[0]) * width  # the last block may begin with rows of the one before
+        to, here = row * features + begin, behind - row
+        if streamed:
+            stream_rows(sums, at, target, to, here, width, features, lanes)
+        else:
+            copy_rows(sums, at, target, to, here, width, width, features, lanes)
 
 
 @compiled
@@ -151,12 +168,14 @@ def product(filters, lines, chunked: bool = False):
             weights, form = turned(filters.T[:, :, None, None], 1, one_walk(1), FILTERS)
         far = chunked and rows <= FEW and lines.nbytes > FAR
         apart, chunk = rows if by_lines else 1, CHUNK if far else count
-        room = min(WIDEST, PANEL // count // tile, CACHED // rows // tile) if chunk == count else features
+        strip = min(-(-rows // FILTERS), max(STRIP, count))
+        room = features if far else min(WIDEST, PANEL // count // tile, CACHED // (strip * FILTERS) // tile)
         width = tile * max(1, min(room, features // tile // PANELS))
         copied = rows > FILTERS and chunk == count
         tables = [
             even_table(number, width if copied else features, apart) for number in (chunk, count % chunk)
         ]
         given = weights, (*form, apart), np.concatenate(tables), flat, count, chunk
-        share(_product, (*given, target, features, width, lanes), -(-features // width), work)
+        to = target, (features, width, strip), can_stream(target, features, lanes), lanes
+        share(_product, (*given, *to), -(-features // width) * -(-rows // (strip * FILTERS)), work)
     return target.reshape(rows, features)

@@ -14,7 +14,10 @@ import pytest
 from llvmlite.binding import get_host_cpu_features
 
 from minicnn import data, get_num_threads, kernels, nn, set_num_threads
-from minicnn.kernels import fast, fast_linear, fast_product, jitted, threads
+from minicnn.kernels import fast, fast_linear, fast_product, jitted, streaming, threads
+from minicnn.kernels.memory import empty
+from minicnn.kernels.registers import lanes_of
+from minicnn.kernels.streaming import can_stream
 from minicnn.models import deeper_cnn, mnist_cnn
 from minicnn.training import fit
 from tests.helpers import draws, raises
@@ -216,6 +219,40 @@ def test_a_row_keeps_its_bits_where_lines_come_chunk_by_chunk(count, monkeypatch
     weight, grads = draws((35, 97), np.float32), draws((17, 35), np.float32, seed=1)
     together = fast.linear_grad_input(grads, weight)  # seventeen are not taken in chunks
     np.testing.assert_array_equal(fast.linear_grad_input(grads[:count], weight), together[:count])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize(
+    ("rows", "outputs", "features"), [(65, 2, 1536), (200, 3, 4800), (131, 40, 48), (67, 5, 97)]
+)
+@pytest.mark.usefixtures("all_work_is_shared")
+def test_many_rows_are_filled_strip_by_strip(rows, outputs, features, count, dtype, monkeypatch):
+    monkeypatch.setattr(fast_product, "STRIP", 1)  # four rows, or as many as there are outputs, times four
+    set_num_threads(count)
+    rng = np.random.default_rng(0)
+    grads, weight = (
+        rng.integers(-4, 5, size).astype(dtype) for size in ((rows, outputs), (outputs, features))
+    )
+    np.testing.assert_array_equal(fast.linear_grad_input(grads, weight), grads @ weight)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.usefixtures("all_work_is_shared")
+def test_what_is_written_past_the_caches_is_there(count, monkeypatch):
+    asked, ask = [], fast_product.can_stream
+    monkeypatch.setattr(streaming, "LARGE", 0)
+    monkeypatch.setattr(fast_product, "can_stream", lambda *given: asked.append(ask(*given)) or asked[-1])
+    set_num_threads(count)
+    rng = np.random.default_rng(0)
+    grads, weight = (rng.integers(-4, 5, size).astype(np.float32) for size in ((70, 3), (3, 2401)))
+    for features, possible in ((2400, True), (2401, False)):
+        found = fast.linear_grad_input(grads, weight[:, :features])
+        np.testing.assert_array_equal(found, grads @ weight[:, :features])
+        assert asked.pop() is possible
+    whole = empty((71, 2400), np.float32).ravel()
+    assert can_stream(whole, 2400, lanes_of(whole.dtype))
+    assert not can_stream(whole[1:], 2400, lanes_of(whole.dtype))  # no vector would begin where one may
 
 
 def test_linear_of_no_features_is_the_bias():
