@@ -24,7 +24,7 @@ from minicnn.kernels.team import NOBODY, Team
 
 # Handing over takes a microsecond; but then what one thread has written the other fetches from its cache.
 WORTH_A_THREAD = 1_000_000  # multiply-adds, some 25 µs: less is done by the caller alone
-AWAKE = 0.6  # of it is enough while the others look at the board anyway
+AWAKE = 0.3  # of it is enough while the others look at the board anyway
 WORTH_WAKING = 8  # times as much, some 0.2 ms, is done alone before a sleeping thread is woken for it
 FETCH = 2  # multiply-adds that a convolution does while one number is fetched or put away
 EXPONENTIAL = 16  # and while e^x is computed
