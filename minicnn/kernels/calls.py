@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from minicnn.kernels.gathering import TOGETHER, gather
+from minicnn.kernels.lines import in_pairs, lines_of, sharing_tiles
 from minicnn.kernels.narrow import LONG, walk_narrow
 from minicnn.kernels.panels import MANY, SHORT, walk_panels
 from minicnn.kernels.plans import backward_plan, forward_plan, reach
@@ -22,7 +23,6 @@ CACHE = 2**18  # bytes: half of what a core's second cache usually holds
 CELLS = 2**13 * REGISTER_BYTES  # the same, where vectors are that wide
 ROWS = 2**16 // 3  # bytes of the gradients that meet the cells together: two thirds of a small first cache
 TILES = 8  # of panels; with fewer, a part of one weighs too much
-WORTH_SHARING = 1.03  # times the fewest tiles for an image: more, and another image is laid out with them
 WORTH_TURNING = 1024  # positions of an input gradient: from there on it pays to copy the weight first
 
 
@@ -89,12 +89,19 @@ def call_of(made, source_shape, target_shape, dtype, groups: int, step=(1, 1), t
         sharing = -(-images // made.together) * groups, work, 4
     else:
         by_image = images >= min(blocks, 8)
-        lines = [lines_of(made.layout, made.together, *walked[1:3], lanes) for walked in walks]
+        both, cells = in_pairs(made.walks, width), made.walks[:, 1:3].tolist()
+        if both:  # the narrower one makes a column more, which nobody looks at
+            cells = made.walks.reshape(-1, 2, 5)[..., 1:3].max(axis=1).repeat(2, axis=0).tolist()
+            for i in range(0, len(walks), 2):
+                (begin, *_, corner), (later, *_, also) = walks[i : i + 2]
+                walks[i] = begin, *cells[i], min(corner, also)
+                walks[i + 1] = later, cells[i][0], width, int(also < corner)
+        lines = [lines_of(made.layout, made.together, *each, lanes) for each in cells]
         counts = [len(places) for places, _, _ in lines]
         behind = zip(np.cumsum([0, *counts]), lines, strict=False)
         walks = [(*walked, first, *apart) for walked, (first, (_, *apart)) in zip(walks, behind, strict=True)]
-        longest = max(counts) * lanes
-        sizes = images, source_shape[1], filters, target_size, *steps, groups, made.together, longest, lanes
+        whose = images, source_shape[1], filters, target_size
+        sizes = *whose, *steps, groups, made.together, max(counts) * lanes, int(both), lanes
         places = np.concatenate([places for places, _, _ in lines])
         where = *where, np.array(walks).ravel(), places, made.layout, sizes, by_image
         sharing = (images, work, 4) if by_image else (blocks, work)
@@ -120,55 +127,6 @@ def panel_call(made, source_shape, target_shape, dtype, turns: bool = False) -> 
     where = made.spots, table, made.offsets, made.layout, (source_shape[1], filters, *size, lanes)
     sharing = tiles, positions * filters * taps, 4
     return Call(walk_panels, FILTERS, target_shape, where, sharing, True, made.taps if turns else None)
-
-
-def vectors_of(layout, images: int, rows: int, columns: int, lanes: int) -> tuple[int, int]:
-    """Return how many vectors the sums of so many images take: all rows end to end, and row by row.
-
-    >>> layout = forward_plan((16, 16), 1, (3, 3), (1, 1), (1, 1), (1, 1)).layout
-    >>> vectors_of(layout, 3, 16, 16, 8)                        # between two rows lies one more cell
-    (107, 96)
-    """
-    return -(-reach(layout, images, rows, columns) // lanes), images * rows * -(-columns // lanes)
-
-
-def lines_of(
-    layout, images: int, rows: int, columns: int, lanes: int, tile=VECTORS
-) -> tuple[np.ndarray, int, int]:
-    """Return where each vector of cells is read, and how far apart the sums of two rows, and of two images, are.
-
-    Whole tiles are read, of all rows end to end; or row by row, if that takes fewer: then nothing between two rows
-    is computed.
-
-    >>> layout = forward_plan((3, 8), 1, (3, 3), (1, 1), (1, 1), (1, 1)).layout
-    >>> lines_of(layout, 1, rows=3, columns=8, lanes=8)         # from row to row there are 9 cells
-    (array([ 0,  9, 18]), 8, 24)
-    >>> lines_of(layout, 1, rows=3, columns=5, lanes=4)         # 23 cells, or 6 vectors: no fewer tiles
-    (array([ 0,  4,  8, 12, 16, 20]), 9, 36)
-    """
-    _, _, width, _, _, drop = layout
-    end_to_end, by_rows = vectors_of(layout, images, rows, columns, lanes)
-    places, across, beyond = np.arange(end_to_end) * lanes, width, drop
-    if -(-by_rows // tile) < -(-end_to_end // tile):
-        across = -(-columns // lanes) * lanes
-        image, row, x = np.ogrid[:images, :rows, :across:lanes]
-        places, beyond = (image * drop + row * width + x).ravel(), rows * across
-    return np.pad(places, (0, -len(places) % tile), mode="edge"), across, beyond
-
-
-def sharing_tiles(made, images: int, narrow: bool, lanes: int) -> int:
-    """Return how many images should be laid out together: two or three if they fill their tiles better than one.
-
-    >>> made = forward_plan((7, 7), 1, (3, 3), (1, 1), (1, 1), (1, 1))
-    >>> sharing_tiles(made, 64, False, 8)                       # 55 cells take 3 tiles, 183 of three images 8
-    3
-    """
-    tiles = {}
-    for count in (1, 2, 3) if images > 1 else (1,):
-        found = [vectors_of(made.layout, count, *cells, lanes) for cells in made.walks[:, 1:3].tolist()]
-        most = max(end_to_end if narrow else min(end_to_end, by_rows) for end_to_end, by_rows in found)
-        tiles[count] = -(-most // (LONG if narrow else VECTORS)) / count  # for an image
-    return next(count for count in tiles if tiles[count] <= WORTH_SHARING * min(tiles.values()))
 
 
 def fitting_call(

@@ -22,12 +22,13 @@ import numpy as np
 
 from minicnn.kernels.board import handed_out
 from minicnn.kernels.compiling import compiled
+from minicnn.kernels.finishing import finish_tile
 from minicnn.kernels.memory import empty
 from minicnn.kernels.planes import ready
 from minicnn.kernels.plans import even_table
 from minicnn.kernels.registers import lanes_of
 from minicnn.kernels.room import room
-from minicnn.kernels.rows import copy_rows, finish_tile
+from minicnn.kernels.rows import copy_rows
 from minicnn.kernels.threads import share
 from minicnn.kernels.tiles import FILTERS, VECTORS, end_to_end, walk_tiles
 

@@ -19,11 +19,12 @@ import numpy as np
 from minicnn.kernels import pooling
 from minicnn.kernels.board import handed_out
 from minicnn.kernels.compiling import compiled
+from minicnn.kernels.finishing import finish_pooled
 from minicnn.kernels.geometry import pool_output_size
 from minicnn.kernels.memory import empty
 from minicnn.kernels.planes import ready
 from minicnn.kernels.registers import lanes_of
-from minicnn.kernels.rows import copy_rows, finish_pooled
+from minicnn.kernels.rows import copy_rows
 from minicnn.kernels.threads import FETCH, share
 from minicnn.kernels.vector import broadcast, evens, load, read, store, winner, write
 

@@ -22,7 +22,8 @@ import numpy as np
 
 from minicnn.kernels.board import handed_out
 from minicnn.kernels.compiling import compact, compiled, separate
-from minicnn.kernels.rows import finish, finish_pooled, lay_out
+from minicnn.kernels.finishing import finish, finish_pooled
+from minicnn.kernels.rows import lay_out
 from minicnn.kernels.tiles import POOLED, RELU
 from minicnn.kernels.vector import broadcast, lanes_in, load, multiply_add, read, spread, store, write
 

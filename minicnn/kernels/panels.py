@@ -20,8 +20,9 @@ import numpy as np
 
 from minicnn.kernels.board import handed_out
 from minicnn.kernels.compiling import compact, compiled
+from minicnn.kernels.finishing import finish_tile
 from minicnn.kernels.room import room
-from minicnn.kernels.rows import finish_tile, lay_out
+from minicnn.kernels.rows import lay_out
 from minicnn.kernels.tiles import FILTERS, RELU, VECTORS, end_to_end, walk_tiles
 from minicnn.kernels.vector import load, read, store, write
 

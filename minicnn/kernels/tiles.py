@@ -35,9 +35,10 @@ import numpy as np
 
 from minicnn.kernels.board import handed_out
 from minicnn.kernels.compiling import compact, compiled, inner, separate
+from minicnn.kernels.finishing import finish, finish_both, finish_pooled
 from minicnn.kernels.prefetching import claim
 from minicnn.kernels.room import room
-from minicnn.kernels.rows import finish, finish_pooled, lay_out
+from minicnn.kernels.rows import lay_out
 from minicnn.kernels.threes import BLOCKS, EIGHT, VECTORS, added, loaded, put
 from minicnn.kernels.vector import broadcast, read, spread, write
 
@@ -158,12 +159,16 @@ def walk(
 
     `source` and `target` are flat. `sizes` are the images, the source's channels, the target's filters and the
     numbers of its planes, how far apart the rows and columns are that a walk writes, the groups, how many images
-    are laid out together, the longest row of sums, and the lanes. `weights` is flat, group after group; `form`
+    are laid out together, the longest row of sums, `both`, and the lanes. `weights` is flat, group after group; `form`
     is that of a group, and `table` that of all walks, as `walk_tiles` takes them. For `layout` and `spots` see
     `plans.Plan`; `walks` are flat: of each where its table begins, its rows and columns, where it begins in the
     target's planes and its vectors in `places`, and how far apart the sums of two rows, and of two images, are.
     Blocks count over all groups. What becomes of the sums is told by `end`: PLAIN, RELU or POOLED. `odd` gets a
     first sum of a walk and filter that is not finite: if there is none, all weights are.
+
+    If `both` is 1, each two walks make every second column of the same rows, and are written together. They differ
+    in their tables only, so the second one tells in place of its columns how many there are together, and in place
+    of where it begins whether it makes columns 0, 2, 4 ...: then 1, else 0.
     """
     compact()
     if handed_out(board, start, stop):
@@ -178,6 +183,7 @@ def walk(
         groups,
         together,
         longest,
+        both,
         lanes,
     ) = sizes
     source_size, plane, width, down, along, drop = layout
@@ -189,7 +195,8 @@ def walk(
     first, behind, blocks = (start, stop, (0, per_group * groups)) if by_image else (0, images, (start, stop))
     tile, step = VECTORS * lanes, (row_step, column_step)
     strip = min(max(1, CACHED // (4 * BLOCKS * longest)) * BLOCKS, per_group)  # blocks whose sums stay cached
-    wide = room(strip * 4 * longest + width + 2 * lanes, source)
+    other = strip * 4 * longest  # where the sums of a second walk begin
+    wide = room((1 + both) * other + width + 2 * lanes, source)
     line = np.empty(width + 2 * lanes, source.dtype)
     for n in range(first, behind, together):
         here, block = min(together, behind - n), blocks[0]
@@ -200,27 +207,35 @@ def walk(
                 for c in range(channels):
                     at = ((n + m) * all_channels + group * channels + c) * source_size
                     lay_out(source, at, cells, c * plane + m * drop, spots, down, along, width, lanes)
-            for w in range(0, len(walks), WALK):
-                begin, rows, columns, corner = walks[w], walks[w + 1], walks[w + 2], walks[w + 3]
+            for w in range(0, len(walks), (1 + both) * WALK):
+                rows, columns, corner = walks[w + 1], walks[w + 2], walks[w + 3]
                 place, across, apart = walks[w + 4], walks[w + 5], walks[w + 6]
                 length = ((here - 1) * apart + (rows - 1) * across + columns + tile - 1) // tile * tile
-                own = table, begin, weights, group * len(weights) // groups, form
                 for b in range(block, after, strip):
                     local = b - group * per_group, min(b + strip, after) - group * per_group
                     to = (n * all_filters + group * filters + FILTERS * local[0]) * target_size
                     part = 0 if end == POOLED else here * FILTERS * target_size * tile // length
-                    walk_tiles(cells, *own, *local, lanes, wide, length, places, place, target, to, part)
+                    for half in range(1 + both):
+                        own = table, walks[w + half * WALK], weights, group * len(weights) // groups, form
+                        into = wide[half * other :], length, places, place, target, to, part * (1 - half)
+                        walk_tiles(cells, *own, *local, lanes, *into)
                     front = min(local[0] * 4, form[0] - 4)
                     for u in range(local[0] * 4 - front, min(local[1] * 4, filters) - front):
                         f = group * filters + front + u
-                        first_sum = read(wide, u * length)
-                        if n == 0 and first_sum - first_sum != 0:
-                            write(odd, 0, first_sum)
+                        for half in range(1 + both):
+                            first_sum = read(wide, half * other + u * length)
+                            if n == 0 and first_sum - first_sum != 0:
+                                write(odd, 0, first_sum)
                         for m in range(here):
                             at, to = u * length + m * apart, ((n + m) * all_filters + f) * target_size
                             if end == POOLED:
                                 how = (True, line, target, winners, to, rows, columns, lanes)
                                 finish_pooled(wide, at, across, bias, f, *how)
+                            elif both > 0:
+                                all_columns, even = walks[w + WALK + 2], walks[w + WALK + 3]
+                                ways = at + even * other, at + (1 - even) * other, across
+                                how = target, to + corner, rows, all_columns, row_step, lanes
+                                finish_both(wide, *ways, bias, f, *how)
                             else:
                                 how = (end == RELU, target, to + corner, rows, columns, step, lanes)
                                 finish(wide, at, across, bias, f, *how)

@@ -15,7 +15,8 @@ if config.DISABLE_JIT:
     pytest.skip("vectors need the compiler", allow_module_level=True)
 
 from minicnn.kernels import fast
-from minicnn.kernels.calls import backward_call, forward_call, gather_call, lines_of, sharing_tiles
+from minicnn.kernels.calls import backward_call, forward_call, gather_call
+from minicnn.kernels.lines import lines_of, sharing_tiles
 from minicnn.kernels.plans import forward_plan
 from minicnn.kernels.tiles import WALK, walk
 
@@ -34,7 +35,9 @@ CASES = [
     )
 ]
 CASES += [
-    Conv((7, 4, 32, 32), (5, 4, 3, 3), stride=(2, 2), padding=(1, 1)),  # back in four walks
+    Conv((7, 4, 32, 32), (5, 4, 3, 3), stride=(2, 2), padding=(1, 1)),  # back in four walks, written in pairs
+    Conv((5, 4, 9, 33), (6, 4, 3, 3), stride=(2, 2), padding=(1, 1)),  # of 17 columns and of 16
+    Conv((3, 4, 6, 70), (8, 2, 2, 5), stride=(1, 2), padding=(0, 1), groups=2),
     Conv((9, 4, 8, 16), (8, 2, 3, 3), padding=(2, 2), dilation=(2, 2), groups=2),
 ]
 
@@ -141,7 +144,10 @@ def test_the_buffers_have_room_for_all_that_is_read(case, dtype):
         assert call.kernel is walk
         _, table, walks, places, (_, plane, width, _, _, _), sizes, _ = call.where
         room = source[1] // case.groups * plane + 4 * lanes + width
-        for begin, rows, columns, _, place, across, beyond in walks.reshape(-1, WALK).tolist():
+        walks = walks.reshape(-1, WALK).copy()
+        if sizes[9]:  # of a pair the second has the target's columns
+            walks[1::2, 2] = walks[::2, 2]
+        for begin, rows, columns, _, place, across, beyond in walks.tolist():
             own = table[begin : begin + table[begin:].tolist().index(-1) : 2]
             sums = (sizes[7] - 1) * beyond + (rows - 1) * across + columns
             vectors = -(-sums // (3 * lanes)) * 3
