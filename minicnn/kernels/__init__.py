@@ -58,6 +58,7 @@ if config.DISABLE_JIT:  # vectors need the compiler; loops can be stepped throug
     from minicnn.kernels.activations import gelu, gelu_backward
     from minicnn.kernels.elementwise import adam
 else:
+    from minicnn.kernels import ahead, score, threads
     from minicnn.kernels import fast as rung
     from minicnn.kernels import fast_activations as curves
     from minicnn.kernels import fast_averaging as averages
@@ -65,7 +66,6 @@ else:
     from minicnn.kernels import fast_norm as norms
     from minicnn.kernels import fast_relu as relus
     from minicnn.kernels import fast_softmax as softmaxes
-    from minicnn.kernels import score, threads
     from minicnn.kernels.compiling import CollectorRests
     from minicnn.kernels.fast_adam import adam
     from minicnn.kernels.fast_gelu import gelu, gelu_backward
@@ -74,6 +74,7 @@ else:
 
     forget_if_stale(walk)
     event.register("numba:compile", CollectorRests())
+    event.register("numba:compile", ahead.second)
 
 conv2d = rung.conv2d
 conv2d_grad_input = rung.conv2d_grad_input
@@ -108,6 +109,7 @@ if FUSES:
     conv2d_grad_sums = grads.conv2d_grad_sums
     conv2d_grad_parameters = grads.conv2d_grad_parameters
     Recorder, perform = score.Recorder, threads.perform
+    expect_training = ahead.expect_training
 
 __all__ = [
     "adam",

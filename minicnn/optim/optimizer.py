@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from minicnn import checks
+from minicnn import checks, kernels
 from minicnn.parameter import Parameter
 
 
@@ -52,6 +52,9 @@ class Optimizer:
         groups = listed if isinstance(listed[0], dict) else [{"params": listed}]
         for group in groups:
             self.add_param_group(group)
+        dtypes = {parameter.data.dtype for group in self.param_groups for parameter in group["params"]}
+        if kernels.FUSES and dtypes == {np.dtype(np.float32)}:
+            kernels.expect_training()
 
     @property
     def who(self) -> str:
