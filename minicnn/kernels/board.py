@@ -15,6 +15,14 @@ the team looks at the board meanwhile does the same, until no piece is left:
     caller   kernel(.., 0, 0)   LEFT = 3   kernel(.., 4, 6)   kernel(.., 0, 2)   nobody inside: return
     helper   look  look  look  look  inside   kernel(.., 2, 4)   none left: outside   look  look  look
 
+Where there are more pieces than members of the team, each is smaller than the one taken before it. So nobody waits
+long for one whose core is slower, or has another program to run as well. Eight pieces, and a helper half as fast:
+
+    equal     caller  [.......][.......][.......][.......][.......]
+              helper  [................][................][................]
+    as here   caller  [..............][..........][........][....][..]
+              helper  [..........................][..............][..]
+
 All of this is compiled code that has let go of Python's lock: nobody waits for an interpreter, and to hand
 over takes less than a microsecond. Numbers that are written while others look at them lie in cache lines of
 their own. All reads and writes of LEFT and INSIDE are in one order that all threads agree on (LLVM's
@@ -33,13 +41,14 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from minicnn.kernels.compiling import compiled
+from minicnn.kernels.compiling import compiled, inner
 from minicnn.kernels.vector import element_address
 
 LEFT = 0  # pieces that nobody has taken yet; below 0 the helpers are to go home
 INSIDE = 16  # helpers who may be reading what follows
 ENTRY, SIZE, PIECES, FAILED = 32, 33, 34, 35  # code to call, what it works on, how many pieces, any error
 COUNT = 36  # how many arguments the call has
+MEMBERS = 37  # of the team; as many pieces, or fewer, are equal
 ARGUMENTS = 48  # of the kernel, 8 bytes each
 NUMBERS = 512  # of the whole board
 
@@ -163,6 +172,18 @@ def call(typing, board, start, stop):
     return types.int32(board, types.int64, types.int64), generate
 
 
+@inner
+def edge(board, left):
+    """Return where the piece begins after whose taking so many are left; with all, where the last one ends.
+
+    The first piece takes the end of the range. The k-th from the last is k times as large as the last one.
+    """
+    size, pieces = board[SIZE], board[PIECES]
+    if pieces <= board[MEMBERS]:
+        return left * size // pieces
+    return left * (left + 1) * size // (pieces * (pieces + 1))
+
+
 @compiled
 def do_pieces(board):
     """Take pieces until none is left."""
@@ -171,8 +192,8 @@ def do_pieces(board):
         if left <= 0:
             return
         if swap(board, LEFT, left, left - 1):
-            size, pieces = board[SIZE], board[PIECES]
-            if call(board, (left - 1) * size // pieces, left * size // pieces) != 0:
+            start, stop = edge(board, left - 1), edge(board, left)
+            if start < stop and call(board, start, stop) != 0:
                 post(board, FAILED, 1)
 
 

@@ -15,7 +15,7 @@ from minicnn.kernels.narrow import LONG, walk_narrow
 from minicnn.kernels.panels import MANY, SHORT, walk_panels
 from minicnn.kernels.plans import backward_plan, forward_plan, reach
 from minicnn.kernels.registers import REGISTER_BYTES, lanes_of
-from minicnn.kernels.threads import FETCH
+from minicnn.kernels.threads import FETCH, RANGES
 from minicnn.kernels.tiles import FILTERS, VECTORS, walk
 
 PARTS = 8  # of the images, whose weight gradients are summed up one by one and then added
@@ -86,7 +86,7 @@ def call_of(made, source_shape, target_shape, dtype, groups: int, step=(1, 1), t
         room = max(channels * made.layout[1], int(made.offsets.max()) + longest)
         sizes = images, groups, channels, target_size, *steps, made.together, longest, room, lanes
         where = *where, np.array(walks).ravel(), made.layout, sizes
-        sharing = -(-images // made.together) * groups, work, 4
+        sharing = -(-images // made.together) * groups, work, RANGES
     else:
         by_image = images >= min(blocks, 8)
         both, cells = in_pairs(made.walks, width), made.walks[:, 1:3].tolist()
@@ -104,7 +104,7 @@ def call_of(made, source_shape, target_shape, dtype, groups: int, step=(1, 1), t
         sizes = *whose, *steps, groups, made.together, max(counts) * lanes, int(both), lanes
         places = np.concatenate([places for places, _, _ in lines])
         where = *where, np.array(walks).ravel(), places, made.layout, sizes, by_image
-        sharing = (images, work, 4) if by_image else (blocks, work)
+        sharing = (images, work, RANGES) if by_image else (blocks, work)
     kernel = (walk_narrow, 1) if narrow else (walk, FILTERS)
     covers = made.computed == target_size
     return Call(*kernel, target_shape, where, sharing, covers, made.taps if turns else None)
@@ -125,7 +125,7 @@ def panel_call(made, source_shape, target_shape, dtype, turns: bool = False) -> 
     taps, table = len(made.offsets), made.table.copy()
     table[:-1:2] = np.arange(taps) * VECTORS * lanes
     where = made.spots, table, made.offsets, made.layout, (source_shape[1], filters, *size, lanes)
-    sharing = tiles, positions * filters * taps, 4
+    sharing = tiles, positions * filters * taps, RANGES
     return Call(walk_panels, FILTERS, target_shape, where, sharing, True, made.taps if turns else None)
 
 
@@ -230,8 +230,8 @@ def gather_call(
 
     >>> geometry = (1, 1), (1, 1), (1, 1), 1
     >>> call = gather_call((64, 8, 4, 6), (64, 1, 4, 6), (8, 1, 3, 3), np.dtype("f"), *geometry)
-    >>> call.parts, call.sharing                                # parts, work
-    (8, (8, 113664))
+    >>> call.parts, call.sharing                                # parts, work, ranges
+    (8, (8, 113664, 4))
     """
     filters, images = weight_shape[0], input_shape[0]
     geometry = input_shape[2:], weight_shape[1], weight_shape[2:], stride, padding, dilation
@@ -251,5 +251,5 @@ def gather_call(
     positions = images * math.prod(grad_shape[2:])
     work = positions * blocks * FILTERS * len(made.offsets) + FETCH * math.prod(input_shape)
     where = made.spots, made.offsets_in_threes, places, made.layout, sizes, parts
-    sharing = blocks if parts == 1 else parts, work
+    sharing = (blocks, work) if parts == 1 else (parts, work, RANGES)
     return GatherCall(gather, parts, where, sharing)

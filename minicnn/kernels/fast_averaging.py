@@ -20,7 +20,7 @@ from minicnn.kernels.masks import load_some, store_some
 from minicnn.kernels.memory import empty
 from minicnn.kernels.planes import ready
 from minicnn.kernels.registers import lanes_of
-from minicnn.kernels.threads import share
+from minicnn.kernels.threads import RANGES, share
 from minicnn.kernels.vector import (
     add,
     divide,
@@ -132,7 +132,7 @@ def average(input, rows, columns, divisors):
     output = empty((*input.shape[:2], len(rows), len(columns)), input.dtype)
     windows = rows, columns, np.asarray(divisors, input.dtype).ravel(), size, lanes_of(input.dtype)
     fixed = ready(input).ravel(), output.ravel(), *windows
-    share(_average, fixed, planes, 4 * input.size)
+    share(_average, fixed, planes, 4 * input.size, RANGES)
     return output
 
 
@@ -147,5 +147,5 @@ def average_backward(grad_output, rows, columns, divisors, input_shape):
     grad_input = empty(input_shape, grad_output.dtype)
     windows = rows, columns, np.asarray(divisors, grad_input.dtype).ravel(), size, lanes_of(grad_input.dtype)
     fixed = ready(grad_output).ravel(), grad_input.ravel(), *windows
-    share(_average_backward, fixed, planes, 4 * grad_input.size)
+    share(_average_backward, fixed, planes, 4 * grad_input.size, RANGES)
     return grad_input

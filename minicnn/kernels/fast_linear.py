@@ -27,14 +27,14 @@ from minicnn.kernels.planes import ready
 from minicnn.kernels.registers import lanes_of
 from minicnn.kernels.room import room
 from minicnn.kernels.rows import add_lanes, copy_rows
-from minicnn.kernels.threads import FETCH, share
+from minicnn.kernels.threads import FETCH, RANGES, share
 from minicnn.kernels.threes import BLOCKS
 from minicnn.kernels.tiles import end_to_end
 from minicnn.kernels.vector import load, multiply_add, read, spread, store, write
 
 NEAR = 2**20  # bytes of weights: more do not stay in the second cache from one strip of rows to the next
 STRIP = 2**18  # bytes of rows that stay there with all weights until they have met them; alone, twice as many
-RANGES = 16  # of rows for each thread, at most
+BY_ROWS = 16  # ranges of rows for each thread, at most
 FIVE = 5  # outputs that a single row makes at once: ten, the most usual number of classes, are two blocks
 STRETCH = 48  # vectors of eight rows of weights: they stay in the first cache while ...
 SEVERAL = 24  # ... so many rows of the input, or more, meet them
@@ -154,7 +154,7 @@ def linear(input, weight, bias):
     blocks, threes = -(-outputs // 4), -(-rows // 3)
     by_rows = threes > blocks
     stays = weight.nbytes <= NEAR
-    size, ranges = (threes, RANGES if stays else 1) if by_rows else (blocks, 1)
+    size, ranges = (threes, BY_ROWS if stays else 1) if by_rows else (blocks, RANGES)
     strip = (STRIP if stays else 2 * STRIP) // max(1, 3 * features * input.itemsize)
     together = 3 * max(1, strip) if by_rows else rows
     share(_linear, (*flat, output, features, by_rows, together, lanes), size, work, ranges)

@@ -18,7 +18,7 @@ from minicnn.kernels.board import handed_out
 from minicnn.kernels.compiling import compiled
 from minicnn.kernels.memory import empty
 from minicnn.kernels.planes import ready
-from minicnn.kernels.threads import FETCH, share
+from minicnn.kernels.threads import FETCH, RANGES, share
 from minicnn.kernels.vector import read, write
 
 SUMS = {"reassoc"}  # NaN and infinity stay what they are
@@ -143,7 +143,7 @@ def batch_norm(input, given, weight, bias, eps):
     mean, variance = np.empty((2, channels), flat.dtype) if given is None else map(ready, given)
     inv_std = np.empty(channels, flat.dtype)
     statistics = mean, variance, inv_std, ready(weight), ready(bias), flat.dtype.type(eps), given is None
-    share(_batch_norm, (flat, output, size, *statistics), channels, 4 * FETCH * flat.size)
+    share(_batch_norm, (flat, output, size, *statistics), channels, 4 * FETCH * flat.size, RANGES)
     return _put_back(output, size, input.shape), mean, variance, inv_std
 
 
@@ -158,5 +158,5 @@ def batch_norm_backward(grad_output, input, mean, inv_std, weight, own):
     (grad, size), (flat, _) = _laid_out(grad_output), _laid_out(input)
     grad_input, grads = empty(flat.shape, flat.dtype), np.empty((2, size[1]), flat.dtype)
     fixed = grad, flat, grad_input, size, ready(mean), ready(inv_std), ready(weight), grads, own
-    share(_backward, fixed, size[1], 6 * FETCH * flat.size)
+    share(_backward, fixed, size[1], 6 * FETCH * flat.size, RANGES)
     return _put_back(grad_input, size, input.shape), *grads

@@ -29,7 +29,7 @@ from minicnn.kernels.plans import even_table
 from minicnn.kernels.registers import lanes_of
 from minicnn.kernels.room import room
 from minicnn.kernels.rows import copy_rows
-from minicnn.kernels.threads import share
+from minicnn.kernels.threads import RANGES, share
 from minicnn.kernels.tiles import FILTERS, VECTORS, end_to_end, walk_tiles
 
 
@@ -85,5 +85,5 @@ def multiply(planes, weights, apart: int, bias, rectify: bool, filters: int):
     where = pixels, *weights, even_table(channels, tile, apart), bias, rectify, target.ravel()
     work = images * pixels * channels * filters
     arguments = ready(planes).ravel(), *where, (channels, filters), lanes_of(planes.dtype)
-    share(_multiply, arguments, -(-images * pixels // tile), work, ranges=4)
+    share(_multiply, arguments, -(-images * pixels // tile), work, RANGES)
     return target

@@ -25,7 +25,7 @@ from minicnn.kernels.memory import empty
 from minicnn.kernels.planes import ready
 from minicnn.kernels.registers import lanes_of
 from minicnn.kernels.rows import copy_rows
-from minicnn.kernels.threads import FETCH, share
+from minicnn.kernels.threads import FETCH, RANGES, share
 from minicnn.kernels.vector import broadcast, evens, load, read, store, winner, write
 
 EXACT = 2**24  # whole numbers up to here are exact in float32, too
@@ -147,7 +147,7 @@ def pool_two_by_two(input, rectify: bool):
     flat = (array.ravel() for array in (ready(input), output, winners))
     how = tuple(size), rectify, lanes_of(input.dtype)
     planes = input.shape[0] * input.shape[1]
-    share(_two_by_two, (*flat, *how), planes, 2 * FETCH * input.size)
+    share(_two_by_two, (*flat, *how), planes, 2 * FETCH * input.size, RANGES)
     return output, winners
 
 
@@ -169,12 +169,12 @@ def max_pool2d(input, kernel_size, stride, padding, dilation, ceil_mode):
     flat = tuple(array.ravel() for array in (ready(input), output, indices))
     if geometry == ((2, 2), (2, 2), (0, 0), (1, 1), False):
         corners = two_by_two_corners(*size, input.shape[3])
-        share(_two_by_two_indices, (*flat, corners, input.shape[2:], lanes), planes, work)
+        share(_two_by_two_indices, (*flat, corners, input.shape[2:], lanes), planes, work, RANGES)
         return output, indices
     found = plan(input.shape[2:], kernel_size, size, stride, padding, dilation, input.dtype.type, lanes)
     if found is None:
         return pooling.max_pool2d(input, *geometry)
-    share(_max_pool2d, (*flat, *found, lanes), planes, work)
+    share(_max_pool2d, (*flat, *found, lanes), planes, work, RANGES)
     return output, indices
 
 
@@ -235,5 +235,5 @@ def max_pool2d_backward(grad_output, indices, input_shape):
     grad_input = empty(input_shape, grad_output.dtype)
     flat = (array.ravel() for array in (ready(grad_output), ready(indices), grad_input))
     cells = grad_output.shape[2] * grad_output.shape[3]
-    share(_max_pool2d_backward, (*flat, cells, H * W), N * C, 8 * FETCH * grad_output.size)
+    share(_max_pool2d_backward, (*flat, cells, H * W), N * C, 8 * FETCH * grad_output.size, RANGES)
     return grad_input

@@ -28,7 +28,7 @@ from minicnn.kernels.registers import lanes_of
 from minicnn.kernels.room import room
 from minicnn.kernels.rows import copy_rows
 from minicnn.kernels.streaming import can_stream, stream_rows
-from minicnn.kernels.threads import FETCH, share
+from minicnn.kernels.threads import FETCH, RANGES, share
 from minicnn.kernels.threes import VECTORS
 from minicnn.kernels.tiles import CACHED, FILTERS, end_to_end, walk_tiles
 from minicnn.kernels.vector import add, broadcast, load, multiply_add, read, spread, store, write
@@ -177,5 +177,5 @@ def product(filters, lines, chunked: bool = False):
         ]
         given = weights, (*form, apart), np.concatenate(tables), flat, count, chunk
         to = target, (features, width, strip), can_stream(target, features, lanes), lanes
-        share(_product, (*given, *to), -(-features // width) * -(-rows // (strip * FILTERS)), work)
+        share(_product, (*given, *to), -(-features // width) * -(-rows // (strip * FILTERS)), work, RANGES)
     return target.reshape(rows, features)

@@ -22,7 +22,7 @@ from minicnn.kernels.memory import empty
 from minicnn.kernels.planes import ready
 from minicnn.kernels.registers import lanes_of
 from minicnn.kernels.rows import spread_plane, where_positive
-from minicnn.kernels.threads import FETCH, share
+from minicnn.kernels.threads import FETCH, RANGES, share
 from minicnn.kernels.tiles import PLAIN, POOLED, RELU
 from minicnn.kernels.vector import read, write
 
@@ -111,5 +111,5 @@ def relu_max_pool2d_backward(grad_output, winners, input_shape):
     flat = ready(grad_output).ravel(), winners.ravel(), grad_input.ravel()
     planes = input_shape[0] * input_shape[1]
     how = tuple(input_shape[2:]), lanes_of(grad_output.dtype)
-    share(_relu_max_pool2d_backward, (*flat, *how), planes, 4 * FETCH * grad_input.size)
+    share(_relu_max_pool2d_backward, (*flat, *how), planes, 4 * FETCH * grad_input.size, RANGES)
     return grad_input

@@ -47,7 +47,8 @@ def play(words, origins, input, places, made, other, before, flags, threads, boa
     )
     at = 0
     while at < len(words):
-        size, pieces, count = words[at + 1], min(words[at + 2] * threads, words[at + 1]), words[at + 3]
+        size, count = words[at + 1], words[at + 3]
+        pieces = min(words[at + 2] * threads, size) if threads > 1 else 1
         board[ENTRY] = words[at]
         at += HEAD
         for i in range(count):

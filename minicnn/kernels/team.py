@@ -16,7 +16,7 @@ import os
 import threading
 from collections.abc import Callable
 
-from minicnn.kernels.board import FAILED, LEFT, PIECES, SIZE, help_out, new_board
+from minicnn.kernels.board import FAILED, LEFT, MEMBERS, PIECES, SIZE, help_out, new_board
 
 LOOKS = 20_000  # at some 30 ns each
 NOBODY = new_board()  # for who works alone
@@ -104,6 +104,7 @@ class Team:
 
     def __init__(self, size: int) -> None:
         self.board = new_board()
+        self.board[MEMBERS] = size
         self.helpers = [Helper(self.board) for _ in range(size - 1)]
         self.missed = 0  # how much work was done while somebody slept
 

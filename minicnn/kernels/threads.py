@@ -28,6 +28,7 @@ AWAKE = 0.3  # of it is enough while the others look at the board anyway
 WORTH_WAKING = 8  # times as much, some 0.2 ms, is done alone before a sleeping thread is woken for it
 FETCH = 2  # multiply-adds that a convolution does while one number is fetched or put away
 EXPONENTIAL = 16  # and while e^x is computed
+RANGES = 4  # for each thread, where to begin one costs little
 
 _in_use = threading.Lock()  # the team serves one caller at a time; who comes second works alone
 _team: Team | None = None
@@ -147,8 +148,9 @@ def share(kernel: Callable, arguments: tuple, size: int, work: int, ranges: int 
         Multiply-adds of all items together, as many as a convolution does in the same time; little work
         stays in the calling thread.
     ranges : int
-        How many ranges there are for each thread, if there is work for them. Several let a quick core help
-        a slow one, where to begin a range costs little.
+        How many ranges there are for each thread, if there is work for them: RANGES let a quick core help
+        a slow one. A single one where to begin a range costs much, or the items are numbers: the ranges then
+        are equal, and begin with a line of the cache more often than not.
 
     Examples
     --------

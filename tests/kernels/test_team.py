@@ -19,7 +19,19 @@ from numba import njit
 
 from minicnn.kernels import board as boards
 from minicnn.kernels import threads
-from minicnn.kernels.board import ARGUMENTS, INSIDE, LEFT, NUMBERS, count, handed_out, look
+from minicnn.kernels.board import (
+    ARGUMENTS,
+    INSIDE,
+    LEFT,
+    MEMBERS,
+    NUMBERS,
+    PIECES,
+    SIZE,
+    count,
+    edge,
+    handed_out,
+    look,
+)
 from minicnn.kernels.team import Helper, Team, current_core, keep_off_this_core
 
 
@@ -85,6 +97,28 @@ def test_every_item_is_done_once(team, pieces):
     for step in range(1, 50):
         team.share(count_up, (done, 1.0), len(done), pieces)
         assert (done == step).all()
+
+
+def edges(size: int, pieces: int, members: int) -> list[int]:
+    """Return where pieces begin, from the last one taken to the first, and where that ends."""
+    board = boards.new_board()
+    board[SIZE], board[PIECES], board[MEMBERS] = size, pieces, members
+    return [edge.py_func(board, left) for left in range(pieces + 1)]
+
+
+def test_more_pieces_than_members_get_smaller_and_smaller():
+    assert edges(72, 8, 2) == [0, 2, 6, 12, 20, 30, 42, 56, 72]
+    assert edges(72, 8, 8) == [0, 9, 18, 27, 36, 45, 54, 63, 72]
+    assert edges(8, 8, 2) == [0, 0, 0, 1, 2, 3, 4, 6, 8]  # nobody is called for an empty piece
+
+
+@pytest.mark.parametrize("members", [1, 2, 3, 64])
+def test_pieces_lie_side_by_side(members):
+    for size in (1, 2, 5, 63, 2**40):
+        for pieces in (1, 2, 3, 7, 64, 512):
+            found = edges(size, pieces, members)
+            assert (found[0], found[-1]) == (0, size)
+            assert sorted(found) == found
 
 
 def test_pieces_are_done_side_by_side(team):
