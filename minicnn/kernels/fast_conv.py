@@ -20,10 +20,11 @@ from minicnn.kernels.compiling import compiled
 from minicnn.kernels.fast_pointwise import multiply, serves
 from minicnn.kernels.memory import empty, flag, nothing, zeros
 from minicnn.kernels.planes import ready
-from minicnn.kernels.threads import FETCH, share
+from minicnn.kernels.threads import share
 from minicnn.kernels.tiles import FILTERS, PLAIN, POOLED, RELU
 from minicnn.kernels.vector import read, write
 
+TURN = 40  # multiply-adds that a convolution does while a weight is put elsewhere
 NO_WINNERS = np.empty(0, np.uint8)
 
 
@@ -33,18 +34,20 @@ def _turn(weight, turns, sizes, copy, board, start, stop):
     if handed_out(board, start, stop):
         return
     (taps, ends), (filters, channels, rows, size) = turns, sizes
+    nothing = weight.dtype.type(0)
     for row in range(start, stop):
         group, channel = row // rows, row % rows
-        to, first = row * filters * len(taps), 0
-        for end in ends:
-            for f in range(group * filters, (group + 1) * filters):
+        begin = row * filters * len(taps)
+        for f in range(filters):
+            at, first = ((group * filters + f) * channels + channel) * size, 0
+            for walk in range(len(ends)):
+                end = read(ends, walk)
+                to = begin + filters * first + f * (end - first)
                 for t in range(first, end):
-                    number = weight.dtype.type(0)
-                    if channel < channels:
-                        number = read(weight, (f * channels + channel) * size + taps[t])
+                    number = read(weight, at + read(taps, t)) if channel < channels else nothing
                     write(copy, to, number)
                     to += 1
-            first = end
+                first = end
 
 
 def turned(weight, groups: int, turns, least: int = 1):
@@ -62,7 +65,7 @@ def turned(weight, groups: int, turns, least: int = 1):
     filters, rows = filters // groups, max(channels, least)
     sizes, form = (filters, channels, rows, math.prod(size)), (rows, filters * len(turns[0]))
     copy = empty((groups * math.prod(form),), weight.dtype)
-    share(_turn, (ready(weight).ravel(), turns, sizes, copy), groups * rows, FETCH * copy.size)
+    share(_turn, (ready(weight).ravel(), turns, sizes, copy), groups * rows, TURN * copy.size)
     return copy, form
 
 
