@@ -174,6 +174,7 @@ def max_pool2d_backward(grad_output, indices, input_shape):
     return grad_input.astype(grad_output.dtype)
 
 
+@silent
 def linear(input, weight, bias):
     """Return ``output[n, o] = bias[o] + Σ_i input[n, i] · weight[o, i]``.
 

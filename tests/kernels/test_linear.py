@@ -65,7 +65,6 @@ def test_as_the_loops(name, shape, dtype):
         assert_same_sum(actual, expected)
 
 
-@pytest.mark.filterwarnings("ignore:invalid value")  # the layer is silent, NumPy's product is not
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("name", QUICK)
