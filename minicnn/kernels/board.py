@@ -45,6 +45,7 @@ from minicnn.kernels.compiling import compiled, inner
 from minicnn.kernels.vector import element_address
 
 LEFT = 0  # pieces that nobody has taken yet; below 0 the helpers are to go home
+UNDER_WAY = 1  # calls and scores that the caller is in: the helpers stay
 INSIDE = 16  # helpers who may be reading what follows
 ENTRY, SIZE, PIECES, FAILED = 32, 33, 34, 35  # code to call, what it works on, how many pieces, any error
 COUNT = 36  # how many arguments the call has
@@ -200,15 +201,20 @@ def do_pieces(board):
 @compiled
 def lead(board):
     """Do what has been written on the board, together with whoever comes, until all is done."""
+    count(board, UNDER_WAY, 1)
     post(board, LEFT, board[PIECES])
     do_pieces(board)
     while look(board, INSIDE) > 0:
         pass
+    count(board, UNDER_WAY, -1)
 
 
 @compiled
 def help_out(board, looks):
-    """Look at the board, and help, until there was nothing to do for so many looks; return what was LEFT."""
+    """Look at the board, and help, until there was nothing to do for so many looks; return what was LEFT.
+
+    A helper who finds nothing left stays while the call is under way: the next one is near.
+    """
     idle, left = 0, 0
     while idle < looks and left >= 0:
         idle += 1
@@ -217,6 +223,8 @@ def help_out(board, looks):
             count(board, INSIDE, 1)
             do_pieces(board)
             count(board, INSIDE, -1)
+            idle = 0
+        elif idle == looks and look(board, UNDER_WAY) > 0:
             idle = 0
     return left
 

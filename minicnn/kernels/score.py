@@ -21,7 +21,19 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from minicnn.kernels.board import ARGUMENTS, COUNT, ENTRY, FAILED, PIECES, SIZE, call, lead, new_board
+from minicnn.kernels.board import (
+    ARGUMENTS,
+    COUNT,
+    ENTRY,
+    FAILED,
+    PIECES,
+    SIZE,
+    UNDER_WAY,
+    call,
+    count,
+    lead,
+    new_board,
+)
 from minicnn.kernels.compiling import compiled
 from minicnn.kernels.registers import LINE
 
@@ -35,6 +47,7 @@ listening: dict[int, Recorder] = {}  # by the thread whose calls they hear; hard
 @compiled
 def play(words, origins, input, places, made, other, before, flags, threads, board):
     """Make all calls of a score; return whether all could be made, and none of so many `flags` is raised."""
+    count(board, UNDER_WAY, 1)
     for i in range(flags):
         places[i] = 0
     begins = (
@@ -47,18 +60,19 @@ def play(words, origins, input, places, made, other, before, flags, threads, boa
     )
     at = 0
     while at < len(words):
-        size, count = words[at + 1], words[at + 3]
+        size, length = words[at + 1], words[at + 3]
         pieces = min(words[at + 2] * threads, size) if threads > 1 else 1
         board[ENTRY] = words[at]
         at += HEAD
-        for i in range(count):
+        for i in range(length):
             board[ARGUMENTS + i] = words[at + i] + begins[origins[at + i]]
-        at += count
+        at += length
         if pieces > 1:
             board[SIZE], board[PIECES] = size, pieces
             lead(board)
         elif call(board, 0, size) != 0:
             board[FAILED] = 1
+    count(board, UNDER_WAY, -1)
     fine = board[FAILED] == 0
     board[FAILED] = 0
     for i in range(flags):

@@ -1,7 +1,7 @@
 """A team of threads that stay awake between two pieces of work, so that sharing pays for small ones too.
 
 To wake a sleeping thread takes the operating system 50 to 100 µs; a convolution of one image takes 50. So
-a helper that has nothing to do looks at the `board` for about half a millisecond before it goes to sleep:
+a helper that has nothing to do looks at the `board` for a few milliseconds before it goes to sleep:
 
     caller   ── hand out, own pieces ─ all done ── Python ── hand out, own pieces ─ all done ──
                      ↓                                          ↓
@@ -18,7 +18,7 @@ from collections.abc import Callable
 
 from minicnn.kernels.board import FAILED, LEFT, MEMBERS, PIECES, SIZE, help_out, new_board
 
-LOOKS = 20_000  # at some 30 ns each
+LOOKS = 100_000  # at some 20 to 50 ns each
 NOBODY = new_board()  # for who works alone
 
 try:

@@ -14,7 +14,7 @@ if config.DISABLE_JIT:
 from numba import njit
 
 from minicnn.kernels import threads
-from minicnn.kernels.board import handed_out
+from minicnn.kernels.board import UNDER_WAY, handed_out
 from minicnn.kernels.fast_relu import relu
 from minicnn.kernels.memory import empty, flag, nothing, zeros
 from minicnn.kernels.score import Recorder, listening
@@ -60,6 +60,15 @@ def count_up(input, done, output, board, start, stop):
     for i in range(start, stop):
         output[i] = input[i]
         done[i] += 1
+
+
+@njit(nogil=True)
+def ask(input, teams, output, board, start, stop):
+    """Copy numbers, and add how many calls and scores of a team's board are under way."""
+    if handed_out(board, start, stop):
+        return
+    for i in range(start, stop):
+        output[i] = input[i] + teams[UNDER_WAY]
 
 
 def heard(run, input, weights=()):
@@ -192,6 +201,22 @@ def test_errors(work):
     np.testing.assert_array_equal(
         sum_of(np.ones(2), np.zeros(2), 10**9), [3.75, 3.75]
     )  # the board is as before
+
+
+def test_helpers_stay_for_the_whole_score(threads_restored):
+    """A call that is not shared may take long; those after it are."""
+
+    def asked(input, work):
+        output = empty(input.shape, input.dtype)
+        share(ask, (input, board, output), len(input), work)
+        return output
+
+    threads.set_num_threads(2)
+    board = threads._current_team().board
+    score, _ = heard(lambda input: asked(asked(input, 1), 10**9), np.zeros(8))
+    for _ in range(2):  # the score alone; the score, and the call that waits for its pieces
+        np.testing.assert_array_equal(perform(score, np.zeros(8)), np.full(8, 1 + 2))
+    assert board[UNDER_WAY] == 0
 
 
 def test_other_threads_are_not_heard():

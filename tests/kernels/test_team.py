@@ -27,9 +27,11 @@ from minicnn.kernels.board import (
     NUMBERS,
     PIECES,
     SIZE,
+    UNDER_WAY,
     count,
     edge,
     handed_out,
+    help_out,
     look,
 )
 from minicnn.kernels.team import Helper, Team, current_core, keep_off_this_core
@@ -155,7 +157,7 @@ def test_an_error_comes_back_to_the_caller(team, place):
     done = np.zeros(100)
     with pytest.raises(KeyError, match="stumbled"):
         team.share(stumble, (done, place), 100, 4)
-    assert team.board[LEFT] == team.board[INSIDE] == 0  # nobody works any more
+    assert team.board[LEFT] == team.board[INSIDE] == team.board[UNDER_WAY] == 0  # nobody works any more
     team.share(stumble, (done, -1), 100, 4)
     assert (done == 1).all()
 
@@ -174,6 +176,19 @@ def test_helpers_sleep_when_there_is_nothing_to_do(team):
     team.share(count_up, (done, 1.0), 4, 2)  # and wake, or the caller does it
     assert (done == 2).all()
     wait_until(lambda: all(helper.asleep for helper in team.helpers))
+
+
+def test_a_helper_stays_until_the_call_is_over():
+    """Its caller may have the last piece, on a slow core: the next call would find the helper asleep."""
+    board = boards.new_board()
+    board[UNDER_WAY] = 1
+    helper = threading.Thread(target=help_out, args=(board, 3), daemon=True)
+    helper.start()
+    helper.join(0.2)
+    assert helper.is_alive()
+    board[UNDER_WAY] = 0
+    helper.join(30)
+    assert not helper.is_alive()
 
 
 def test_little_work_wakes_nobody_until_there_has_been_enough_of_it(team, monkeypatch):
