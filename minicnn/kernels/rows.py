@@ -11,6 +11,7 @@ from __future__ import annotations
 from minicnn.kernels.compiling import compact, compiled, inner, separate
 from minicnn.kernels.jitted import FLAGS
 from minicnn.kernels.masks import load_some, store_some
+from minicnn.kernels.prefetching import prefetch
 from minicnn.kernels.vector import (
     add,
     evens,
@@ -28,6 +29,8 @@ from minicnn.kernels.vector import (
     where_equal,
     write,
 )
+
+AHEAD = 2048  # numbers: those of two planes of 32x32
 
 
 @inner
@@ -52,6 +55,7 @@ def lay_out(source, begin, target, place, spots, down, along, width, lanes):
 
     `spots` holds for each phase how many rows and columns it has, and where its first cell is read and
     written. In the source its rows are `down` apart, and its columns `along`. What is not written stays zero.
+    With a stride of two a plane is four times the output's, and what lies `AHEAD` comes from memory meanwhile.
     """
     compact()
     for spot in range(0, len(spots), 4):
@@ -65,6 +69,8 @@ def lay_out(source, begin, target, place, spots, down, along, width, lanes):
             while along == 2 and x < columns:
                 last = max(0, min(x, columns - lanes))
                 left, count = at + 2 * last, 2 * (columns - last) - 1
+                prefetch(source, left + AHEAD)
+                prefetch(source, left + AHEAD + lanes)
                 if columns >= lanes and at + 2 * columns <= len(source):
                     store(target, to + last, evens(load(source, left), load(source, left + lanes)))
                 else:
