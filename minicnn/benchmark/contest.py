@@ -71,11 +71,14 @@ class Settings:
             patience=0.15,
             batch_sizes=(1, 64),
             everyone=False,
-            every_shape=4,
+            every_shape=6,
+            operations=6,
             memory_nets=(),
             starts=1,
             large_batch=0,
             complete=False,
+            limit_size=1024,
+            limit_megabytes=64,
         )
 
     def parts(self) -> tuple[str, ...]:

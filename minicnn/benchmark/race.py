@@ -5,10 +5,10 @@
     turn 3   jax   ours   torch    Who begins changes, because the first finds the caches as the last left them.
 
 Before a turn all rest until no thread computes any more: torch's second thread spins for some 10 ms after
-its work is done, OpenBLAS's for 30 to 70, and whoever came next would have to share the core with it. Then comes
-a run that is not timed, because a racer's data have left the caches, and its threads sleep. A racer that
-takes microseconds is run for two milliseconds before it is timed, and for two more on the clock: as in a
-training loop, where one step follows the other, and not as it is once after a sleep.
+its work is done, OpenBLAS's for 30 to 70, and whoever came next would have to share the core with it. Then come
+runs that are not timed, because a racer's data have left the caches, and its threads and the cores sleep: the first
+milliseconds are up to a fifth slower than those that follow. So a racer is run for ten milliseconds before it is
+timed, and for two at the least on the clock: as in a training loop, where one step follows the other.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-SHORTEST = 2e-3  # seconds of runs before the clock starts, and again until it stops
+AWAKE = 10e-3  # seconds of runs before the clock starts
+SHORTEST = 2e-3  # and until it stops
 SETTLE = 20e-3  # a racer quicker than this makes untimed runs first; for a slower one it changes nothing
 WINDOW, IDLE = 5e-3, 3e-4  # the system counts a running thread's time every 4 ms or more often
 FEWEST = 5  # runs that even a very slow racer makes
@@ -154,8 +155,9 @@ def _turn(racer: Racer, estimate: float, clock: Callable[[], float]) -> float:
     if racer.before is not None:
         racer.before()
     rest()
-    count = max(1, math.ceil(SHORTEST / max(estimate, 1e-7)))
-    for _ in range(count if estimate < SETTLE else 0):
+    estimate = max(estimate, 1e-7)
+    count = max(1, math.ceil(SHORTEST / estimate))
+    for _ in range(math.ceil(AWAKE / estimate) if estimate < SETTLE else 0):
         racer.run()
     began = clock()
     for _ in range(count):
