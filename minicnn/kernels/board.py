@@ -177,12 +177,14 @@ def call(typing, board, start, stop):
 def edge(board, left):
     """Return where the piece begins after whose taking so many are left; with all, where the last one ends.
 
-    The first piece takes the end of the range. The k-th from the last is k times as large as the last one.
+    The first piece takes the end of the range. The k-th from the last is k times as large as the last one,
+    to the nearest whole number: edges that are rounded down make the last pieces small and the first ones large.
     """
     size, pieces = board[SIZE], board[PIECES]
     if pieces <= board[MEMBERS]:
         return left * size // pieces
-    return left * (left + 1) * size // (pieces * (pieces + 1))
+    whole = pieces * (pieces + 1)
+    return (left * (left + 1) * size + whole // 2) // whole
 
 
 @compiled

@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 import time
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -111,7 +112,15 @@ def edges(size: int, pieces: int, members: int) -> list[int]:
 def test_more_pieces_than_members_get_smaller_and_smaller():
     assert edges(72, 8, 2) == [0, 2, 6, 12, 20, 30, 42, 56, 72]
     assert edges(72, 8, 8) == [0, 9, 18, 27, 36, 45, 54, 63, 72]
-    assert edges(8, 8, 2) == [0, 0, 0, 1, 2, 3, 4, 6, 8]  # nobody is called for an empty piece
+    assert edges(8, 8, 2) == [0, 0, 1, 1, 2, 3, 5, 6, 8]  # nobody is called for an empty piece
+
+
+@pytest.mark.parametrize("size", [8, 32, 64, 128, 256, 1024])
+def test_two_who_are_equally_quick_get_halves_to_one_percent(size):
+    done = [0, 0]
+    for begin, end in pairwise(reversed(edges(size, 8, 2))):
+        done[done.index(min(done))] += begin - end
+    assert max(done) < 1.01 * size / 2
 
 
 @pytest.mark.parametrize("members", [1, 2, 3, 64])
