@@ -162,7 +162,9 @@ def _threads(gain: dict | None) -> Figure:
     name, limits = "2 threads against 1, DeeperCNN, N = 64", (">= 1.7", ">= 1.9")
     if gain is None:
         return Figure(name, *limits, "", None)
-    measured = f"training step {gain['training step']:.2f}, forward {gain['forward']:.2f}"
+    measured = ", ".join(
+        f"{name} {gain[name]:.2f}" for name in ("training step", "forward", "arithmetic alone")
+    )
     return Figure(name, *limits, measured, min(gain["training step"], gain["forward"]) >= 1.7)
 
 

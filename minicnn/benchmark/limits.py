@@ -1,4 +1,4 @@
-"""The physical limits: how fast this machine multiplies and copies, measured in the same run."""
+"""The physical limits, measured in the same run: how fast this machine multiplies and copies, what cores it has."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from numba import njit
 from minicnn import get_num_threads
 from minicnn.benchmark.race import Racer, race
 from minicnn.kernels.board import handed_out
-from minicnn.kernels.threads import share
+from minicnn.kernels.threads import RANGES, share
 
 
 @njit(nogil=True)
@@ -16,6 +16,28 @@ def _copy(source, target, board, start, stop):
     if handed_out(board, start, stop):
         return
     target[start:stop] = source[start:stop]
+
+
+@njit(nogil=True)
+def _compute(numbers, board, start, stop):
+    """Change a row that fits the first cache again and again."""
+    if handed_out(board, start, stop):
+        return
+    for row in range(start, stop):
+        for _ in range(1000):
+            for i in range(numbers.shape[1]):
+                numbers[row, i] = numbers[row, i] * np.float32(0.5) + np.float32(1)
+
+
+def compute(rows: int = 100) -> None:
+    """Compute for a few milliseconds, without waiting for memory: shared, as long as the cores are there.
+
+    Two virtual cores may be one that takes turns, or belong to somebody else for a while: then nothing takes half as
+    long on two threads.
+
+    >>> compute(rows=1)
+    """
+    share(_compute, (np.ones((rows, 2048), np.float32),), rows, rows * 2_048_000, RANGES)
 
 
 def sgemm_racers(size: int) -> list[Racer]:

@@ -13,6 +13,7 @@ from functools import partial
 from minicnn import get_num_threads, set_num_threads
 from minicnn.benchmark import judge
 from minicnn.benchmark.entrants.ours import Ours
+from minicnn.benchmark.limits import compute
 from minicnn.benchmark.nets import Net
 from minicnn.benchmark.race import Racer, race
 from minicnn.benchmark.result import outcome
@@ -75,25 +76,29 @@ def contest(
 
 
 def threads_gain(net: Net, size: int, runs: int, count: int) -> dict:
-    """Race `count` threads of ours against one, over a training step and a forward pass.
+    """Race `count` threads of ours against one, over a training step, a forward pass, and arithmetic alone.
+
+    More than arithmetic alone, which takes its turn between the passes, nothing can gain: that tells what cores there
+    were at that time.
 
     >>> from minicnn.benchmark.nets import NETS
     >>> sorted(threads_gain(NETS["MNIST net"], 1, runs=2, count=2))
-    ['N', 'forward', 'net', 'threads', 'training step']
+    ['N', 'arithmetic alone', 'forward', 'net', 'threads', 'training step']
     """
     runner = Ours().net(net.build(rng=0), *net.batch(size))
     runner.hold()
     before = get_num_threads()
     found = {"net": net.name, "N": size, "threads": count}
     try:
-        for name, method in zip(PASSES, ("forward", "step"), strict=True):
-            run = getattr(runner, method)
-            racers = [
-                Racer("one", run, before=lambda: use(1, runner)),
-                Racer("many", run, before=lambda: use(count, runner)),
-            ]
-            times = race(racers, runs)
-            found[name] = times["one"].median / times["many"].median
+        runs_of = {"forward": runner.forward, "training step": runner.step, "arithmetic alone": compute}
+        racers = [
+            Racer(f"{name}, {threads}", run, before=partial(use, threads, runner))
+            for name, run in runs_of.items()
+            for threads in (1, count)
+        ]
+        times = race(racers, runs)
+        for name in runs_of:
+            found[name] = times[f"{name}, 1"].median / times[f"{name}, {count}"].median
     finally:
         set_num_threads(before)
     return found
